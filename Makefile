@@ -1,0 +1,28 @@
+# `make demo` and `make test` need nothing but Python 3.11 to 3.13; all else goes into .venv.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		2>/dev/null && { echo $$python; break; }; done)
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready
+	.venv/bin/python -m recipes.demonstration --workdir runs/demonstration
+
+test: lint
+	.venv/bin/python -m pytest
+
+lint: .venv/ready
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+# Done again only when what is installed changes: the stamp is written after a whole installation.
+.venv/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found." \
+		"Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --constraint constraints.txt --editable '.[test]'
+	touch .venv/ready
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,15 @@
+"""The builders, one module per paper. Importing this package registers them."""
+
+from zoo.models.deconvnet import deconvnet
+from zoo.models.fcn import fcn8s, fcn8s_atonce, fcn16s, fcn32s, fcn_alexnet
+from zoo.models.unet import unet
+
+__all__ = [
+    "deconvnet",
+    "fcn8s",
+    "fcn8s_atonce",
+    "fcn16s",
+    "fcn32s",
+    "fcn_alexnet",
+    "unet",
+]

@@ -1,0 +1,59 @@
+"""What every model begins with: checked options, the image input and the authors' preprocessing."""
+
+import keras
+
+
+def check_classes(classes: int) -> None:
+    """Raises ValueError unless `classes` is a whole number from 2 to 255."""
+    if isinstance(classes, bool) or not isinstance(classes, int) or not 2 <= classes <= 255:
+        raise ValueError(
+            "classes is a whole number from 2 to 255, the background included, because class maps "
+            f"are uint8 and 255 marks ignored pixels; received {classes!r}. "
+            "Pass the number of classes of your labels, such as classes=21."
+        )
+
+
+def check_at_least(minimum: int, **values: int) -> None:
+    """Raises ValueError for the first of `values` that is not a whole number from `minimum` on."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError(
+                f"{name} is a whole number of at least {minimum}; received {value!r}. "
+                f"Pass {name}={minimum} or more."
+            )
+
+
+def check_stages(stages: tuple[int, ...]) -> None:
+    """Raises ValueError unless `stages` holds the widths of the trunk's five stages."""
+    if len(stages) != 5 or not all(isinstance(width, int) and width > 0 for width in stages):
+        raise ValueError(
+            "stages holds the widths of the trunk's five stages, each at least 1; received "
+            f"{stages!r}. Pass five whole numbers, such as stages=(64, 128, 256, 512, 512)."
+        )
+
+
+def image_input(channels: int) -> keras.KerasTensor:
+    """The input `image`: float32 [n, h, w, channels], RGB or grey, 0-255, of any size."""
+    if channels not in (1, 3):
+        raise ValueError(
+            f"channels is 3 for RGB images or 1 for grey ones; received {channels!r}. "
+            "Pass channels=3 or channels=1."
+        )
+    return keras.Input((None, None, channels), name="image")
+
+
+def subtract_mean(image: keras.KerasTensor, *, mean_bgr: tuple[float, ...]) -> keras.KerasTensor:
+    """Caffe's preprocessing: RGB → BGR, minus the data set's mean colour.
+
+    Runs in float32 whatever the precision policy: bfloat16 cannot tell 255 from 254.5. For grey
+    images the mean is the mean of the three.
+    """
+    if image.shape[-1] == 1:
+        offset = [-sum(mean_bgr) / 3]
+    else:
+        image = keras.ops.flip(image, axis=-1)
+        offset = [-mean for mean in mean_bgr]
+    # One scale for each offset: Rescaling broadcasts lists along the channels.
+    return keras.layers.Rescaling(
+        scale=[1.0] * len(offset), offset=offset, dtype="float32", name="subtract_mean"
+    )(image)

@@ -1,0 +1,119 @@
+"""U-Net: valid convolutions down and up again, with the cropped features of the way down.
+
+Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+MICCAI 2015, Figure 1; layer names of the authors' Caffe release of 2015.
+
+Deviations:
+- `border="mirror"`, the default, extrapolates the image by mirroring (the paper's overlap-tile
+  strategy, Figure 2) far enough for the scores to have its size; `border="valid"` is the paper's
+  tile, whose scores are smaller than the image: 572 → 388.
+- Dropout stands where the release has it, on the two deepest levels; the paper only says "at the
+  end of the contracting path".
+- Following Figure 1, the up-convolutions have no ReLU, each halves the features, and the skip is
+  the left half of the concatenation; the release has a ReLU, 128 features after the last
+  up-convolution, and the other order.
+"""
+
+import math
+
+import keras
+
+from zoo.layers import CropLike, MirrorPadding, ValidTile
+from zoo.models.inputs import check_at_least, check_classes, image_input
+from zoo.registry import register
+from zoo.weights import load
+
+
+@register(
+    paper="U-Net: Convolutional Networks for Biomedical Image Segmentation, arXiv:1505.04597",
+    year=2015,
+    parameters=31_031_810,
+    stride=16,
+    receptive_field=140,
+    weights_licence="not stated",
+)
+def unet(
+    *,
+    classes: int = 2,
+    weights: str | None = None,
+    channels: int = 3,
+    filters: int = 64,
+    depth: int = 4,
+    dropout: float = 0.5,
+    border: str = "mirror",
+) -> keras.Model:
+    """U-Net: a valid encoder and decoder with skips; `depth` levels, `filters` at the first."""
+    check_classes(classes)
+    check_at_least(1, filters=filters, depth=depth)
+    if border not in ("mirror", "valid"):
+        raise ValueError(
+            f"border is 'mirror' (any image size) or 'valid' (the paper's tile); received "
+            f"{border!r}. Pass border='mirror'."
+        )
+    if not 0 <= dropout < 1:
+        raise ValueError(
+            f"dropout is the fraction of features to drop, from 0 up to 1; received {dropout!r}. "
+            "Pass dropout=0.5, as the paper's release, or 0."
+        )
+    image = image_input(channels)
+    if border == "mirror":
+        x = MirrorPadding(depth, dtype="float32", name="mirror")(image)
+    else:
+        x = ValidTile(depth, dtype="float32", name="tile")(image)
+    x = keras.layers.Rescaling(1 / 255, dtype="float32", name="d0a")(x)
+
+    skips = []
+    for level in range(depth + 1):
+        x = _conv(x, filters * 2**level, 3, f"conv_d{level}a-b")
+        x = _conv(x, filters * 2**level, 3, f"conv_d{level}b-c")
+        if level >= depth - 1:
+            x = keras.layers.Dropout(dropout, name=f"dropout_d{level}c")(x)
+        if level < depth:
+            skips.append(x)
+            x = keras.layers.MaxPooling2D(2, name=f"pool_d{level}c-{level + 1}a")(x)
+
+    below = f"d{depth}c"
+    for level in reversed(range(depth)):
+        x = keras.layers.Conv2DTranspose(
+            filters * 2**level,
+            2,
+            strides=2,
+            # A window of 2 at stride 2 does not overlap: each output sees one position.
+            kernel_initializer=_he(fan_in=x.shape[-1]),
+            name=f"upconv_{below}_u{level}a",
+        )(x)
+        # What two valid convolutions at each level below and on the way up have cost: 4, 16, 40, …
+        margin = 12 * 2 ** (depth - 1 - level) - 8
+        skip = keras.layers.Cropping2D(margin, name=f"crop_d{level}c-d{level}cc")(skips[level])
+        x = keras.layers.Concatenate(name=f"concat_d{level}cc_u{level}a-b")([skip, x])
+        x = _conv(x, filters * 2**level, 3, f"conv_u{level}b-c")
+        x = _conv(x, filters * 2**level, 3, f"conv_u{level}c-d")
+        below = f"u{level}d"
+    x = _conv(x, classes, 1, "conv_u0d-score", activation=None, dtype="float32")
+    if border == "mirror":
+        x = CropLike(0, dtype="float32", name="score")(x, image)
+    return load(keras.Model(image, x, name="unet"), weights=weights)
+
+
+def _conv(
+    x: keras.KerasTensor,
+    filters: int,
+    size: int,
+    name: str,
+    *,
+    activation: str | None = "relu",
+    dtype: str | None = None,
+) -> keras.KerasTensor:
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        activation=activation,
+        kernel_initializer=_he(fan_in=size * size * x.shape[-1]),
+        dtype=dtype,
+        name=name,
+    )(x)
+
+
+def _he(*, fan_in: int) -> keras.initializers.Initializer:
+    """A Gaussian of deviation √(2 / N), N the incoming nodes of one neuron (Section 3)."""
+    return keras.initializers.RandomNormal(stddev=math.sqrt(2 / fan_in))

@@ -1,0 +1,248 @@
+"""Class maps as pictures: palette PNGs that keep the class numbers, overlays with a legend."""
+
+import colorsys
+import os
+import pathlib
+import secrets
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+VOID = 255
+
+_SMALLEST = 320  # pixels on the longer side, below which an overlay is enlarged to be readable
+
+
+def voc_palette(classes: int = 256) -> np.ndarray:
+    """PASCAL VOC's colours, uint8 `[classes, 3]`.
+
+    The bits of the class number are dealt out to red, green and blue in turn, each from the highest
+    bit down: 1 is (128, 0, 0), 2 is (0, 128, 0), 255 (void) is (224, 224, 192).
+    """
+    _check_palette_length(classes)
+    bits = np.unpackbits(np.arange(classes, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+    dealt = np.zeros((classes, 3, 8), np.uint8)
+    for bit in range(8):
+        dealt[:, bit % 3, bit // 3] = bits[:, bit]
+    return np.packbits(dealt, axis=2)[..., 0]
+
+
+def bright_palette(classes: int = 256) -> np.ndarray:
+    """Colours that stand out on grey and on dark pictures, uint8 `[classes, 3]`.
+
+    VOC's first colours are dark. Here the hue turns by the golden ratio, so that neighbours in
+    number are far apart in colour; 255 (void) is white.
+    """
+    _check_palette_length(classes)
+    golden = (5**0.5 - 1) / 2
+    colours = [
+        colorsys.hsv_to_rgb((0.52 + number * golden) % 1, (0.9, 0.55)[number // 8 % 2], 1)
+        for number in range(classes)
+    ]
+    palette = np.round(255 * np.array(colours)).astype(np.uint8)
+    palette[VOID:] = 255
+    return palette
+
+
+def save_class_map(
+    path: str | pathlib.Path, class_map: np.ndarray, *, palette: np.ndarray | None = None
+) -> pathlib.Path:
+    """Writes a class map as a PNG of one byte per pixel, the class number, shown in colours.
+
+    ```python
+    zoo.pictures.save_class_map("mask.png", scores[0].argmax(-1))
+    ```
+
+    Args:
+        path: Ends in `.png`. A file of that name is replaced, once the new one is whole.
+        class_map: Whole numbers 0-255, `[h, w]`; 255 is void.
+        palette: uint8 `[256, 3]`; VOC's if None.
+
+    Raises:
+        ValueError: Not a class map, or not a PNG's name.
+        OSError: The file cannot be written; what was there is unharmed.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(
+            "A class map is saved as PNG, which keeps every number; received "
+            f"{path.name!r}. Name it {path.with_suffix('.png').name}."
+        )
+    picture = Image.fromarray(_checked_class_map(class_map))
+    picture.putpalette(_checked_palette(voc_palette() if palette is None else palette).tobytes())
+    unfinished = path.with_name(f"writing-{secrets.token_hex(4)}-{path.name}")
+    try:
+        with open(unfinished, "wb") as file:
+            picture.save(file, "PNG")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def read_class_map(path: str | pathlib.Path) -> np.ndarray:
+    """The class numbers uint8 `[h, w]` of a palette or grey PNG, as `save_class_map` writes them.
+
+    Raises:
+        ValueError: The picture holds colours, not class numbers.
+    """
+    with Image.open(path) as picture:
+        if picture.mode not in ("P", "L"):
+            raise ValueError(
+                "A class map holds one number per pixel, in a palette or grey picture; "
+                f"{path} has the mode {picture.mode}. Save it with zoo.pictures.save_class_map."
+            )
+        return np.array(picture)
+
+
+def overlay(
+    image: np.ndarray,
+    class_map: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    background: int | None = 0,
+    opacity: float = 0.45,
+    palette: np.ndarray | None = None,
+) -> Image.Image:
+    """The image with its classes in colour, and below it a legend of the classes that occur.
+
+    ```python
+    zoo.pictures.overlay(image, class_map, ["background", "coin"]).save("overlay.png")
+    ```
+
+    Classes are tinted, and outlined in their full colour; the background keeps the colours of the
+    image, and its swatch is crossed out. A small image is enlarged by a whole factor, so that the
+    legend can be read beside it.
+
+    Args:
+        image: uint8 `[h, w, 3]` RGB, or `[h, w, 1]` or `[h, w]` grey.
+        class_map: Whole numbers 0-255, `[h, w]`; 255 is void.
+        class_names: The name of each class, in the order of their numbers.
+        background: The class that is left without a tint; None tints all.
+        opacity: Of the tint, 0 to 1.
+        palette: uint8 `[256, 3]`; `bright_palette()` if None.
+
+    Raises:
+        ValueError: The image, the class map and the names do not fit together.
+    """
+    class_map = _checked_class_map(class_map)
+    image = _checked_image(image, class_map.shape)
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity is from 0 to 1; received {opacity!r}. Pass 0.45, for example.")
+    occurring = [int(number) for number in np.unique(class_map)]
+    nameless = [number for number in occurring if number >= len(class_names) and number != VOID]
+    if nameless:
+        raise ValueError(
+            f"Each class that occurs has a name; class {nameless[0]} has none among "
+            f"{len(class_names)} names. Give one for each class, in the order of their numbers."
+        )
+    palette = _checked_palette(bright_palette() if palette is None else palette)
+
+    factor = -(-_SMALLEST // max(class_map.shape))
+    image = image.repeat(factor, axis=0).repeat(factor, axis=1)
+    class_map = class_map.repeat(factor, axis=0).repeat(factor, axis=1)
+
+    strength = np.where(class_map == background, 0, opacity)
+    strength[_outline(class_map) & (class_map != background)] = 1
+    tinted = image + strength[..., None] * (palette[class_map] - image.astype(float))
+    entries = [
+        (
+            class_names[number] if number < len(class_names) else "void",
+            None if number == background else tuple(int(part) for part in palette[number]),
+        )
+        for number in occurring
+    ]
+    return _with_legend(Image.fromarray(np.round(tinted).astype(np.uint8)), entries)
+
+
+def _outline(class_map: np.ndarray) -> np.ndarray:
+    """The pixels whose neighbour above, below, left or right has another class."""
+    padded = np.pad(class_map, 1, mode="edge")
+    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    return np.logical_or.reduce([neighbour != class_map for neighbour in neighbours])
+
+
+def _with_legend(
+    picture: Image.Image, entries: list[tuple[str, tuple[int, int, int] | None]]
+) -> Image.Image:
+    """The picture on white with a line of swatches and names below it, broken where it is full."""
+    size = max(14, max(picture.size) // 40)
+    gap, line = size // 2, size * 3 // 2
+    font = ImageFont.load_default(size)
+    widths = [size + gap + round(font.getlength(name)) + 2 * gap for name, _ in entries]
+    width = max(picture.width, gap + max(widths))
+
+    places, x, y = [], gap, picture.height + gap
+    for entry_width in widths:
+        if x > gap and x + entry_width > width:
+            x, y = gap, y + line
+        places.append((x, y))
+        x += entry_width
+
+    sheet = Image.new("RGB", (width, y + line), "white")
+    sheet.paste(picture)
+    draw = ImageDraw.Draw(sheet)
+    for (name, colour), (x, y) in zip(entries, places, strict=True):
+        swatch = (x, y, x + size - 1, y + size - 1)
+        draw.rectangle(swatch, fill=colour, outline="black")
+        if colour is None:
+            draw.line(swatch, fill="black")
+        draw.text((x + size + gap, y + size / 2), name, fill="black", font=font, anchor="lm")
+    return sheet
+
+
+def _check_palette_length(classes: int) -> None:
+    if isinstance(classes, bool) or not isinstance(classes, int) or not 1 <= classes <= 256:
+        raise ValueError(f"A palette has 1 to 256 colours; received {classes!r}. Pass 256 for all.")
+
+
+def _checked_palette(palette: np.ndarray) -> np.ndarray:
+    palette = np.asarray(palette)
+    if palette.shape != (256, 3) or palette.dtype != np.uint8:
+        raise ValueError(
+            "A palette is uint8 [256, 3], a colour for every number; received "
+            f"{palette.dtype} {list(palette.shape)}. Change rows of zoo.pictures.voc_palette()."
+        )
+    return palette
+
+
+def _checked_class_map(class_map: np.ndarray) -> np.ndarray:
+    class_map = np.asarray(class_map)
+    if class_map.ndim != 2 or not class_map.size:
+        raise ValueError(
+            f"A class map is [h, w], one number per pixel; received {list(class_map.shape)}. "
+            "Take one image of a batch, and the argmax of scores."
+        )
+    if not np.issubdtype(class_map.dtype, np.integer):
+        raise ValueError(
+            f"A class map holds whole numbers; received {class_map.dtype}. Take the argmax of "
+            "scores, or convert it with .astype(np.uint8)."
+        )
+    if class_map.min() < 0 or class_map.max() > VOID:
+        wrong = class_map.min() if class_map.min() < 0 else class_map.max()
+        raise ValueError(
+            f"A class map holds numbers from 0 to 255; received {wrong}. Map void pixels to 255."
+        )
+    return class_map.astype(np.uint8)
+
+
+def _checked_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The image as `[h, w, 3]`."""
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[-1] not in (1, 3) or image.dtype != np.uint8:
+        raise ValueError(
+            "An image is uint8 [h, w, 3], [h, w, 1] or [h, w]; received "
+            f"{image.dtype} {list(image.shape)}. Take one image of a batch, and convert it with "
+            ".round().astype(np.uint8)."
+        )
+    if image.shape[:2] != size:
+        raise ValueError(
+            f"An image and its class map have one size; received {image.shape[0]} × "
+            f"{image.shape[1]} and {size[0]} × {size[1]}. Crop or scale one of them."
+        )
+    return np.broadcast_to(image, (*size, 3))
