@@ -1,0 +1,71 @@
+"""The layers' table: for each layer of the zoo, how it turns an image into something to check."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo import layers
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerToy:
+    """What the layer is called with, and a height and width that it takes, odd where it can be."""
+
+    apply: Callable[[Any], Any]
+    size: tuple[int, int] = (7, 9)
+
+
+LAYER_TOYS = {
+    "MaxPoolingWithArgmax": LayerToy(lambda image: layers.MaxPoolingWithArgmax()(image)),
+    "MaxUnpooling": LayerToy(
+        lambda image: layers.MaxUnpooling()(*layers.MaxPoolingWithArgmax()(image), like=image)
+    ),
+    "MaxUnpooling, windows of 3, whole": LayerToy(
+        lambda image: layers.MaxUnpooling(3)(*layers.MaxPoolingWithArgmax(3)(image))
+    ),
+    "NearestUnpooling": LayerToy(
+        lambda image: layers.NearestUnpooling()(*layers.MaxPoolingWithArgmax()(image), like=image)
+    ),
+    "BedOfNailsUnpooling": LayerToy(
+        lambda image: layers.BedOfNailsUnpooling(3)(
+            layers.MaxPoolingWithArgmax(3)(image)[0], like=image
+        )
+    ),
+    "BilinearUpsampling": LayerToy(lambda image: layers.BilinearUpsampling(4)(image)),
+    "BilinearUpsampling, odd kernel": LayerToy(
+        lambda image: layers.BilinearUpsampling(4, 7)(image)
+    ),
+    "BilinearUpsampling, learned": LayerToy(
+        lambda image: layers.BilinearUpsampling(2, trainable=True)(image)
+    ),
+    "CropLike": LayerToy(
+        lambda image: layers.CropLike((1, 2))(keras.layers.ZeroPadding2D(3)(image), image)
+    ),
+    "CaffeMaxPooling": LayerToy(lambda image: layers.CaffeMaxPooling(3, 2)(image), (8, 9)),
+    "LocalResponseNormalization": LayerToy(
+        lambda image: layers.LocalResponseNormalization(3, alpha=0.5)(image)
+    ),
+    "MirrorPadding": LayerToy(lambda image: layers.MirrorPadding(1)(image)),
+    "PadToMultiple": LayerToy(lambda image: layers.PadToMultiple(4, minimum=10)(image)),
+    "ValidTile": LayerToy(lambda image: layers.ValidTile(1)(image), (18, 20)),
+}
+
+
+def layer_image(name: str, count: int = 2) -> np.ndarray:
+    """Float32 values [count, h, w, 4] no two of which are closer than 1/128, in both signs."""
+    shape = (count, *LAYER_TOYS[name].size, 4)
+    values = np.random.default_rng(3).permutation(np.prod(shape))
+    return ((values - values.size / 2) / 128).astype("float32").reshape(shape)
+
+
+def layer_model(name: str, size: tuple[int | None, int | None] = (None, None)) -> keras.Model:
+    """The toy as a functional model, of unknown size unless one is given."""
+    image = keras.Input((*size, 4), name="image")
+    return keras.Model(image, LAYER_TOYS[name].apply(image))
+
+
+def outputs_of(model: Callable[[Any], Any], image: Any) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(model(image))]

@@ -1,0 +1,30 @@
+"""Layers that the zoo's networks need and Keras does not have."""
+
+from zoo.layers.borders import MirrorPadding, PadToMultiple, ValidTile
+from zoo.layers.caffe import CaffeMaxPooling, LocalResponseNormalization
+from zoo.layers.unpooling import (
+    BedOfNailsUnpooling,
+    MaxPoolingWithArgmax,
+    MaxUnpooling,
+    NearestUnpooling,
+    flat_indices_to_switches,
+    switches_to_flat_indices,
+)
+from zoo.layers.upsampling import BilinearUpsampling, CropLike, bilinear_kernel
+
+__all__ = [
+    "BedOfNailsUnpooling",
+    "BilinearUpsampling",
+    "CaffeMaxPooling",
+    "CropLike",
+    "LocalResponseNormalization",
+    "MaxPoolingWithArgmax",
+    "MaxUnpooling",
+    "MirrorPadding",
+    "NearestUnpooling",
+    "PadToMultiple",
+    "ValidTile",
+    "bilinear_kernel",
+    "flat_indices_to_switches",
+    "switches_to_flat_indices",
+]
