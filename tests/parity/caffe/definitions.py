@@ -1,0 +1,169 @@
+"""The authors' nets as Caffe definitions, in any widths, for an engine that runs Caffe's nets.
+
+Written from the papers' tables and the settings of github.com/shelhamer/fcn.berkeleyvision.org and
+github.com/HyeonwooNoh/DeconvNet, not from the zoo's models: names, windows, strides, pads, groups,
+crops, scales and the order of the layers are stated here a second time.
+"""
+
+import dataclasses
+
+import numpy as np
+
+CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage of VGG-16
+
+
+@dataclasses.dataclass
+class Net:
+    """A definition in the making: its text, and the shape of each blob by its layer's name."""
+
+    lines: list[str]
+    shapes: dict[str, list[tuple[int, ...]]]
+    fixed: dict[str, list[np.ndarray]]
+    channels: dict[str, int]
+
+    def add(self, kind: str, name: str, bottom: str, *more: str, **settings: str) -> str:
+        """A layer whose settings are messages of text; the output has the layer's name."""
+        bottoms = " ".join(f'bottom: "{blob}"' for blob in (bottom, *more))
+        messages = " ".join(f"{key} {{ {text} }}" for key, text in settings.items())
+        tops = f'top: "{name}"'
+        if kind == "PoolingWithMask":
+            kind, tops = "Pooling", f'top: "{name}" top: "{name}_mask"'
+        self.lines.append(f'layer {{ name: "{name}" type: "{kind}" {bottoms} {tops} {messages} }}')
+        self.channels[name] = self.channels[bottom]
+        return name
+
+    def conv(
+        self, name, bottom, outputs, kernel, *, stride=1, pad=0, group=1, deconv=False, relu=True
+    ) -> str:
+        inputs = self.channels[bottom]
+        self.add(
+            "Deconvolution" if deconv else "Convolution",
+            name,
+            bottom,
+            convolution_param=f"num_output: {outputs} kernel_size: {kernel} stride: {stride} "
+            f"pad: {pad} group: {group}",
+        )
+        self.channels[name] = outputs
+        first = (inputs, outputs) if deconv else (outputs, inputs // group)
+        self.shapes[name] = [(*first, kernel, kernel), (outputs,)]
+        return self.add("ReLU", f"{name}_relu", name) if relu else name
+
+    def upscore(self, name, bottom, kernel, stride) -> str:
+        """A deconvolution without bias that holds the bilinear kernel on its diagonal."""
+        classes = self.channels[bottom]
+        self.add(
+            "Deconvolution",
+            name,
+            bottom,
+            convolution_param=f"num_output: {classes} kernel_size: {kernel} stride: {stride} "
+            "bias_term: false",
+        )
+        factor = (kernel + 1) // 2
+        centre = factor - 1 if kernel % 2 else factor - 0.5
+        line = [1 - abs(place - centre) / factor for place in range(kernel)]
+        blob = np.zeros((classes, classes, kernel, kernel), "float32")
+        for one in range(classes):
+            blob[one, one] = np.outer(line, line)
+        self.fixed[name] = [blob]
+        return name
+
+    def crop(self, name, bottom, like, offset) -> str:
+        return self.add("Crop", name, bottom, like, crop_param=f"axis: 2 offset: {offset}")
+
+    def pool(self, name, bottom, kernel) -> str:
+        return self.add(
+            "Pooling", name, bottom, pooling_param=f"pool: MAX kernel_size: {kernel} stride: 2"
+        )
+
+    def scale(self, name, bottom, value) -> str:
+        self.fixed[name] = [np.full(self.channels[bottom], value, "float32")]
+        return self.add("Scale", name, bottom)
+
+    def bn_relu(self, name, bottom) -> str:
+        """DeconvNet's normalization for inference: a scale and a shift for each channel."""
+        self.add("Scale", name, bottom, scale_param="bias_term: true")
+        self.shapes[name] = [(self.channels[bottom],)] * 2
+        return self.add("ReLU", f"{name}_relu", name)
+
+    def prototxt(self, height: int, width: int) -> str:
+        shape = f"shape {{ dim: 1 dim: 3 dim: {height} dim: {width} }}"
+        data = f'layer {{ name: "data" type: "Input" top: "data" input_param {{ {shape} }} }}'
+        return "\n".join([data, *self.lines])
+
+
+def _net() -> Net:
+    return Net([], {}, {}, {"data": 3})
+
+
+def fcn_alexnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
+    net = _net()
+    lrn = dict(lrn_param="local_size: 5 alpha: 0.0001 beta: 0.75")
+    x = net.conv("conv1", "data", stages[0], 11, stride=4, pad=100)
+    x = net.add("LRN", "norm1", net.pool("pool1", x, 3), **lrn)
+    x = net.conv("conv2", x, stages[1], 5, pad=2, group=2)
+    x = net.add("LRN", "norm2", net.pool("pool2", x, 3), **lrn)
+    x = net.conv("conv3", x, stages[2], 3, pad=1)
+    x = net.conv("conv4", x, stages[3], 3, pad=1, group=2)
+    x = net.conv("conv5", x, stages[4], 3, pad=1, group=2)
+    x = net.conv("fc6", net.pool("pool5", x, 3), head, 6)
+    x = net.conv("fc7", x, head, 1)
+    x = net.conv("score_fr", x, classes, 1, relu=False)
+    net.crop("score", net.upscore("upscore", x, 63, 32), "data", 18)
+    return net
+
+
+def fcn_vgg(name: str, *, classes: int, stages: tuple[int, ...], head: int) -> Net:
+    net, x = _net(), "data"
+    for stage, count in enumerate(CONVOLUTIONS, 1):
+        for index in range(1, count + 1):
+            pad = 100 if stage == index == 1 else 1
+            x = net.conv(f"conv{stage}_{index}", x, stages[stage - 1], 3, pad=pad)
+        x = net.pool(f"pool{stage}", x, 2)
+    x = net.conv("fc6", x, head, 7)
+    x = net.conv("fc7", x, head, 1)
+    x = net.conv("score_fr", x, classes, 1, relu=False)
+    if name == "fcn32s":
+        net.crop("score", net.upscore("upscore", x, 64, 32), "data", 19)
+        return net
+
+    def fuse(x: str, pool: str, upscore: str, scale: float, offset: int) -> str:
+        x = net.upscore(upscore, x, 4, 2)
+        skip = net.scale(f"scale_{pool}", pool, scale) if name == "fcn8s_atonce" else pool
+        skip = net.conv(f"score_{pool}", skip, classes, 1, relu=False)
+        skip = net.crop(f"score_{pool}c", skip, x, offset)
+        return net.add("Eltwise", f"fuse_{pool}", x, skip, eltwise_param="operation: SUM")
+
+    x = fuse(x, "pool4", "upscore2", 0.01, 5)
+    if name == "fcn16s":
+        net.crop("score", net.upscore("upscore16", x, 32, 16), "data", 27)
+        return net
+    x = fuse(x, "pool3", "upscore_pool4", 0.0001, 9)
+    net.crop("score", net.upscore("upscore8", x, 16, 8), "data", 31)
+    return net
+
+
+def deconvnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
+    """Its own layers UNPOOLING and BN in the words of the engine: MaxUnpool and Scale."""
+    net, x = _net(), "data"
+    for stage, count in enumerate(CONVOLUTIONS, 1):
+        for index in range(1, count + 1):
+            x = net.conv(f"conv{stage}_{index}", x, stages[stage - 1], 3, pad=1, relu=False)
+            x = net.bn_relu(f"bn{stage}_{index}", x)
+        window = "pool: MAX kernel_size: 2 stride: 2"
+        x = net.add("PoolingWithMask", f"pool{stage}", x, pooling_param=window)
+    x = net.bn_relu("bnfc6", net.conv("fc6", x, head, 7, relu=False))
+    x = net.bn_relu("bnfc7", net.conv("fc7", x, head, 1, relu=False))
+    x = net.conv("fc6-deconv", x, stages[4], 7, deconv=True, relu=False)
+    x = net.bn_relu("fc6-deconv-bn", x)
+    for stage in (5, 4, 3, 2, 1):
+        window = "pool_k_h: 2 pool_k_w: 2 pool_stride_h: 2 pool_stride_w: 2"
+        window += " pool_pad_h: 0 pool_pad_w: 0"
+        x = net.add("MaxUnpool", f"unpool{stage}", x, f"pool{stage}_mask", max_unpool_param=window)
+        for index in range(1, CONVOLUTIONS[stage - 1] + 1):
+            last = index == CONVOLUTIONS[stage - 1]
+            outputs = stages[max(stage - 2, 0)] if last else stages[stage - 1]
+            name = f"deconv{stage}_{index}"
+            x = net.conv(name, x, outputs, 3, pad=1, deconv=True, relu=False)
+            x = net.bn_relu(f"debn{stage}_{index}", x)
+    net.conv("seg-score-voc", x, classes, 1, relu=False)
+    return net

@@ -1,0 +1,177 @@
+"""The reader of `.caffemodel` files, against files that Google's protobuf wrote."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from messages import PACKED, caffemodel, write_caffemodel
+
+from zoo.weights import read_caffemodel
+
+RNG = np.random.default_rng(0)
+BLOBS = {
+    "conv1": [RNG.normal(size=(4, 3, 3, 3)), RNG.normal(size=4)],
+    "ip": [RNG.normal(size=(5, 36))],
+    "bn": [RNG.normal(size=(1, 4, 1, 1)), RNG.normal(size=(1, 4, 1, 1))],
+    "nought": [np.zeros((0, 2))],
+}
+BLOBS = {name: [x.astype("float32") for x in arrays] for name, arrays in BLOBS.items()}
+FORMS = [
+    {},
+    {"v1": True},
+    {"v1": True, "legacy_shapes": True},
+    {"legacy_shapes": True},
+    {"packed": False},
+    {"double": True},
+    {"packed": False, "double": True},
+]
+
+
+def check_same(found: dict, *, legacy_shapes: bool = False) -> None:
+    assert list(found) == list(BLOBS)
+    for name, arrays in BLOBS.items():
+        for blob, expected in zip(found[name], arrays, strict=True):
+            if legacy_shapes:
+                assert blob.shape == (1,) * (4 - expected.ndim) + expected.shape
+                blob = blob.reshape(expected.shape)
+            np.testing.assert_array_equal(blob, expected)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_reads_what_protobuf_wrote(form, tmp_path):
+    path = write_caffemodel(tmp_path / "net.caffemodel", BLOBS, **form)
+    check_same(read_caffemodel(path), legacy_shapes=form.get("legacy_shapes", False))
+
+
+def test_arrays_are_views_of_the_file(tmp_path):
+    path = write_caffemodel(tmp_path / "net.caffemodel", BLOBS)
+    kernel = read_caffemodel(path)["conv1"][0]
+    assert not kernel.flags.owndata
+    assert not kernel.flags.writeable
+
+
+def net(**blob) -> bytes:
+    """A net of one layer `fc` with one blob."""
+    message = PACKED["NetParameter"]()
+    message.layer.add(name="fc").blobs.add(**blob)
+    return message.SerializeToString()
+
+
+def layers(count: int, name: str, blobs: int = 1) -> bytes:
+    message = PACKED["NetParameter"]()
+    for _ in range(count):
+        layer = message.layer.add(name=name)
+        for _ in range(blobs):
+            layer.blobs.add(data=[1.0], shape={"dim": [1]})
+    return message.SerializeToString()
+
+
+WHOLE = caffemodel(BLOBS)
+ONE = net(data=[1, 2], shape={"dim": [2]})
+DAMAGED = {
+    "empty": (b"", "cannot mmap an empty file"),
+    "cut": (WHOLE[:-9], "is longer than what holds it"),
+    "cut in a tag": (ONE[:1], "the number at byte 0 does not end"),
+    "web page": (b"<!DOCTYPE html><html>Not found</html>", "there is no field at byte 0"),
+    "text": (b'name: "net"\nlayer { name: "conv1" }', "there is no field at byte 0"),
+    "lying shape": (
+        net(data=[1, 2, 3], shape={"dim": [2, 2]}),
+        "a blob of layer 'fc' should have the shape [2, 2] and has 3 numbers",
+    ),
+    "lying old shape": (
+        net(data=[1, 2, 3], num=1, channels=1, height=2, width=2),
+        "should have the shape [1, 1, 2, 2] and has 3 numbers",
+    ),
+    "negative shape": (
+        net(data=[1, 2], shape={"dim": [-1, -2]}),
+        "should have the shape [18446744073709551615, 18446744073709551614] and has 2",
+    ),
+    "no shape": (net(data=[1, 2, 3]), "should have the shape [] and has 3 numbers"),
+    "nine dimensions": (
+        net(data=[1], shape={"dim": [1] * 9}),
+        "a blob has more than 8 dimensions",
+    ),
+    "no numbers": (net(shape={"dim": [7]}), "should have the shape [7] and has 0 numbers"),
+    "numbers twice": (
+        net(data=[1], double_data=[1], shape={"dim": [1]}),
+        "a blob gives its numbers twice or in a wrong type",
+    ),
+    "half a number": (
+        ONE.replace(bytes([0x2A, 8]), bytes([0x2A, 7])),  # the field of the numbers, 1 byte less
+        "the numbers at byte 11 are cut off",
+    ),
+    "numbers as a varint": (
+        ONE.replace(bytes([0x2A, 8]), bytes([0x28, 8])),
+        "gives its numbers twice or in a wrong type",
+    ),
+    "layer as a number": (bytes([0x10, 1]), "field 2 is not of the type that it should be"),
+    "group": (bytes([0x0B]), "there is no field at byte 0"),
+    "endless number": (b"\x80" * 11, "the number at byte 0 does not end"),
+    "name is no text": (layers(1, "fc").replace(b"fc", b"\xff\xfe"), "can't decode byte 0xff"),
+    "one name twice": (layers(2, "fc"), "two layers with weights have the name 'fc'"),
+    "too many layers": (layers(10_001, "", 0), "it has more than 10000 layers"),
+    "too many blobs": (layers(1, "fc", 17), "a layer has more than 16 blobs"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_says_what_is_wrong_with_a_file(case, tmp_path):
+    content, reason = DAMAGED[case]
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(reason)) as error:
+        read_caffemodel(path)
+    message = str(error.value)
+    assert message.startswith(f"{path} is not a whole .caffemodel: ")
+    assert message.endswith(
+        "Download it again; a web page or a part of the file may have been saved in its place."
+    )
+
+
+@pytest.mark.parametrize("content", [caffemodel({}), b"\n\x03net"])
+def test_a_net_without_weights_is_refused(content, tmp_path):
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="none of its layers has blobs. Give the .caffemodel"):
+        read_caffemodel(path)
+
+
+@st.composite
+def damaged_files(draw) -> bytes:
+    """A good file with a few bytes changed, put in, taken out, doubled or cut off."""
+    data = bytearray(caffemodel(BLOBS, **draw(st.sampled_from(FORMS))))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        stop = start + draw(st.integers(0, 12))
+        kind = draw(st.sampled_from(["change", "insert", "remove", "double", "cut"]))
+        if kind == "change":
+            data[start:stop] = draw(st.binary(min_size=stop - start, max_size=stop - start))
+        elif kind == "insert":
+            data[start:start] = draw(st.binary(max_size=12))
+        elif kind == "remove":
+            del data[start:stop]
+        elif kind == "double":
+            data[start:start] = data[start:stop]
+        else:
+            del data[start:]
+    return bytes(data)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=st.one_of(damaged_files(), st.binary(max_size=200)))
+def test_a_damaged_file_is_read_or_refused(content, tmp_path):
+    """Never another error; and what is read is whole: shapes that fit numbers."""
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(content)
+    try:
+        found = read_caffemodel(path)
+    except ValueError:
+        return
+    for arrays in found.values():
+        for blob in arrays:
+            assert blob.nbytes <= 2 * len(content)
+            blob.sum()

@@ -1,0 +1,59 @@
+"""Where ImageNet weights come from: the VGG-16 and VGG-19 of Keras.
+
+Keras keeps the Oxford group's original weights (www.robots.ox.ac.uk/~vgg/research/very_deep, CC BY
+4.0), which expect what the zoo's nets make of an image: BGR, 0-255, minus the mean colour.
+"""
+
+import re
+
+import keras
+
+from zoo.weights.transplant import Source
+
+# The last convolution tells the two apart.
+VGG = {"conv5_4": keras.applications.VGG19, "conv5_3": keras.applications.VGG16}
+# The layers whose widths the others follow; `conv1_1` also tells grey from colour.
+SHAPES = {"conv1_1": (3, 3, 3, 64), "conv5_3": (3, 3, 512, 512), "fc7": (1, 1, 4096, 4096)}
+FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7"}
+
+
+def imagenet(model: keras.Model) -> Source:
+    """VGG trained on ImageNet, for a model with this trunk. Keras fetches it once and checks it.
+
+    Raises:
+        ValueError: The model has another trunk, or this one in other widths.
+        OSError: The weights could not be fetched.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    vgg = next((VGG[name] for name in VGG if name in layers), None)
+    if vgg is None:
+        raise ValueError(
+            f'encoder_weights="imagenet" is for nets on VGG; {model.name} is not one. Give the '
+            "path of a .caffemodel of its trunk, or leave encoder_weights out."
+        )
+    for name, shape in SHAPES.items():
+        kernel = tuple(layers[name].kernel.shape)
+        if kernel != shape:
+            raise ValueError(
+                f'encoder_weights="imagenet" fits VGG in its own widths; {name} of this '
+                f"{model.name} has the shape {list(kernel)} and not {list(shape)}. Build with "
+                "channels=3 and leave stages and head as they are."
+            )
+    try:
+        trained = vgg(weights="imagenet")
+    except Exception as error:  # Keras has no narrower class for a failed download
+        raise OSError(
+            f"The ImageNet weights could not be fetched: {error}. Connect this machine to the "
+            "network, or put the file into the folder models of Keras's cache (~/.keras)."
+        ) from error
+    return Source("imagenet", {author_name(x.name): x.weights for x in trained.layers if x.weights})
+
+
+def author_name(name: str) -> str:
+    """The authors' name of a layer of Keras's VGG; other layers keep theirs.
+
+    >>> author_name("block3_conv2"), author_name("fc1"), author_name("score_fr")
+    ('conv3_2', 'fc6', 'score_fr')
+    """
+    block = re.fullmatch(r"block(\d)_conv(\d)", name)
+    return f"conv{block[1]}_{block[2]}" if block else FULLY_CONNECTED.get(name, name)
