@@ -1,0 +1,161 @@
+"""Turns trained weights into files that answer.
+
+python -m exports unet --weights runs/coins/model.weights.h5 --out served
+python -m exports unet --weights ... --out files --format tflite --size 256 256
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from PIL import Image
+
+import zoo
+from exports import saved_model, tflite
+from exports.check import MismatchError
+
+SAVED_MODEL, TFLITE = "saved_model", "tflite"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 2 for a wrong request, 1 for a wrong file."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if TFLITE in chosen.format and chosen.size is None:
+        parser.error(
+            "a TFLite file has a fixed image size, and --size is missing. "
+            "Pass --size HEIGHT WIDTH, such as --size 256 256."
+        )
+    start = time.monotonic()
+
+    def report(line: str) -> None:
+        print(f"[{time.monotonic() - start:5.1f} s] {line}", flush=True)
+
+    try:
+        report(f"Building {chosen.model} with the weights of {chosen.weights}")
+        model = zoo.build(chosen.model, weights=chosen.weights, **_options(chosen))
+        for path in _exported(model, chosen, report):
+            print(f"{_megabytes(path):8.2f} MB  {path}", flush=True)
+    except MismatchError as error:
+        print(f"exports: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"exports: {error}", file=sys.stderr)
+        return 2
+    if SAVED_MODEL in chosen.format:
+        print(
+            f"Next: serve {pathlib.Path(chosen.out, model.name).resolve()} with TensorFlow Serving "
+            f"(--model_name={model.name} --model_base_path=...), or load the version with "
+            "tf.saved_model.load(...)."
+        )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m exports",
+        description="Exports a model with its weights, and checks the files before they appear.",
+    )
+    parser.add_argument("model", help="its name in the zoo; `zoo list` lists them")
+    parser.add_argument(
+        "--weights",
+        required=True,
+        metavar="FILE",
+        help="what it was trained to: .weights.h5, .keras or .caffemodel",
+    )
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="of all exported models")
+    parser.add_argument("--classes", type=int, metavar="N", help="if not the model's default")
+    parser.add_argument("--channels", type=int, metavar="C", help="3, or 1 for grey images")
+    parser.add_argument(
+        "--options",
+        default="{}",
+        metavar="JSON",
+        help="further options that the model was built with, such as '{\"filters\": 16}'",
+    )
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=(SAVED_MODEL, TFLITE),
+        default=[SAVED_MODEL],
+        metavar="FORMAT",
+        help="saved_model, which is the default, or tflite, or both",
+    )
+    parser.add_argument(
+        "--size", nargs=2, type=int, metavar=("HEIGHT", "WIDTH"), help="of a TFLite file's images"
+    )
+    parser.add_argument(
+        "--class-names", nargs="+", metavar="NAME", help="written beside a SavedModel's weights"
+    )
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        help="to check with, if not textures: one in which several classes occur proves most",
+    )
+    parser.add_argument("--version", type=int, metavar="N", help="if not the next free one")
+    return parser
+
+
+def _options(chosen: argparse.Namespace) -> dict[str, Any]:
+    try:
+        options = json.loads(chosen.options)
+    except json.JSONDecodeError as error:
+        options = error
+    if not isinstance(options, dict):
+        raise ValueError(
+            f"--options is a JSON object of options and values; received {chosen.options!r}. "
+            'Pass, for example, --options \'{"filters": 16, "depth": 3}\'.'
+        )
+    given = {"classes": chosen.classes, "channels": chosen.channels}
+    return options | {name: value for name, value in given.items() if value is not None}
+
+
+def _exported(
+    model: keras.Model, chosen: argparse.Namespace, report: Callable[[str], None]
+) -> Iterator[pathlib.Path]:
+    """Writes all formats that were asked for, under one version."""
+    version = chosen.version
+    if version is None and len(set(chosen.format)) > 1:
+        home = pathlib.Path(chosen.out, model.name)
+        taken = saved_model.taken(home) + tflite.taken(home.parent, model.name)
+        version = max(taken, default=0) + 1
+    if SAVED_MODEL in chosen.format:
+        images = _images(chosen.image, model.input_shape[-1], None)
+        options = {"version": version, "images": images, "class_names": chosen.class_names}
+        yield saved_model.export(model, chosen.out, **options, report=report)
+    if TFLITE in chosen.format:
+        size = tuple(chosen.size)
+        images = _images(chosen.image, model.input_shape[-1], size)
+        options = {"version": version, "images": images, "size": size}
+        yield tflite.export(model, chosen.out, **options, report=report)
+
+
+def _images(file: str | None, channels: int, size: tuple[int, int] | None) -> np.ndarray | None:
+    """The picture to check with, uint8 `[1, h, w, channels]`, scaled to `size` if there is one."""
+    if file is None:
+        return None
+    try:
+        with Image.open(file) as picture:
+            picture = picture.convert("L" if channels == 1 else "RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"--image is a picture, such as a PNG or a JPEG; {file} cannot be read ({error}). "
+            "Pass another one, or none."
+        ) from error
+    if size is not None:
+        picture = picture.resize(size[::-1])
+    return np.asarray(picture).reshape(1, picture.height, picture.width, channels)
+
+
+def _megabytes(path: pathlib.Path) -> float:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Exports a model as a SavedModel, in the layout of TensorFlow Serving: `out/NAME/VERSION/`."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from exports import check, versions
+from exports.signatures import signatures
+
+
+def export(
+    model: keras.Model,
+    out: str | pathlib.Path,
+    *,
+    version: int | None = None,
+    class_names: Sequence[str] | None = None,
+    images: np.ndarray | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> pathlib.Path:
+    """Writes `out/NAME/VERSION/`, NAME being the model's name.
+
+    ```python
+    exports.saved_model.export(zoo.build("unet", weights="coins.weights.h5"), "served")
+    # served/unet/1
+    ```
+
+    It answers four signatures, see `exports.signatures`. The version appears only after the files
+    gave the model's answers in TensorFlow's Python and C++ loaders; until then they lie beside it
+    under a name that a server does not take for a version.
+
+    Args:
+        model: Takes images `[n, h, w, channels]`, 0-255, of any size; gives scores of their size.
+        out: The folder of all exported models; made if it is not there.
+        version: A whole number from 1; None for the one after the highest.
+        class_names: The name of each class; written to `assets/labels.txt`, one on each line.
+        images: uint8 `[n, h, w, channels]` to check with; textures if None. Give images in which
+            several classes occur, as your data: only then do equal answers prove something.
+        report: Called with a line on each step and on each answer that was checked.
+
+    Returns:
+        The path of the version.
+
+    Raises:
+        ValueError: A model that cannot be exported; class names that do not fit it.
+        FileExistsError: The version exists.
+        OSError: The files cannot be written, for example because the disk is full.
+        exports.check.MismatchError: A loader does not give the model's answers.
+    """
+    versions.check_name(model.name)
+    answers = signatures(model)
+    labels = None if class_names is None else _labels(class_names, model.output_shape[-1])
+    home = pathlib.Path(out) / model.name
+    target = home / str(versions.choose(version, taken(home), f"{home}/{{}}"))
+    with versions.beside(target) as unfinished:
+        report(f"Writing {target}")
+        with versions.whole_or_not_at_all(target):
+            save(model, answers, unfinished)
+            if labels is not None:
+                (unfinished / "assets").mkdir(exist_ok=True)
+                (unfinished / "assets" / "labels.txt").write_text(labels, encoding="utf-8")
+        report("Checking it in the Python and C++ loaders of TensorFlow")
+        check.saved_model(model, unfinished, images=images, report=report)
+    return target
+
+
+def save(model: keras.Model, answers: dict[str, Callable], directory: pathlib.Path) -> None:
+    """Saves traced functions of a model, with each of its weights once.
+
+    With the model itself as an attribute, the C++ loader does not find the variables; the Keras
+    exporters write them twice. An explicit list is right in both.
+    """
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    tf.saved_model.save(module, str(directory), signatures=answers)
+
+
+def taken(home: pathlib.Path) -> list[int]:
+    """The versions that a model's folder holds."""
+    return [int(path.name) for path in home.glob("*") if path.name.isdecimal()]
+
+
+def _labels(class_names: Sequence[str], classes: int) -> str:
+    if len(class_names) != classes:
+        raise ValueError(
+            f"Each of the {classes} classes has one name; received {len(class_names)} names. "
+            "Give one for each class, in the order of their numbers."
+        )
+    broken = [name for name in class_names if not name.strip() or name.splitlines() != [name]]
+    if broken:
+        raise ValueError(
+            f"A class name is one line of text that is not empty; received {broken[0]!r}. "
+            "Rename the class."
+        )
+    return "".join(f"{name}\n" for name in class_names)

@@ -1,0 +1,108 @@
+"""Exports a model as a TFLite file of built-in operations: `out/NAME-VERSION.tflite`."""
+
+import pathlib
+import re
+import tempfile
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from exports import check, versions
+from exports.saved_model import save
+from exports.signatures import SERVING_DEFAULT, channels_of
+
+
+def export(
+    model: keras.Model,
+    out: str | pathlib.Path,
+    *,
+    size: tuple[int, int],
+    version: int | None = None,
+    images: np.ndarray | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> pathlib.Path:
+    """Writes `out/NAME-VERSION.tflite`, NAME being the model's name.
+
+    ```python
+    exports.tflite.export(zoo.build("unet", weights="coins.weights.h5"), "files", size=(256, 256))
+    # files/unet-1.tflite
+    ```
+
+    The file has one signature: `image` uint8 `[1, h, w, channels]`, 0-255, gives `class_map` int32
+    `[1, h, w]`. Weights and arithmetic are float32. It holds TFLite's built-in operations only, so
+    that every device with the plain runtime loads it.
+
+    Args:
+        model: Takes images `[n, h, w, channels]`, 0-255, of any size; gives scores of their size.
+        out: The folder of all exported models; made if it is not there.
+        size: Height and width of the images, fixed in the file.
+        version: A whole number from 1; None for the one after the highest.
+        images: uint8 `[n, h, w, channels]` of that size to check with; textures if None. Give
+            images in which several classes occur, as your data: only then do equal answers prove
+            something.
+        report: Called with a line on each step and on each answer that was checked.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: A model that cannot be exported; a size that is none; an operation that TFLite
+            does not have.
+        FileExistsError: The version exists.
+        ImportError: The LiteRT interpreter, which checks the file, is not installed.
+        OSError: The file cannot be written, for example because the disk is full.
+        exports.check.MismatchError: The interpreter does not give the model's answers.
+    """
+    versions.check_name(model.name)
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(
+            f"size is a height and a width in pixels, each at least 1; received {size!r}. "
+            "Pass size=(256, 256), for example."
+        )
+    check.interpreter()
+    channels = channels_of(model)
+    out = pathlib.Path(out)
+    chosen = versions.choose(version, taken(out, model.name), f"{out}/{model.name}-{{}}.tflite")
+    target = out / f"{model.name}-{chosen}.tflite"
+    with versions.beside(target) as unfinished:
+        report(f"Converting to {target}")
+        with versions.whole_or_not_at_all(target):
+            unfinished.write_bytes(_convert(model, (1, *size, channels)))
+        report("Checking it in the LiteRT interpreter")
+        check.tflite(model, unfinished, images=images, report=report)
+    return target
+
+
+def taken(out: pathlib.Path, name: str) -> list[int]:
+    """The versions of a model that a folder holds."""
+    pattern = re.compile(re.escape(name) + r"-(\d+)\.tflite")
+    return [int(found[1]) for path in out.glob("*") if (found := pattern.fullmatch(path.name))]
+
+
+def _convert(model: keras.Model, shape: tuple[int, int, int, int]) -> bytes:
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="image")])
+    def class_map_of(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = model(tf.cast(image, tf.float32), training=False)
+        # keras.ops.argmax adds BitwiseAnd, for which TFLite has no built-in operation.
+        return {"class_map": tf.argmax(scores, axis=-1, output_type=tf.int32)}
+
+    # Converted straight from the function, the file answers wrongly; from a SavedModel it is right.
+    with tempfile.TemporaryDirectory() as scratch:
+        save(model, {SERVING_DEFAULT: class_map_of}, pathlib.Path(scratch))
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            scratch, signature_keys=[SERVING_DEFAULT]
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            return converter.convert()
+        except Exception as error:
+            missing = re.findall(r"^(?:TF Select|Custom) ops: (.+)$", str(error), re.MULTILINE)
+            if not missing:
+                raise
+            raise ValueError(
+                "A TFLite file holds built-in operations only, so that every device loads it; "
+                f"{model.name!r} needs {', '.join(missing)}. Replace the layer that uses it, or "
+                "export a SavedModel."
+            ) from error

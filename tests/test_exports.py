@@ -1,0 +1,272 @@
+"""Exported files: their layout and size, and that they appear whole and checked or not at all."""
+
+import contextlib
+import os
+import pathlib
+import re
+import resource
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated
+from toys import build_toy, toy_images
+
+import exports
+import zoo
+from exports import check, cpp
+
+ROOT = pathlib.Path(__file__).parents[1]
+IMAGES = toy_images("unet").astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return build_toy("unet")
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """For tests of names and numbers, which need no second look at the answers."""
+    monkeypatch.setattr(check, "saved_model", lambda *_, **__: [])
+    monkeypatch.setattr(check, "tflite", lambda *_, **__: [])
+
+
+def export(form: str, model: keras.Model, out: pathlib.Path, **options) -> pathlib.Path:
+    if form == "saved_model":
+        return exports.saved_model.export(model, out, **options)
+    return exports.tflite.export(model, out, size=(9, 12), **options)
+
+
+def place(form: str, version: int | str) -> str:
+    return f"unet/{version}" if form == "saved_model" else f"unet-{version}.tflite"
+
+
+def entries(out: pathlib.Path) -> list[str]:
+    """What lies in the folder of versions."""
+    found = [path.relative_to(out).as_posix() for path in (*out.glob("unet-*"), *out.glob("w*"))]
+    return sorted(found + [path.relative_to(out).as_posix() for path in out.glob("unet/*")])
+
+
+both = pytest.mark.parametrize("form", ["saved_model", "tflite"])
+
+
+@both
+def test_versions_count_from_1_and_after_the_highest(form, model, tmp_path, unchecked):
+    out = tmp_path / "not" / "there"
+    assert export(form, model, out) == out / place(form, 1)
+    assert export(form, model, str(out)) == out / place(form, 2)
+    assert export(form, model, out, version=7) == out / place(form, 7)
+    (out / place(form, "99-draft")).mkdir(parents=True)
+    assert export(form, model, out) == out / place(form, 8)
+    assert entries(out) == sorted(place(form, n) for n in (1, 2, 7, 8, "99-draft"))
+
+
+@both
+def test_a_version_is_never_overwritten(form, model, tmp_path, unchecked):
+    first = export(form, model, tmp_path, version=3)
+    content = first if form == "tflite" else first / "saved_model.pb"
+    before = content.read_bytes()
+    text = f"An exported version is never overwritten; {first} exists. Pass version=4, the next"
+    with pytest.raises(FileExistsError, match=re.escape(text)):
+        export(form, model, tmp_path, version=3)
+    assert content.read_bytes() == before
+
+
+@both
+@pytest.mark.parametrize("version", [0, -1, True, 1.0, "1"])
+def test_a_version_is_a_positive_whole_number(form, version, model, tmp_path):
+    text = f"A version is a whole number from 1; received {version!r}. Pass version=1, or none"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        export(form, model, tmp_path, version=version)
+    assert not list(tmp_path.iterdir())
+
+
+@both
+def test_two_exports_of_one_version_at_a_time_keep_the_first(form, model, tmp_path, monkeypatch):
+    def another_was_faster(*_, **__):
+        monkeypatch.undo()
+        export(form, model, tmp_path, version=1)
+
+    monkeypatch.setattr(check, form, another_was_faster)
+    with pytest.raises(OSError, match="another export made it in the meantime"):
+        export(form, model, tmp_path, version=1)
+    assert entries(tmp_path) == [place(form, 1)]
+
+
+@both
+@pytest.mark.parametrize("error", [check.MismatchError("wrong"), KeyboardInterrupt()])
+def test_what_fails_its_check_does_not_appear(form, error, model, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(check, form, fail)
+    out = tmp_path / "made" / "for it"
+    with pytest.raises(type(error)):
+        export(form, model, out)
+    assert not list(tmp_path.iterdir())
+
+
+@contextlib.contextmanager
+def disk_full_after(limit: int):
+    """No file may grow beyond `limit` bytes: the write fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@both
+def test_a_full_disk_leaves_the_older_version_and_nothing_else(form, model, tmp_path):
+    older = export(form, model, tmp_path)
+    text = (
+        rf"A version is written whole or not at all; {tmp_path / place(form, 2)} could not be "
+        r"written \(.*\)\. \d+ MiB are free there\. Make room, or choose a folder that you"
+    )
+    with disk_full_after(8000), pytest.raises(OSError, match=text):
+        export(form, model, tmp_path)
+    assert entries(tmp_path) == [place(form, 1)]
+    getattr(check, form)(model, older)
+
+
+@both
+def test_a_place_that_is_no_folder_is_named(form, model, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"could not be written .*file is a file, where a folder"):
+        export(form, model, tmp_path / "file")
+
+
+@both
+def test_a_killed_export_leaves_no_version(form, tmp_path):
+    code = (
+        "import os, sys\n"
+        "import exports, zoo\n"
+        f"exports.check.{form} = lambda *a, **k: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+        "model = zoo.build('unet', filters=2, depth=1)\n"
+        f"exports.{form}.export(model, sys.argv[1]{', size=(9, 12)' * (form == 'tflite')})\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    assert run.returncode == -signal.SIGKILL
+    (left,) = entries(tmp_path)
+    assert pathlib.Path(left).name.startswith("writing-")
+
+
+@both
+def test_the_answers_are_reported(form, model, tmp_path):
+    lines = []
+    export(form, model, tmp_path, report=lines.append)
+    assert place(form, 1) in lines[0]
+    agree = [line for line in lines if "100.0000% of the pixels agree, " in line]
+    assert len(agree) == (8 if form == "saved_model" else 1)
+
+
+@both
+def test_a_name_that_is_no_file_name_is_refused(form, model, tmp_path):
+    named = keras.Model(model.input, model.output, name="my unet")
+    text = "which holds letters, digits, and . _ - only; received 'my unet'. Give the model another"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        export(form, named, tmp_path)
+
+
+def test_weights_are_stored_once(tmp_path, unchecked):
+    model = zoo.build("unet", filters=32, depth=2)
+    path = exports.saved_model.export(model, tmp_path)
+    weights = sum(array.nbytes for array in model.get_weights())
+    files = sum(file.stat().st_size for file in (path / "variables").iterdir())
+    assert weights <= files <= 1.01 * weights
+    assert exports.tflite.export(model, tmp_path, size=(9, 12)).stat().st_size <= 1.03 * weights
+
+
+def test_a_served_folder_can_be_read_by_others(model, tmp_path, unchecked):
+    before = os.umask(0o022)
+    try:
+        path = exports.saved_model.export(model, tmp_path / "out")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert (path / "saved_model.pb").stat().st_mode & 0o777 == 0o644
+
+
+def test_class_names_are_labels(model, tmp_path, unchecked):
+    names = ["background", "cell", "border", "Zelle ü"]
+    path = exports.saved_model.export(model, tmp_path, class_names=names)
+    labels = (path / "assets" / "labels.txt").read_text(encoding="utf-8")
+    assert labels == "background\ncell\nborder\nZelle ü\n"
+    with cpp.loaded(path) as ask:
+        assert ask("serving_default", {"image": IMAGES})["class_map"].shape == IMAGES.shape[:3]
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a", "b"], "Each of the 4 classes has one name; received 2 names. Give one for each"),
+        (["a", "b", "", "d"], "one line of text that is not empty; received ''. Rename the class."),
+        (["a", "b\nc", "d", "e"], "received 'b\\nc'. Rename the class."),
+    ],
+)
+def test_class_names_fit_the_classes(names, text, model, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        exports.saved_model.export(model, tmp_path, class_names=names)
+    assert not list(tmp_path.iterdir())
+
+
+def operators(path: pathlib.Path) -> tuple[list[int], list[str]]:
+    """The codes of the built-in operations of a TFLite file, and the names of the custom ones."""
+    content = bytearray(path.read_bytes())
+    file = schema_py_generated.ModelT.InitFromPackedBuf(content, 0)
+    codes = [code.builtinCode for code in file.operatorCodes]
+    return codes, [code.customCode for code in file.operatorCodes if code.customCode]
+
+
+def test_a_tflite_file_holds_builtin_operations_and_one_signature(model, tmp_path):
+    path = exports.tflite.export(model, tmp_path, size=(9, 12))
+    codes, custom = operators(path)
+    assert schema_py_generated.BuiltinOperator.ARG_MAX in codes
+    assert schema_py_generated.BuiltinOperator.CUSTOM not in codes
+    assert custom == []
+    interpreter = check.interpreter()(model_path=str(path))
+    assert interpreter.get_signature_list() == {
+        "serving_default": {"inputs": ["image"], "outputs": ["class_map"]}
+    }
+    runner = interpreter.get_signature_runner()
+    (takes,) = runner.get_input_details().values()
+    (gives,) = runner.get_output_details().values()
+    assert (takes["shape"].tolist(), takes["dtype"]) == ([1, 9, 12, 3], np.uint8)
+    assert (gives["shape"].tolist(), gives["dtype"]) == ([1, 9, 12], np.int32)
+
+
+def with_layer(call) -> keras.Model:
+    image = keras.Input((None, None, 3), name="image")
+    scores = keras.layers.Lambda(call, output_shape=lambda shape: shape)(image)
+    return keras.Model(image, scores, name="special")
+
+
+def test_an_operation_that_tflite_lacks_is_named(tmp_path):
+    def odd(image):
+        return tf.cast(tf.bitwise.bitwise_and(tf.cast(image, tf.int32), 255), tf.float32)
+
+    text = r"built-in operations only, so that .*; 'special' needs BitwiseAnd\. Replace the layer"
+    with pytest.raises(ValueError, match=text):
+        exports.tflite.export(with_layer(odd), tmp_path, size=(9, 12))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", [(9,), (9, 0), (9, 12.0), (9, 12, 3)])
+def test_a_size_is_a_height_and_a_width(size, model, tmp_path):
+    text = f"size is a height and a width in pixels, each at least 1; received {size!r}. Pass size="
+    with pytest.raises(ValueError, match=re.escape(text)):
+        exports.tflite.export(model, tmp_path, size=size)
+
+
+def test_without_litert_the_error_says_what_to_install(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    text = 'is not installed. Install it: pip install "segmentation-zoo[litert]".'
+    with pytest.raises(ImportError, match=re.escape(text)):
+        exports.tflite.export(model, tmp_path, size=(9, 12))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,179 @@
+"""The check of exported files: it must find what is wrong, and say when it proves little."""
+
+import functools
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from toys import build_toy, toy_images
+
+import exports
+from exports import check, cpp
+
+IMAGES = toy_images("unet").astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A SavedModel and a TFLite file of one toy."""
+    out, model = tmp_path_factory.mktemp("files"), build_toy("unet")
+    return {
+        "saved_model": exports.saved_model.export(model, out),
+        "tflite": exports.tflite.export(model, out, size=IMAGES.shape[1:3]),
+    }
+
+
+def changed(amount: float) -> keras.Model:
+    model = build_toy("unet")
+    bias = model.get_layer("conv_u0d-score").bias
+    bias.assign_add([amount, 0, 0, 0])
+    return model
+
+
+EXPORT = {
+    "saved_model": exports.saved_model.export,
+    "tflite": functools.partial(exports.tflite.export, size=(9, 12)),
+}
+both = pytest.mark.parametrize("form", sorted(EXPORT))
+
+
+@both
+@pytest.mark.parametrize("images", [None, IMAGES])
+def test_the_models_own_file_agrees(form, images, files):
+    found = getattr(check, form)(build_toy("unet"), files[form], images=images)
+    asked = [(agreement.loader, agreement.signature) for agreement in found]
+    every = ["serving_default", "class_map_from_bytes", "mask_png", "scores"]
+    assert asked == (
+        [("LiteRT", "class_map")]
+        if form == "tflite"
+        else [(loader, signature) for loader in ("Python", "C++") for signature in every]
+    )
+    assert {agreement.agreement for agreement in found} == {1.0}
+    assert {agreement.classes for agreement in found} <= {2, 3, 4}
+
+
+@both
+def test_the_file_of_other_weights_does_not(form, files):
+    text = r"[\d.]+% of the pixels have the model's class, and \d+ are off by more than rounding"
+    with pytest.raises(check.MismatchError, match=text):
+        getattr(check, form)(changed(0.5), files[form], images=IMAGES)
+
+
+def test_a_loader_that_answers_wrongly_is_named(files, monkeypatch):
+    honest = check.cpp.loaded
+
+    class Wrong:
+        def __init__(self, directory):
+            self.session = honest(directory)
+
+        def __enter__(self):
+            ask = self.session.__enter__()
+
+            def lie(signature, inputs):
+                answer = ask(signature, inputs)
+                if signature == "scores":
+                    answer["probabilities"] = answer["probabilities"][..., ::-1]
+                return answer
+
+            return lie
+
+        def __exit__(self, *error):
+            return self.session.__exit__(*error)
+
+    monkeypatch.setattr(check.cpp, "loaded", Wrong)
+    with pytest.raises(check.MismatchError, match=r"C\+\+, scores: the probabilities are not"):
+        check.saved_model(build_toy("unet"), files["saved_model"])
+
+
+def test_what_python_answers_and_cpp_does_not_is_found(tmp_path):
+    """The trap that the C++ loader is asked for: the model as an attribute of what is saved."""
+    model = build_toy("unet")
+    module = tf.Module()
+    module.model = model
+    answers = exports.signatures.signatures(model)
+    tf.saved_model.save(module, str(tmp_path), signatures=answers)
+    loaded = tf.saved_model.load(str(tmp_path))
+    assert loaded.signatures["serving_default"](image=IMAGES)["class_map"].shape[0] == 2
+    with pytest.raises(RuntimeError, match="Could not find variable"):
+        check.saved_model(model, tmp_path)
+
+
+def test_files_that_are_none_are_refused_in_cpp(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match="Could not find SavedModel"),
+        cpp.loaded(tmp_path),
+    ):
+        pass
+
+
+@both
+def test_one_class_everywhere_is_said_to_prove_little(form, tmp_path):
+    model = changed(1e4)
+    text = "'unet' gives one class to every pixel of the images it is checked with, so that equal"
+    with pytest.warns(UserWarning, match=text):
+        EXPORT[form](model, tmp_path)
+
+
+@both
+def test_scores_that_are_not_finite_are_refused(form, tmp_path):
+    model = changed(np.nan)
+    text = "gives finite scores; 25.0% of those of 'unet' are not. Its weights are damaged or"
+    with pytest.raises(ValueError, match=text):
+        EXPORT[form](model, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [IMAGES[0], IMAGES[..., :1], IMAGES.astype("f4"), IMAGES[:0]])
+def test_the_images_to_check_with_are_images(wrong, files):
+    text = f"images uint8 [n, h, w, 3], at least one; received {wrong.dtype} {list(wrong.shape)}."
+    for form, path in files.items():
+        with pytest.raises(ValueError, match=re.escape(text)):
+            getattr(check, form)(build_toy("unet"), path, images=wrong)
+
+
+def test_a_tflite_file_is_checked_at_its_size(files):
+    text = "The file takes images of (33, 50, 3); received (32, 50, 3) to check it with. Cut or"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        check.tflite(build_toy("unet"), files["tflite"], images=IMAGES[:, :32])
+
+
+def ties(count: int, behind: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores from 0 to 1, and a class map that takes the second best in `count` of 10,000."""
+    scores = np.tile(np.float32([0, 1, 1 - behind]), (1, 100, 100, 1))
+    class_map = np.ones((1, 100, 100), np.uint8)
+    class_map.flat[:count] = 2
+    return class_map, scores
+
+
+def test_ties_may_turn_and_nothing_else():
+    found = check.compare("here", "this", *ties(10, behind=0.5 * check.ROUNDING))
+    assert (found.agreement, found.classes) == (0.999, 1)
+    assert str(found) == "here, this: 99.9000% of the pixels agree, classes that occur: 1"
+    with pytest.raises(
+        check.MismatchError, match=r"here, this: 99\.9900%.*, and 1 are off .*by 2.0e-04"
+    ):
+        check.compare("here", "this", *ties(1, behind=2 * check.ROUNDING))
+    with pytest.raises(check.MismatchError, match=r"99\.8900% .* and 0 are off"):
+        check.compare("here", "this", *ties(11, behind=0.5 * check.ROUNDING))
+
+
+def test_another_shape_or_a_class_that_is_none_is_a_mismatch():
+    class_map, scores = ties(0, 0.5)
+    for wrong in (class_map[:, 1:], class_map + 2):
+        with pytest.raises(check.MismatchError, match="here, this: the class map is"):
+            check.compare("here", "this", wrong, scores)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(97, 131), (1, 1), (2, 300)])
+def test_textures_are_the_same_every_time_and_rich(size, channels):
+    images = check.textures(2, size, channels)
+    assert images.shape == (2, *size, channels)
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images, check.textures(2, size, channels))
+    assert not np.array_equal(images[0], images[1])
+    if size == (97, 131):
+        assert images.std() > 40
+        assert len(np.unique(images)) > 200

@@ -1,0 +1,163 @@
+"""`python -m exports`: what it writes and says, and what it answers to a wrong request."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from toys import TOYS, build_toy, toy_images
+
+from exports import check
+from exports.__main__ import main
+
+ROOT = pathlib.Path(__file__).parents[1]
+OPTIONS = json.dumps(TOYS["unet"].options)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("weights") / "toy.weights.h5"
+    build_toy("unet").save_weights(path)
+    return str(path)
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs the command, which must fail, and returns its exit status and message."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        try:
+            status = main(list(arguments))
+        except SystemExit as stopped:
+            status = stopped.code
+        return status, capsys.readouterr().err
+
+    return run
+
+
+def test_both_files_under_one_version(weights, tmp_path, capsys):
+    (tmp_path / "unet" / "4").mkdir(parents=True)
+    arguments = ["unet", "--weights", weights, "--out", str(tmp_path), "--options", OPTIONS]
+    arguments += ["--format", "saved_model", "tflite", "--size", "9", "12"]
+    arguments += ["--class-names", "sky", "sea", "sand", "sun"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    for path in (tmp_path / "unet" / "5", tmp_path / "unet-5.tflite"):
+        assert path.exists()
+        assert re.search(rf" MB  {path}$", said, re.MULTILINE)
+    assert f"] Building unet with the weights of {weights}" in said
+    assert said.count("100.0000% of the pixels agree") == 9
+    assert f"Next: serve {tmp_path / 'unet'} with TensorFlow Serving (--model_name=unet" in said
+
+    images = toy_images("unet")
+    served = tf.saved_model.load(tmp_path / "unet" / "5").signatures["serving_default"]
+    class_map = served(image=tf.constant(images.astype(np.uint8)))["class_map"]
+    np.testing.assert_array_equal(class_map, np.asarray(build_toy("unet")(images)).argmax(-1))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_a_picture_to_check_with(mode, weights, tmp_path, monkeypatch):
+    picture = Image.fromarray(toy_images("unet")[0].astype(np.uint8)).convert(mode)
+    picture.save(tmp_path / "picture.png")
+    seen = []
+    monkeypatch.setattr(check, "saved_model", lambda *_, images, **__: seen.append(images))
+    monkeypatch.setattr(check, "tflite", lambda *_, images, **__: seen.append(images))
+    arguments = ["unet", "--weights", weights, "--out", str(tmp_path / "o"), "--options", OPTIONS]
+    arguments += ["--format", "tflite", "saved_model", "--size", "9", "12"]
+    assert main([*arguments, "--image", str(tmp_path / "picture.png")]) == 0
+    np.testing.assert_array_equal(seen[0][0], np.asarray(picture.convert("RGB")))
+    assert [images.shape for images in seen] == [(1, 33, 50, 3), (1, 9, 12, 3)]
+
+
+def test_a_picture_that_is_none(weights, tmp_path, refused):
+    arguments = ["unet", "--weights", weights, "--out", str(tmp_path / "o"), "--options", OPTIONS]
+    for file in (weights, "missing.png"):
+        status, said = refused(*arguments, "--image", file)
+        assert status == 2
+        assert f"--image is a picture, such as a PNG or a JPEG; {file} cannot be read (" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_as_a_program(weights, tmp_path):
+    command = [sys.executable, "-m", "exports", "unet", "--weights", weights, "--out", "served"]
+    run = subprocess.run(
+        [*command, "--options", OPTIONS],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, "Traceback" in run.stderr) == (0, False)
+    assert (tmp_path / "served" / "unet" / "1" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["unet", "--out", "o"], "the following arguments are required: --weights"),
+        (["unet", "--weights", "w"], "the following arguments are required: --out"),
+        (
+            ["unet", "--weights", "w", "--out", "o", "--format", "tflite"],
+            "a TFLite file has a fixed image size, and --size is missing. Pass --size HEIGHT WIDTH",
+        ),
+        (
+            ["unett", "--weights", "w", "--out", "o"],
+            "'unett' is none of them. Did you mean 'unet'?",
+        ),
+        (
+            ["unet", "--weights", "w", "--out", "o", "--options", "filters=4"],
+            "--options is a JSON object of options and values; received 'filters=4'. Pass, for",
+        ),
+        (
+            ["unet", "--weights", "w", "--out", "o", "--options", "[4]"],
+            "--options is a JSON object of options and values; received '[4]'. Pass, for example",
+        ),
+        (
+            ["unet", "--weights", "w", "--out", "o", "--options", '{"filter": 4}'],
+            "unet has no option 'filter'. Its options are classes=2",
+        ),
+        (["unet", "--weights", "w", "--out", "o", "--classes", "1"], "classes is a whole number"),
+        (["unet", "--weights", "not.weights.h5", "--out", "o"], "not.weights.h5"),
+    ],
+)
+def test_a_wrong_request_is_answered_without_a_traceback(
+    arguments, text, refused, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    status, said = refused(*arguments)
+    assert status == 2
+    assert text in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_another_class_count_and_an_existing_version(weights, tmp_path, refused):
+    arguments = ["unet", "--weights", weights, "--out", str(tmp_path), "--options", OPTIONS]
+    status, said = refused(*arguments, "--classes", "3")
+    assert status == 2
+    assert said.startswith("exports: ")
+    (tmp_path / "unet" / "2").mkdir(parents=True)
+    status, said = refused(*arguments, "--version", "2")
+    assert status == 2
+    assert "never overwritten" in said
+    assert "Pass version=3, the next free one." in said
+
+
+def test_a_file_that_answers_wrongly_is_status_1(weights, tmp_path, refused, monkeypatch):
+    def fail(*_, **__):
+        raise check.MismatchError("Python, scores: the probabilities are not the model's")
+
+    monkeypatch.setattr(check, "saved_model", fail)
+    arguments = ["unet", "--weights", weights, "--out", str(tmp_path), "--options", OPTIONS]
+    status, said = refused(*arguments)
+    assert (status, said.strip()) == (
+        1,
+        "exports: Python, scores: the probabilities are not the model's",
+    )
+    assert not list(tmp_path.iterdir())
