@@ -1,0 +1,26 @@
+"""One setting for all tests: two CPU devices, and tolerances in one place."""
+
+import dataclasses
+
+import pytest
+import tensorflow as tf
+
+# Two replicas on one processor. Devices can be divided only before TensorFlow uses them.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tolerance:
+    """Largest difference between two ways to compute scores, relative to the largest score."""
+
+    same: float = 1e-5  # one engine, another graph: only the order of sums differs
+    engine: float = 1e-4  # another engine in float32
+    float16: float = 0.1  # against float32, on average over the scores
+    bfloat16: float = 0.3  # has an eighth of float16's precision; DeconvNet: 29 layers, switches
+
+
+@pytest.fixture(scope="session")
+def tolerance() -> Tolerance:
+    return Tolerance()

@@ -1,0 +1,76 @@
+"""Who may import whom, and what an import may do."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+OURS = ("zoo", "exports", "recipes", "tests", "benchmarks")
+
+# What a module may import of ours, by the longest prefix of its name; leaves import nothing.
+MAY = {
+    "zoo": ("zoo",),
+    "zoo._quiet": (),
+    "zoo.registry": (),
+    "zoo.layers": ("zoo.layers",),
+    "zoo.models": ("zoo.layers", "zoo.models", "zoo.registry", "zoo.weights"),
+    "zoo.weights": ("zoo.weights", "zoo.layers"),
+    "zoo.metrics": (),
+    "zoo.pictures": (),
+    "exports": ("exports", "zoo"),
+    "recipes": ("recipes", "zoo"),
+    "recipes.demonstration": ("recipes", "zoo", "exports"),
+}
+
+
+def modules() -> list[str]:
+    paths = [path for top in ("zoo", "exports", "recipes") for path in (ROOT / top).rglob("*.py")]
+    return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+
+
+def imported(module: str) -> set[str]:
+    tree = ast.parse((ROOT / module.replace(".", "/")).with_suffix(".py").read_text())
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively; write the whole name"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in OURS}
+
+
+def within(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_follow_the_layers(module):
+    rule = max((prefix for prefix in MAY if within(module, prefix)), key=len)
+    wrong = [name for name in imported(module) if not any(within(name, may) for may in MAY[rule])]
+    assert not wrong, f"{module} may import of ours only {MAY[rule]}, and imports {wrong}"
+
+
+def test_a_recipe_imports_the_recipe_and_the_loop_only():
+    recipes = [x for x in (ROOT / "recipes").glob("*.py") if "\nRECIPE = " in x.read_text()]
+    assert recipes
+    for path in recipes:
+        allowed = ("recipes.recipe", "recipes.train", "recipes.data")
+        names = imported(f"recipes.{path.stem}")
+        assert all(any(within(name, may) for may in allowed) for name in names), path
+
+
+def test_import_prints_nothing_and_touches_no_network():
+    code = (
+        "import socket\n"
+        "def refuse(*a, **k): raise OSError('an import opened a socket')\n"
+        "socket.socket.connect = refuse\n"
+        "import zoo\n"
+        "import gc, keras\n"
+        "assert not [o for o in gc.get_objects() if isinstance(o, keras.Model)], 'built'\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -1,0 +1,110 @@
+"""The conformance table: one toy of every registered model. A test names the model without one."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+
+import zoo
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy:
+    """Options that make a model small, an image size, and the layer that holds its class biases."""
+
+    options: dict[str, Any]
+    size: tuple[int, int]
+    score: str
+
+
+VGG_TOY = Toy({"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}, (37, 50), "score_fr")
+
+TOYS = {
+    "deconvnet": Toy(
+        {"classes": 4, "stages": (4, 4, 6, 6, 8), "head": 12}, (45, 230), "seg-score-voc"
+    ),
+    "fcn16s": VGG_TOY,
+    "fcn32s": VGG_TOY,
+    "fcn8s": VGG_TOY,
+    "fcn8s_atonce": VGG_TOY,
+    "fcn_alexnet": Toy(
+        {"classes": 4, "stages": (8, 8, 12, 12, 8), "head": 12}, (53, 70), "score_fr"
+    ),
+    "unet": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "conv_u0d-score"),
+}
+
+
+def toy_images(name: str, count: int = 2, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Smooth random colours, float32 whole numbers 0-255 [count, h, w, 3], the same every time."""
+    height, width = size or TOYS[name].size
+    rng = np.random.default_rng(7)
+    coarse = rng.uniform(0, 255, (count, height // 12 + 3, width // 12 + 3, 3))
+    rows = np.linspace(0, coarse.shape[1] - 1.01, height)
+    columns = np.linspace(0, coarse.shape[2] - 1.01, width)
+    y, x = rows.astype(int), columns.astype(int)
+    fy, fx = (rows - y)[:, None, None], (columns - x)[:, None]
+    top = coarse[:, y][:, :, x] * (1 - fx) + coarse[:, y][:, :, x + 1] * fx
+    bottom = coarse[:, y + 1][:, :, x] * (1 - fx) + coarse[:, y + 1][:, :, x + 1] * fx
+    return np.round(top * (1 - fy) + bottom * fy).astype("float32")
+
+
+@functools.cache
+def toy_weights(name: str) -> list[np.ndarray]:
+    """Weights with which every class wins somewhere on `toy_images(name)`.
+
+    An untrained net answers one class everywhere, and then equal class maps prove nothing. So:
+    random kernels, the images' own moving statistics, class biases that level the classes.
+    """
+    model = zoo.build(name, **TOYS[name].options)
+    rng = np.random.default_rng(11)
+    for variable in model.trainable_variables:
+        shape = variable.shape
+        if variable.name == "kernel":
+            transposed = variable.path.startswith(("deconv", "fc6-deconv", "upconv"))
+            fan_in = int(np.prod(shape)) // shape[-2 if transposed else -1]
+            # Score kernels are drawn large, so that the skips weigh as much as the trunk.
+            gain = 4.0 if variable.path.startswith("score_pool") else 1.0
+            value = rng.normal(0, gain * np.sqrt(2 / fan_in), shape)
+        elif variable.name == "gamma":
+            value = rng.uniform(0.5, 1.5, shape)
+        elif variable.name == "beta":
+            # Most features pass their ReLU: a net of 29 halved ones amplifies each rounding.
+            value = rng.uniform(0.5, 1.5, shape)
+        else:
+            value = rng.normal(0, 0.1, shape)
+        variable.assign(value.astype("float32"))
+    images = toy_images(name)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0  # the moving statistics become those of the next batch
+    model(images, training=True)
+    bias = model.get_layer(TOYS[name].score).bias
+    scores = keras.ops.convert_to_numpy(model(images))
+    bias.assign_add(keras.ops.ones_like(bias))
+    response = keras.ops.convert_to_numpy(model(images)) - scores
+    bias.assign_add(levelling(scores, response) - 1)
+    return model.get_weights()
+
+
+def levelling(scores: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """What to add to each class's bias so that all classes win about equally often.
+
+    `response` is what the scores gain when each bias gains 1: less than 1 where an FCN fades out.
+    """
+    shift = -scores.mean((0, 1, 2))
+    rate = 2 * scores.std()
+    for _ in range(300):
+        winners = (scores + shift * response).argmax(-1)
+        won = np.bincount(winners.ravel(), minlength=len(shift))
+        shift -= rate * (won / won.sum() - 1 / len(shift))
+        rate *= 0.98
+    return shift
+
+
+def build_toy(name: str, **options: Any) -> keras.Model:
+    """The toy of a model, with weights that let every class win somewhere."""
+    model = zoo.build(name, **(TOYS[name].options | options))
+    model.set_weights(toy_weights(name))
+    return model
