@@ -11,6 +11,8 @@ Deviations:
 - Without `encoder_weights` the encoder starts He-normal; the authors always start from ImageNet.
 """
 
+import os
+
 import keras
 
 from zoo.layers import CropLike, MaxPoolingWithArgmax, MaxUnpooling, PadToMultiple
@@ -42,8 +44,8 @@ GAUSSIAN = 0.01
 def deconvnet(
     *,
     classes: int = 21,
-    weights: str | None = None,
-    encoder_weights: str | None = None,
+    weights: str | os.PathLike | None = None,
+    encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     stages: tuple[int, ...] = WIDTHS,
     head: int = 4096,

@@ -9,6 +9,8 @@ Deviations:
 - `trunk="vgg19"`, which the paper's Section 4.1 tried and did not publish as a net of its own.
 """
 
+import os
+
 import keras
 
 from zoo.layers import BilinearUpsampling, CropLike
@@ -50,8 +52,8 @@ _CARD = dict(
 def fcn_alexnet(
     *,
     classes: int = 21,
-    weights: str | None = None,
-    encoder_weights: str | None = None,
+    weights: str | os.PathLike | None = None,
+    encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     stages: tuple[int, ...] = alexnet_trunk.WIDTHS,
     head: int = 4096,
@@ -71,8 +73,8 @@ def fcn_alexnet(
 def fcn32s(
     *,
     classes: int = 21,
-    weights: str | None = None,
-    encoder_weights: str | None = None,
+    weights: str | os.PathLike | None = None,
+    encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
@@ -86,8 +88,8 @@ def fcn32s(
 def fcn16s(
     *,
     classes: int = 21,
-    weights: str | None = None,
-    encoder_weights: str | None = None,
+    weights: str | os.PathLike | None = None,
+    encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
@@ -101,8 +103,8 @@ def fcn16s(
 def fcn8s(
     *,
     classes: int = 21,
-    weights: str | None = None,
-    encoder_weights: str | None = None,
+    weights: str | os.PathLike | None = None,
+    encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
@@ -116,8 +118,8 @@ def fcn8s(
 def fcn8s_atonce(
     *,
     classes: int = 21,
-    weights: str | None = None,
-    encoder_weights: str | None = None,
+    weights: str | os.PathLike | None = None,
+    encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
@@ -131,8 +133,8 @@ def _fcn_vgg(
     name: str,
     *,
     classes: int,
-    weights: str | None,
-    encoder_weights: str | None,
+    weights: str | os.PathLike | None,
+    encoder_weights: str | os.PathLike | None,
     channels: int,
     trunk: str,
     stages: tuple[int, ...],

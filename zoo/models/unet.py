@@ -15,6 +15,7 @@ Deviations:
 """
 
 import math
+import os
 
 import keras
 
@@ -35,7 +36,7 @@ from zoo.weights import load
 def unet(
     *,
     classes: int = 2,
-    weights: str | None = None,
+    weights: str | os.PathLike | None = None,
     channels: int = 3,
     filters: int = 64,
     depth: int = 4,
