@@ -1,5 +1,6 @@
 """Palettes, class-map PNGs and overlays."""
 
+import os
 import re
 
 import numpy as np
@@ -85,13 +86,14 @@ def test_a_grey_class_map_is_read_and_a_coloured_one_is_not(tmp_path):
         pictures.read_class_map(tmp_path / "rgb.png")
 
 
-def test_a_full_disk_leaves_the_older_class_map(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [(Image.Image, "save"), (os, "replace")])
+def test_a_full_disk_leaves_the_older_class_map(step, tmp_path, monkeypatch):
     path = pictures.save_class_map(tmp_path / "mask.png", halves())
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(*step, full)
     with pytest.raises(OSError, match="No space left"):
         pictures.save_class_map(path, 1 - halves() // 2)
     monkeypatch.undo()
