@@ -48,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"exports: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("exports: stopped; what was not complete is removed", file=sys.stderr)
+        return 130
     if SAVED_MODEL in chosen.format:
         print(
             f"Next: serve {pathlib.Path(chosen.out, model.name).resolve()} with TensorFlow Serving "
