@@ -16,6 +16,8 @@ import h5py
 
 # What Keras calls the weights inside of a `.keras` file, which is a zip.
 MEMBER = "model.weights.h5"
+# What the two libraries raise for files that are not as they should be; we raise RuntimeError.
+DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 
 
 @contextlib.contextmanager
@@ -25,22 +27,22 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[str, dict[str, list[h5py.D
     The numbers are read only where a variable is used as an array: compare its shape before.
 
     Raises:
-        ValueError: The file is of another kind, damaged, or refers to what lies outside of it; also
-            for damage that is found inside of the block.
+        ValueError: The file is of another kind, damaged, or refers to what lies outside of it.
     """
-    try:
-        with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        try:
             source = path
             if str(path).endswith(".keras"):
                 source = stack.enter_context(tempfile.TemporaryFile())
                 _unzip(path, source)
             file = stack.enter_context(h5py.File(source, "r"))
-            yield _name(file), _layers(file)
-    except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is damaged or not a file of weights that Keras 3 saved: {error}. "
-            "Copy or download it again, or save it again with model.save_weights(…)."
-        ) from error
+            content = _name(file), _layers(file)
+        except DAMAGE as error:
+            raise ValueError(
+                f"{path} is damaged or not a file of weights that Keras 3 saved: {error}. "
+                "Copy or download it again, or save it again with model.save_weights(…)."
+            ) from error
+        yield content
 
 
 def _unzip(path: str | os.PathLike, target: object) -> None:
@@ -71,15 +73,21 @@ def _layers(file: h5py.File) -> dict[str, list[h5py.Dataset]]:
         name = str(variables.attrs["name"])
         if name in layers:
             raise RuntimeError(f"two layers have the name {name!r}")
-        indices = sorted(variables, key=lambda index: (len(index), index))
+        indices = sorted(variables, key=lambda index: (len(index), str(index)))
         layers[name] = [_child(variables, index, h5py.Dataset) for index in indices]
+        for variable in layers[name]:
+            if variable.dtype.kind != "f":
+                raise RuntimeError(
+                    f"{name} has numbers of type {variable.dtype}; float32, float16 and float64 "
+                    "are read"
+                )
     return {name: variables for name, variables in layers.items() if variables}
 
 
 def _child(group: h5py.Group, name: str, kind: type) -> h5py.Group | h5py.Dataset:
     """A member of a group, never one that lies in another place or file."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise RuntimeError(f"{group.name}/{name} is missing or a link")
+        raise RuntimeError(f"{group.name.rstrip('/')}/{name} is missing or a link")
     child = group[name]
     if not isinstance(child, kind):
         raise RuntimeError(f"{child.name} is not a {kind.__name__.lower()}")

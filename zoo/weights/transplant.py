@@ -21,7 +21,7 @@ class Source:
     """Weights from outside.
 
     `name` is for messages. `layers` maps names to arrays in Keras's order and layouts: anything
-    with a shape and a dtype that NumPy can read, such as a variable or an array in an open file.
+    with a shape that NumPy can read, such as a variable or an array in an open file.
     `model` is the name of the model that they were saved from, where that is known.
     """
 
@@ -51,7 +51,7 @@ def fill(model: keras.Model, source: Source, *, fixed: Mapping[str, np.ndarray])
         f"{owner} lacks {_listed(lacking)}"
         for owner, lacking in (
             (source.name, [name for name in names if name not in source.layers]),
-            (model.name, [name for name in source.layers if name not in names]),
+            (model.name, sorted(name for name in source.layers if name not in names)),
         )
         if lacking
     ]
@@ -81,7 +81,7 @@ def fill_encoder(model: keras.Model, source: Source) -> None:
     if not shared:
         raise ValueError(
             f"encoder_weights copies layers by their names; {source.name} has "
-            f"{_listed(source.layers)}, and {model.name} has "
+            f"{_listed(sorted(source.layers))}, and {model.name} has "
             f"{_listed(layer.name for layer in layers)}. Give weights of the same trunk."
         )
     missing = [x.name for x in layers if TRUNK.fullmatch(x.name) and x not in shared]
@@ -157,13 +157,13 @@ def _copy(layers: list[keras.layers.Layer], source: Source) -> None:
 
 
 def _numbers(array: Any, layer: keras.layers.Layer, source: Source) -> np.ndarray:
-    if not str(array.dtype).startswith("float"):
+    try:
+        with np.errstate(over="ignore"):  # too large for float32: infinite, which is refused
+            return np.asarray(array, dtype="float32")
+    except OSError as error:
         raise ValueError(
-            f"Weights are numbers of type float32; {source.name} has {array.dtype} in "
-            f"{layer.name}. Save them from a model whose variables are float32."
-        )
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
-        return np.asarray(array, dtype="float32")
+            f"{source.name} is damaged in {layer.name}: {error}. Copy or download it again."
+        ) from error
 
 
 def _joined(shapes: list[tuple[int, ...]]) -> str:

@@ -163,7 +163,7 @@ def test_fcn8s_and_its_at_once_form_are_told_apart_by_the_scales(model, tmp_path
     )
     scaled = random_blobs(definitions.fcn_vgg("fcn8s_atonce", **FCN))
     fcn8s = zoo.build("fcn8s", **FCN)
-    check_refused(fcn8s, tmp_path, scaled, "; fcn8s lacks scale_pool4, scale_pool3. Build")
+    check_refused(fcn8s, tmp_path, scaled, "; fcn8s lacks scale_pool3, scale_pool4. Build")
 
 
 def test_names_that_one_side_lacks(model, blobs, tmp_path):

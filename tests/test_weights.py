@@ -1,0 +1,498 @@
+"""Weights from Keras's files: every weight or a clear refusal, and then the model is as it was."""
+
+import re
+import shutil
+import zipfile
+
+import h5py
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+from toys import TOYS, build_toy
+
+import zoo
+from zoo.weights import catalog
+
+FCN = TOYS["fcn8s"].options
+DAMAGED = "FILE is damaged or not a file of weights that Keras 3 saved: "
+REMEDY = "Copy or download it again, or save it again with model.save_weights(…)."
+
+
+@pytest.fixture
+def model():
+    return zoo.build("fcn8s", **FCN)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file of weights, to be damaged."""
+    path = tmp_path / "saved.weights.h5"
+    build_toy("fcn8s").save_weights(path)
+    return path
+
+
+def check_same(model: keras.Model, other: keras.Model) -> None:
+    for weight, expected in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def check_refused(model, file, message: str, *, option="weights", kind=ValueError) -> None:
+    """Refused with this text, in which FILE is the file; the model is as it was."""
+    before = model.get_weights()
+    with pytest.raises(kind, match=re.escape(message.replace("FILE", str(file)))):
+        zoo.weights.load(model, **{option: file})
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+@pytest.mark.parametrize("ending", ["weights.h5", "keras"])
+@pytest.mark.parametrize("name", sorted(TOYS))
+def test_every_model_comes_back_from_its_files(name, ending, tmp_path):
+    saved = build_toy(name)
+    path = tmp_path / f"saved.{ending}"
+    saved.save_weights(path) if ending == "weights.h5" else saved.save(path)
+    check_same(zoo.build(name, **TOYS[name].options, weights=path), saved)
+    check_same(zoo.build(name, **TOYS[name].options, weights=str(path)), saved)
+
+
+def test_a_trained_models_optimizer_is_not_weights(tmp_path, model):
+    saved = build_toy("fcn8s")
+    saved.compile("adam", "mse")
+    image, scores = np.zeros((1, 8, 8, 3)), np.ones((1, 8, 8, 4))
+    saved.fit(image, scores, verbose=0)
+    saved.save(tmp_path / "trained.keras")
+    check_same(zoo.weights.load(model, weights=tmp_path / "trained.keras"), saved)
+
+
+def test_nothing_given_changes_nothing(model):
+    before = model.get_weights()
+    assert zoo.weights.load(model) is model
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
+def test_mixed_precision_keeps_float32_weights(path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = zoo.build("fcn8s", **FCN, weights=path)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    check_same(model, build_toy("fcn8s"))
+
+
+# What the options take.
+
+
+def test_both_options(model, path):
+    text = (
+        "weights sets every layer and would overwrite encoder_weights; received "
+        f"weights={str(path)!r} and encoder_weights='imagenet'. Pass one."
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        zoo.weights.load(model, weights=path, encoder_weights="imagenet")
+
+
+@pytest.mark.parametrize("option", ["weights", "encoder_weights"])
+@pytest.mark.parametrize(
+    "file", ["model.h5", "model.pth", "folder", "model.weights.H5", "", 5, True]
+)
+def test_unknown_endings(option, file, model):
+    text = f"{option} is the path of a file that ends in .weights.h5, .keras or .caffemodel; "
+    check_refused(model, file, text + f"received {str(file)!r}. Give such a file.", option=option)
+
+
+def test_imagenet_is_for_the_encoder(model):
+    check_refused(
+        model,
+        "imagenet",
+        "received 'imagenet'. Give such a file. Or did you mean encoder_weights=\"imagenet\"?",
+    )
+
+
+@pytest.mark.parametrize("option", ["weights", "encoder_weights"])
+@pytest.mark.parametrize("ending", ["weights.h5", "keras", "caffemodel"])
+def test_missing_file(option, ending, model, tmp_path):
+    (tmp_path / f"folder.{ending}").mkdir()
+    for name in ("none", "folder"):
+        check_refused(
+            model,
+            tmp_path / f"{name}.{ending}",
+            f"{option} is the path of a file; there is none at 'FILE'. Check the path; it is "
+            "looked up from the current directory.",
+            option=option,
+            kind=FileNotFoundError,
+        )
+
+
+# Weights of another net.
+
+
+def test_weights_of_another_model(path):
+    check_refused(
+        zoo.build("fcn16s", **FCN),
+        path,
+        "FILE holds the weights of fcn8s, and this model is fcn16s. Build fcn8s, or take the "
+        "layers that both have with encoder_weights='FILE'.",
+    )
+    # Same names and shapes as fcn8s, other scores.
+    check_refused(zoo.build("fcn8s_atonce", **FCN), path, "and this model is fcn8s_atonce.")
+
+
+def test_another_trunk(tmp_path, model):
+    saved = zoo.build("fcn8s", **FCN, trunk="vgg19")
+    path = tmp_path / "vgg19.weights.h5"
+    saved.save_weights(path)
+    check_refused(
+        model,
+        path,
+        "Weights fit the model that they were trained in; fcn8s lacks conv3_4, conv4_4, conv5_4. "
+        "Build that model, or take the layers that both have with encoder_weights='FILE'.",
+    )
+
+
+def test_long_lists_are_cut(tmp_path, path):
+    with h5py.File(path, "a") as file:
+        for key in list(file["layers"]):
+            name = file["layers"][key]["vars"].attrs["name"]
+            file["layers"][key]["vars"].attrs["name"] = name + "_"
+    names = "conv1_1, conv1_2, conv2_1, conv2_2, conv3_1, conv3_2, conv3_3, conv4_1 and 10 more"
+    check_refused(zoo.build("fcn8s", **FCN), path, f"FILE lacks {names}, and fcn8s lacks conv")
+
+
+@pytest.mark.parametrize("name", sorted(TOYS))
+def test_another_number_of_classes(name, tmp_path):
+    path = tmp_path / "saved.weights.h5"
+    build_toy(name).save_weights(path)
+    model = zoo.build(name, **TOYS[name].options | {"classes": 21})
+    score = model.get_layer(TOYS[name].score)
+    shape = list(score.kernel.shape)
+    check_refused(
+        model,
+        path,
+        f"{name} with classes=21 has {score.name} of shape {shape}; FILE has "
+        f"{[*shape[:-1], 4]}: they were trained for 4 classes. Build with classes=4, or keep yours "
+        "and take all but the scores with encoder_weights='FILE'.",
+    )
+
+
+def test_other_widths(path):
+    check_refused(
+        zoo.build("fcn8s", **FCN | {"head": 5}),
+        path,
+        "fcn8s has fc6 with weights of shape [7, 7, 8, 5] and [5]; FILE has [7, 7, 8, 12] and "
+        "[12]. Build with the options that they were trained with: channels and the widths of the "
+        "layers.",
+    )
+    check_refused(zoo.build("fcn8s", **FCN, channels=1), path, "conv1_1 with weights of shape [3,")
+
+
+@pytest.mark.parametrize("option", ["weights", "encoder_weights"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_numbers_that_are_not_finite(option, value, model, path):
+    with h5py.File(path, "a") as file:
+        file["layers/conv2d_17/vars/1"][2] = value
+    check_refused(
+        model,
+        path,
+        "Weights are finite numbers; FILE has infinite or undefined ones in score_pool3. Take "
+        "weights from before the training diverged.",
+        option=option,
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "found"),
+    [("int32", "int32"), (ml_dtypes.bfloat16, "|V2"), ("complex64", "complex64")],
+)
+def test_numbers_of_another_type(dtype, found, model, path):
+    replace(path, "layers/conv2d_1/vars/1", np.zeros(4, dtype))
+    check_refused(
+        model,
+        path,
+        f"{DAMAGED}conv1_2 has numbers of type {found}; float32, float16 and float64 are read. "
+        + REMEDY,
+    )
+
+
+# Damaged files, and files that were made to do harm.
+
+
+def replace(path, name: str, value) -> None:
+    with h5py.File(path, "a") as file:
+        del file[name]
+        if value is not None:
+            file[name] = value
+
+
+@pytest.mark.parametrize("ending", ["weights.h5", "keras"])
+@pytest.mark.parametrize("kept", [0, 1, 500, 0.5, -1])
+def test_truncated_files(kept, ending, model, tmp_path):
+    path = tmp_path / f"saved.{ending}"
+    saved = build_toy("fcn8s")
+    saved.save_weights(path) if ending == "weights.h5" else saved.save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    check_refused(model, path, DAMAGED)
+    with pytest.raises(ValueError, match=re.escape(REMEDY)):
+        zoo.weights.load(model, weights=path)
+
+
+def test_a_changed_byte_in_a_zip(model, tmp_path):
+    path = tmp_path / "saved.keras"
+    build_toy("fcn8s").save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    check_refused(model, path, DAMAGED + "Bad CRC-32 for file 'model.weights.h5'")
+
+
+def test_other_files_by_these_names(model, path, tmp_path):
+    other = tmp_path / "other.keras"
+    shutil.copy(path, other)
+    check_refused(model, other, DAMAGED + "File is not a zip file")
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("config.json", "{}")
+    check_refused(model, other, DAMAGED + "\"There is no item named 'model.weights.h5'")
+    with zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(path, "model.weights.h5")
+    check_refused(model, other, DAMAGED + "model.weights.h5 in it is compressed")
+    path.write_text("<!DOCTYPE html>")
+    check_refused(model, path, DAMAGED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("vars", None, "/vars is missing or a link"),
+        ("layers", None, "/layers is missing or a link"),
+        ("vars", np.zeros(3), "/vars is not a group"),
+        ("vars/0", np.zeros(3), "its model has variables outside of the layers"),
+        ("layers/conv2d/layers", np.zeros(3), "/layers/conv2d is a model or layer that holds"),
+        ("layers/conv2d/vars", None, "/layers/conv2d is a model or layer that holds others"),
+        ("layers/conv2d/vars/0/0", np.zeros(3), "/layers/conv2d/vars/0 is not a dataset"),
+        (
+            "layers/conv2d/vars/0",
+            h5py.SoftLink("/layers/conv2d_1/vars/0"),
+            "/layers/conv2d/vars/0 is missing or a link",
+        ),
+        (
+            "layers/conv2d/vars/0",
+            h5py.ExternalLink("/etc/passwd", "/"),
+            "/layers/conv2d/vars/0 is missing or a link",
+        ),
+    ],
+)
+def test_other_contents(name, value, text, model, path):
+    with h5py.File(path, "a") as file:
+        if name.endswith("0/0"):
+            del file[name.removesuffix("/0")]
+        elif name in file:
+            del file[name]
+        if value is not None:
+            file[name] = value
+    check_refused(model, path, DAMAGED + text)
+
+
+def test_numbers_in_another_file(model, path, tmp_path):
+    with h5py.File(path, "a") as file:
+        del file["layers/conv2d/vars/1"]
+        file["layers/conv2d/vars"].create_dataset("1", (4,), "f4", external="/etc/passwd")
+    check_refused(model, path, DAMAGED + "/layers/conv2d/vars/1 keeps its numbers in another file")
+
+
+def test_numbers_that_cannot_be_read(model, path):
+    with h5py.File(path, "a") as file:
+        del file["layers/conv2d/vars/1"]
+        damaged = file["layers/conv2d/vars"].create_dataset("1", (4,), "f4", compression="gzip")
+        damaged[:] = 0
+        start = damaged.id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 4] = b"gzip"
+    path.write_bytes(content)
+    check_refused(model, path, "FILE is damaged in conv1_1: ")
+    with pytest.raises(ValueError, match=r"Copy or download it again\.$"):
+        zoo.weights.load(model, weights=path)
+
+
+def test_two_layers_of_one_name(model, path):
+    with h5py.File(path, "a") as file:
+        file["layers/conv2d_1/vars"].attrs["name"] = "conv1_1"
+    check_refused(model, path, DAMAGED + "two layers have the name 'conv1_1'")
+
+
+def test_a_shape_that_lies_costs_nothing(model, path):
+    """A terabyte that is declared and not there: shapes are compared before a number is read."""
+    with h5py.File(path, "a") as file:
+        del file["layers/conv2d/vars/0"]
+        file["layers/conv2d/vars"].create_dataset("0", (1 << 19, 1 << 19), "f4", compression="gzip")
+    check_refused(model, path, "FILE has [524288, 524288] and [4]. Build with the options")
+
+
+# The trunk alone.
+
+
+def test_a_coarse_net_fills_a_finer_one(path, tmp_path):
+    coarse = build_toy("fcn32s")
+    coarse.save_weights(path)
+    fine = zoo.build("fcn16s", **FCN, encoder_weights=path)
+    for layer in coarse.layers:
+        for weight, expected in zip(
+            fine.get_layer(layer.name).get_weights() if layer.weights else [],
+            layer.get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(weight, expected)
+    assert not any(weight.any() for weight in fine.get_layer("score_pool4").get_weights())
+
+
+def test_scores_of_other_classes_stay_as_they_are(path):
+    model = zoo.build("fcn8s", **FCN | {"classes": 7}, encoder_weights=path)
+    kernel, _ = build_toy("fcn8s").get_layer("fc7").get_weights()
+    np.testing.assert_array_equal(model.get_layer("fc7").get_weights()[0], kernel)
+    for name in ("score_fr", "score_pool4", "score_pool3"):
+        assert not any(weight.any() for weight in model.get_layer(name).get_weights())
+
+
+def test_the_encoder_lacks_layers(tmp_path, model):
+    path = tmp_path / "trunk.weights.h5"
+    whole = build_toy("fcn8s")
+    keras.Model(whole.input, whole.get_layer("pool5").output).save_weights(path)
+    check_refused(
+        model,
+        path,
+        "encoder_weights fills the whole trunk of fcn8s; FILE lacks fc6, fc7. Give weights that "
+        "hold these layers too; the fully connected ones belong to the trunk.",
+        option="encoder_weights",
+    )
+
+
+def test_the_encoder_has_nothing_in_common(tmp_path, model):
+    path = tmp_path / "unet.weights.h5"
+    zoo.build("unet", classes=2, filters=2, depth=1).save_weights(path)
+    check_refused(
+        model,
+        path,
+        "encoder_weights copies layers by their names; FILE has conv_d0a-b, conv_d0b-c, "
+        "conv_d1a-b, conv_d1b-c, conv_u0b-c, conv_u0c-d, conv_u0d-score, upconv_d1c_u0a, and fcn8s "
+        "has conv1_1, conv1_2, conv2_1, conv2_2, conv3_1, conv3_2, conv3_3, conv4_1 and 10 more. "
+        "Give weights of the same trunk.",
+        option="encoder_weights",
+    )
+
+
+def test_the_encoder_has_other_widths(path):
+    check_refused(
+        zoo.build("fcn16s", **FCN | {"head": 5}),
+        path,
+        "fcn16s has fc6 with weights of shape [7, 7, 8, 5] and [5]; FILE has [7, 7, 8, 12]",
+        option="encoder_weights",
+    )
+
+
+def keras_vgg(stages, head, *, trunk="vgg16") -> keras.Model:
+    """A net with the layers and names of Keras's VGG, in any widths."""
+    counts = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}[trunk]
+    x = image = keras.Input((224, 224, 3))
+    for stage, (count, width) in enumerate(zip(counts, stages, strict=True), 1):
+        for index in range(1, count + 1):
+            name = f"block{stage}_conv{index}"
+            x = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=name)(x)
+        x = keras.layers.MaxPooling2D(name=f"block{stage}_pool")(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(head, "relu", name="fc1")(x)
+    x = keras.layers.Dense(head, "relu", name="fc2")(x)
+    return keras.Model(image, keras.layers.Dense(9, name="predictions")(x), name=trunk)
+
+
+def check_holds_vgg(model: keras.Model, vgg: keras.Model) -> None:
+    """The trunk's features are the classifier's, up to and including fc7."""
+    for layer in vgg.layers:
+        name = catalog.author_name(layer.name)
+        for weight, expected in zip(
+            model.get_layer(name).get_weights() if layer.weights and name != "predictions" else [],
+            layer.get_weights() if name != "predictions" else [],
+            strict=True,
+        ):
+            np.testing.assert_array_equal(weight.ravel(), expected.ravel())
+    features = np.random.default_rng(0).normal(size=(1, 7, 7, FCN["stages"][-1]))
+    expected = vgg.get_layer("fc1")(features.reshape(1, -1))
+    found = model.get_layer("fc6")(features)[:, 0, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["weights.h5", "keras"])
+@pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
+def test_a_file_of_keras_vgg_fills_the_trunk(trunk, ending, tmp_path):
+    vgg = keras_vgg(FCN["stages"], FCN["head"], trunk=trunk)
+    path = tmp_path / f"vgg.{ending}"
+    vgg.save_weights(path) if ending == "weights.h5" else vgg.save(path)
+    check_holds_vgg(zoo.build("fcn8s", **FCN, trunk=trunk, encoder_weights=path), vgg)
+
+
+@pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
+def test_imagenet(trunk, monkeypatch, model):
+    """Keras is asked for the weights of the model's own trunk."""
+    vgg = keras_vgg(FCN["stages"], FCN["head"], trunk=trunk)
+
+    def trained(*, weights):
+        assert weights == "imagenet"
+        return vgg
+
+    key = {"vgg16": "conv5_3", "vgg19": "conv5_4"}[trunk]
+    monkeypatch.setattr(catalog, "VGG", {**catalog.VGG, key: trained})
+    shapes = {name: tuple(model.get_layer(name).kernel.shape) for name in catalog.SHAPES}
+    monkeypatch.setattr(catalog, "SHAPES", shapes)
+    check_holds_vgg(zoo.build("fcn8s", **FCN, trunk=trunk, encoder_weights="imagenet"), vgg)
+
+
+@pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
+def test_keras_names_and_shapes_are_those_of_the_trunk(trunk):
+    build = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[trunk]
+    assert catalog.VGG[{"vgg16": "conv5_3", "vgg19": "conv5_4"}[trunk]] is build
+    vgg = build(weights=None, include_top=False, input_shape=(32, 32, 3))
+    ours = zoo.build("fcn8s", trunk=trunk, head=2)
+    shapes = {layer.name: layer.kernel.shape for layer in ours.layers if layer.weights}
+    kernels = {catalog.author_name(x.name): x.kernel.shape for x in vgg.layers if x.weights}
+    trunk_shapes = {name: shape for name, shape in shapes.items() if name.startswith("conv")}
+    assert kernels == trunk_shapes
+    assert {catalog.author_name(name) for name in ("fc1", "fc2")} == {"fc6", "fc7"}
+
+
+@pytest.mark.parametrize("name", ["unet", "fcn_alexnet"])
+def test_imagenet_for_a_net_without_vgg(name):
+    check_refused(
+        zoo.build(name, **TOYS[name].options),
+        "imagenet",
+        f'encoder_weights="imagenet" is for nets on VGG; {name} is not one. Give the path of a '
+        ".caffemodel of its trunk, or leave encoder_weights out.",
+        option="encoder_weights",
+    )
+
+
+def test_imagenet_for_other_widths(model):
+    """Refused before anything is fetched."""
+    check_refused(
+        model,
+        "imagenet",
+        'encoder_weights="imagenet" fits VGG in its own widths; conv1_1 of this fcn8s has the '
+        "shape [3, 3, 3, 4] and not [3, 3, 3, 64]. Build with channels=3 and leave stages and head "
+        "as they are.",
+        option="encoder_weights",
+    )
+
+
+def test_imagenet_without_a_network(model, monkeypatch):
+    def failing(*, weights):
+        raise Exception("URL fetch failure on https://…: None -- unreachable")
+
+    monkeypatch.setattr(catalog, "VGG", {"conv5_3": failing})
+    monkeypatch.setattr(catalog, "SHAPES", {})
+    check_refused(
+        model,
+        "imagenet",
+        "The ImageNet weights could not be fetched: URL fetch failure on https://…: None -- "
+        "unreachable. Connect this machine to the network, or put the file into the folder models "
+        "of Keras's cache (~/.keras).",
+        option="encoder_weights",
+        kind=OSError,
+    )
