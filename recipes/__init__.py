@@ -1,0 +1,1 @@
+"""Programs that train; run from a clone. `python -m recipes` lists them."""

@@ -1,0 +1,30 @@
+"""A small U-Net outlines the coins of one photograph.
+
+Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+MICCAI 2015, with 16 instead of 64 filters and 3 instead of 4 levels.
+
+Data      the photograph of coins in scikit-image, cut in two: see recipes/data/coins.py
+Command   python -m recipes.coins_unet --workdir runs/coins
+"""
+
+import sys
+
+from recipes.recipe import Recipe
+
+RECIPE = Recipe(
+    model="unet",
+    options={"filters": 16, "depth": 3},
+    data="coins",
+    steps=300,
+    batch_size=4,
+    crop=128,
+    augment=("elastic", "flip", "turn", "light"),
+    learning_rate=1e-3,
+    schedule="cosine",
+    save_every=100,
+)
+
+if __name__ == "__main__":
+    from recipes.train import main
+
+    sys.exit(main(RECIPE, __doc__))

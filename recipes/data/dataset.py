@@ -1,0 +1,32 @@
+"""What every data set is to the programs that train and score."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+IGNORE_LABEL = 255
+
+
+class DataError(ValueError):
+    """Something about a data set that its user can put right; the message says what and how."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """One split of a data set, read one example at a time.
+
+    `example(index)` gives the image, uint8 `[h, w, channels]`, and its label, uint8 `[h, w]` of
+    classes and 255 for pixels that are neither trained nor scored. `files` names the image and the
+    label of each example for messages.
+    """
+
+    name: str
+    split: str
+    class_names: tuple[str, ...]
+    channels: int
+    files: tuple[tuple[str, str], ...]
+    example: Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+    def __len__(self) -> int:
+        return len(self.files)

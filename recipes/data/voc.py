@@ -1,0 +1,106 @@
+"""PASCAL VOC: 20 classes of objects and background; and any data set in VOC's layout.
+
+    JPEGImages/NAME.jpg
+    SegmentationClass/NAME.png               palette PNG: class indices, and 255 around objects
+    ImageSets/Segmentation/{train,val}.txt   one NAME a line
+
+Download VOCtrainval_11-May-2012.tar from the PASCAL VOC challenge's site, unpack it, and pass
+`--data-dir VOCdevkit/VOC2012`.
+
+Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV 2015.
+"""
+
+import contextlib
+import functools
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from recipes.data.dataset import DataError, Dataset
+
+CLASS_NAMES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
+    *("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
+    *("sheep", "sofa", "train", "tvmonitor"),
+)
+
+
+def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
+    """VOC's own splits from the folder that holds JPEGImages."""
+    return read(data_dir, name="voc", class_names=CLASS_NAMES)
+
+
+def read(folder: pathlib.Path, *, name: str, class_names: tuple[str, ...]) -> dict[str, Dataset]:
+    """The splits "train" and "val" of a folder in VOC's layout.
+
+    Raises:
+        DataError: The folder has another layout, or a list of names is missing or empty.
+    """
+    return {split: _split(folder, name, split, class_names) for split in ("train", "val")}
+
+
+def read_image(file: pathlib.Path) -> np.ndarray:
+    """An image as uint8 `[h, w, 3]` RGB."""
+    with _readable(file), Image.open(file) as image:
+        if image.mode.startswith(("I", "F")):
+            raise DataError(
+                f"{file}: an image has 8 bits per channel; this one is stored as {image.mode!r}. "
+                "Save it with 8 bits."
+            )
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            raise DataError(
+                f"{file}: an image is stored the way its label is; this one is to be turned by its "
+                "EXIF orientation. Save it turned, without that tag."
+            )
+        return np.asarray(image.convert("RGB"))
+
+
+def read_label(file: pathlib.Path) -> np.ndarray:
+    """A label as uint8 `[h, w]`: the indices of a palette or grey PNG, not its colours."""
+    with _readable(file), Image.open(file) as image:
+        if image.mode not in ("P", "L"):
+            raise DataError(
+                f"{file}: a label holds one class index per pixel; this one is stored as "
+                f"{image.mode!r}. Save the indices as a palette (P) or 8-bit grey (L) PNG."
+            )
+        return np.asarray(image)
+
+
+@contextlib.contextmanager
+def _readable(file: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{file}: there is no such file. Add it, or take it off the list."
+        ) from error
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file}: cannot be read as an image ({error}). Replace it.") from error
+
+
+def _split(folder: pathlib.Path, name: str, split: str, class_names: tuple[str, ...]) -> Dataset:
+    names_file = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
+    try:
+        names = names_file.read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        raise DataError(
+            f"{folder} is not a data set in PASCAL VOC's layout: there is no {names_file}. Pass "
+            "the folder that holds JPEGImages, SegmentationClass and ImageSets as --data-dir."
+        ) from None
+    if not names:
+        raise DataError(f"{names_file} names no example. Write one name a line into it.")
+    files = tuple(
+        (
+            str(folder / "JPEGImages" / f"{one}.jpg"),
+            str(folder / "SegmentationClass" / f"{one}.png"),
+        )
+        for one in names
+    )
+    return Dataset(name, split, class_names, 3, files, functools.partial(_example, files))
+
+
+def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
+    image, label = files[index]
+    return read_image(pathlib.Path(image)), read_label(pathlib.Path(label))

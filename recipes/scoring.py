@@ -1,0 +1,82 @@
+"""The scores of whatever can say the class of each pixel of an image."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import zoo.metrics
+from recipes.data.dataset import Dataset
+from recipes.progress import told
+from recipes.recipe import RecipeError
+
+Predictor = Callable[[np.ndarray], np.ndarray]
+"""From an image uint8 `[h, w, channels]` to its class map `[h, w]`."""
+
+
+def measure(predict: Predictor, dataset: Dataset) -> dict[str, Any]:
+    """The scores of `zoo.metrics.scores` over a whole split."""
+    classes = len(dataset.class_names)
+    matrix = np.zeros((classes, classes), np.int64)
+    for index in told(range(len(dataset)), "scoring the images", len(dataset)):
+        image, label = dataset.example(index)
+        matrix += zoo.metrics.confusion_matrix(label, predict(image), classes=classes)
+    return zoo.metrics.scores(matrix)
+
+
+def of_model(model: keras.Model) -> Predictor:
+    """The class of the highest score, one image at a time."""
+    channels = model.input_shape[-1]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, channels), tf.uint8)])
+    def class_map(image: tf.Tensor) -> tf.Tensor:
+        scores = model(tf.cast(image, tf.float32)[tf.newaxis], training=False)
+        return tf.argmax(scores[0], axis=-1, output_type=tf.int32)
+
+    return lambda image: class_map(image).numpy()
+
+
+def of_saved_model(folder: pathlib.Path) -> Predictor:
+    """The signature `serving_default` of a SavedModel: image uint8 to class_map uint8.
+
+    Raises:
+        RecipeError: The folder holds no SavedModel with that signature.
+    """
+    try:
+        loaded = tf.saved_model.load(str(folder))
+        answer = loaded.signatures["serving_default"]
+    except (OSError, KeyError) as error:
+        raise RecipeError(
+            f"{folder} holds no SavedModel with the signature serving_default. Pass the folder of "
+            "a version, in which saved_model.pb lies."
+        ) from error
+    # The signature lives as long as the object that was loaded.
+    return lambda image, keep=loaded: answer(image=image[np.newaxis])["class_map"].numpy()[0]
+
+
+def of_tflite(file: pathlib.Path) -> Predictor:
+    """The signature of a TFLite file, image to class_map; the image is resized to what it takes.
+
+    Raises:
+        RecipeError: There is no such file, or an image has not the size that the file takes.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    if not file.exists():
+        raise RecipeError(f"There is no file {file}. Pass a TFLite file that was exported.")
+    interpreter = Interpreter(model_path=str(file))
+    runner = interpreter.get_signature_runner()
+    takes = runner.get_input_details()["image"]
+    shape = [int(length) for length in takes["shape"][1:]]
+
+    def class_map(image: np.ndarray) -> np.ndarray:
+        if shape != list(image.shape):
+            raise RecipeError(
+                f"{file} takes images of {shape}; received one of {list(image.shape)}. Export it with the size of the images of this data set."
+            )
+        return runner(image=image[np.newaxis].astype(takes["dtype"]))["class_map"][0]
+
+    return class_map

@@ -1,0 +1,209 @@
+"""Data sets: what their examples hold, and what is said of those that cannot be used."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo.pictures
+from recipes import data
+from recipes.data import __main__ as command
+from recipes.data import coins, shapes, voc
+from recipes.data.verify import verify
+
+CLASS_NAMES = ("background", "thing", "other")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A data set of two examples a split, in VOC's layout."""
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (tmp_path / part).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, names in (("train", "ab"), ("val", "cd")):
+        (tmp_path / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
+        for name in names:
+            image = rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)
+            Image.fromarray(image).save(tmp_path / "JPEGImages" / f"{name}.jpg")
+            write_label(tmp_path, name, labels())
+    return tmp_path
+
+
+def labels(size=(20, 30)):
+    label = np.zeros(size, np.uint8)
+    label[5:15, 5:15] = 2
+    label[5, :] = 255
+    return label
+
+
+def write_label(folder, name, label):
+    zoo.pictures.save_class_map(folder / "SegmentationClass" / f"{name}.png", label)
+
+
+def read(folder):
+    return voc.read(folder, name="things", class_names=CLASS_NAMES)
+
+
+def test_labels_are_palette_indices_and_not_colours(folder):
+    split = read(folder)["val"]
+    image, label = split.example(0)
+    assert image.shape == (20, 30, 3)
+    assert image.dtype == label.dtype == np.uint8
+    np.testing.assert_array_equal(label, labels())
+    assert split.files[0] == (
+        str(folder / "JPEGImages/c.jpg"),
+        str(folder / "SegmentationClass/c.png"),
+    )
+
+
+def test_verify_counts_the_pixels_of_each_class(folder):
+    np.testing.assert_array_equal(verify(read(folder)["train"]), [2 * 480, 0, 2 * 90])
+
+
+def test_voc_has_its_21_classes_and_names_the_folder_it_wants(folder):
+    splits = voc.load(folder)
+    assert len(splits["train"].class_names) == 21
+    assert splits["train"].class_names[15] == "person"
+    with pytest.raises(data.DataError, match="Pass the folder that holds JPEGImages"):
+        data.load("voc", folder / "JPEGImages")
+    (folder / "ImageSets/Segmentation/val.txt").write_text("\n")
+    with pytest.raises(data.DataError, match=r"val\.txt names no example\. Write one"):
+        voc.load(folder)
+
+
+def problem(folder):
+    with pytest.raises(data.DataError) as error:
+        verify(read(folder)["train"])
+    return str(error.value)
+
+
+def test_a_label_outside_the_classes_is_named_with_its_values(folder):
+    label = labels()
+    label[0, 0], label[1, 1] = 3, 77
+    write_label(folder, "b", label)
+    assert problem(folder) == (
+        "1 of the 2 examples of things (train) cannot be used:\n"
+        f"  {folder}/SegmentationClass/b.png: a label holds the classes 0 to 2 and 255; it holds "
+        "3, 77 too. Give these pixels a class, or 255 to leave them out."
+    )
+
+
+def test_a_label_of_colours_is_named_with_its_remedy(folder):
+    colours = zoo.pictures.voc_palette()[labels()]
+    Image.fromarray(colours).save(folder / "SegmentationClass/a.png")
+    assert (
+        "SegmentationClass/a.png: a label holds one class index per pixel; this one is stored as "
+        "'RGB'. Save the indices as a palette (P) or 8-bit grey (L) PNG." in problem(folder)
+    )
+
+
+def test_a_label_of_another_size_is_named_with_both(folder):
+    write_label(folder, "a", labels((20, 31)))
+    text = problem(folder)
+    assert "SegmentationClass/a.png: a label has its image's size; it is 20×31 and" in text
+    assert "JPEGImages/a.jpg is 20×30 (height × width). Replace one of them." in text
+
+
+def test_missing_broken_deep_and_turned_files_are_all_named(folder):
+    (folder / "SegmentationClass/a.png").unlink()
+    jpeg = folder / "JPEGImages/b.jpg"
+    jpeg.write_bytes(jpeg.read_bytes()[:200])
+    text = problem(folder)
+    assert "2 of the 2 examples" in text
+    assert "a.png: there is no such file. Add it, or take it off the list." in text
+    assert "b.jpg: cannot be read as an image" in text
+    turned = Image.new("RGB", (30, 20))
+    turned.getexif()[0x0112] = 6
+    turned.save(jpeg, exif=turned.getexif())
+    assert "b.jpg: an image is stored the way its label is" in problem(folder)
+    deep = Image.fromarray(np.zeros((20, 30), np.uint16))
+    deep.save(jpeg, format="PNG")
+    assert "b.jpg: an image has 8 bits per channel; this one is stored as 'I;16'" in problem(folder)
+
+
+def test_255_as_the_foreground_is_not_trained_in_silence(folder):
+    for name in "ab":
+        label = labels()
+        write_label(folder, name, np.where(label == 2, 255, 0))
+    assert "must hold two classes at least; they hold 0, 255. 255 is no class" in problem(folder)
+
+
+def test_only_the_first_ten_problems_are_listed(folder):
+    names = [f"lost{index}" for index in range(13)]
+    (folder / "ImageSets/Segmentation/train.txt").write_text("\n".join(names))
+    text = problem(folder)
+    assert text.count("there is no such file") == 10
+    assert text.endswith("and 3 more")
+
+
+def test_the_command_shows_what_is_in_a_data_set(tmp_path, capsys):
+    shapes.write(tmp_path / "shapes", train=2, val=1)
+    assert command.main(["shapes", "--data-dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "train: 2 examples" in out
+    assert "triangle" in out
+    assert command.main(["voc", "--data-dir", str(tmp_path)]) == 1
+    assert "is not a data set in PASCAL VOC's layout" in capsys.readouterr().err
+
+
+def test_an_unknown_data_set_is_an_error(tmp_path):
+    with pytest.raises(data.DataError, match="one of coins, shapes, voc; received 'cats'"):
+        data.load("cats", tmp_path)
+
+
+def test_coins_are_cut_where_no_coin_is():
+    whole, splits = coins.labels(coins.photograph()), coins.load(None)
+    (train, train_label), (val, val_label) = (splits[name].example(0) for name in splits)
+    assert train.shape == (225, 384, 1)
+    assert val.shape == (78, 384, 1)
+    np.testing.assert_array_equal(
+        np.concatenate([train, val])[..., 0], coins.photograph()
+    )  # disjoint, and nothing left out
+    np.testing.assert_array_equal(np.concatenate([train_label, val_label]), whole)
+    assert not train_label[-7:].any()
+    assert not val_label[:8].any()
+    # Labels made from the photograph alone: about a third is coin, in both parts.
+    assert 0.3 < verify(splits["train"])[1] / train_label.size < 0.4
+    assert 0.3 < verify(splits["val"])[1] / val_label.size < 0.4
+
+
+def test_shapes_are_a_function_of_the_seed_and_of_nothing_else():
+    image, label = shapes.scene(3, 5)
+    again, same = shapes.scene(3, 5)
+    np.testing.assert_array_equal(image, again)
+    np.testing.assert_array_equal(label, same)
+    assert not np.array_equal(image, shapes.scene(3, 6)[0])
+    assert not np.array_equal(image, shapes.scene(4, 5)[0])
+    assert image.shape == (96, 128, 3)
+
+
+def test_shapes_are_written_in_vocs_layout_with_borders(tmp_path):
+    folder = tmp_path / "shapes"
+    shapes.write(folder, train=6, val=3)
+    splits = shapes.load(tmp_path)
+    assert [len(split) for split in splits.values()] == [6, 3]
+    assert list(tmp_path.iterdir()) == [folder]  # nothing unfinished is left beside it
+    with Image.open(folder / "SegmentationClass/000000.png") as label:
+        assert label.mode == "P"
+    image, label = splits["val"].example(0)
+    drawn, truth = shapes.scene(0, 6)
+    np.testing.assert_array_equal(label, truth)
+    assert abs(image.astype(int) - drawn).mean() < 8  # a JPEG of it
+    assert (verify(splits["train"]) > 0).all()
+    # No pixel of an object touches another class: the border is between them.
+    void = label == 255
+    for axis in (0, 1):
+        first = np.delete(label, -1, axis).astype(int)
+        second = np.delete(label, 0, axis).astype(int)
+        touching = (first != second) & (first != 255) & (second != 255)
+        assert not touching.any()
+    assert 0 < void.mean() < 0.2
+
+
+def test_drawing_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shapes, "scene", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        shapes.load(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,143 @@
+"""A recipe is data: its fields are the command line, and its values are checked."""
+
+import dataclasses
+import json
+
+import pytest
+
+from recipes import __main__ as listing
+from recipes import coins_unet, shapes_fcn8s
+from recipes.recipe import Recipe, RecipeError, difference, parse
+
+RECIPE = Recipe(
+    model="unet",
+    data="coins",
+    steps=10,
+    batch_size=4,
+    crop=32,
+    learning_rate=1e-3,
+    augment=("flip",),
+)
+
+
+def recorded(recipe):
+    """The recipe as recipe.json gives it back."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
+def test_every_field_is_an_option_and_its_value_the_default():
+    assert parse(RECIPE, "", ["--workdir", "w"]).recipe == RECIPE
+    words = (
+        '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
+        "--data shapes --steps 3 --batch-size 2 --crop 16 --augment flip,turn --optimizer sgd "
+        "--learning-rate 0.5 --momentum 0.8 --schedule cosine --reduction sum --precision "
+        "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 --validate-every 3"
+    )
+    command = parse(RECIPE, "", words.split())
+    assert (str(command.workdir), str(command.data_dir), command.strategy) == ("w", "d", "one")
+    assert command.recipe == Recipe(
+        model="fcn8s",
+        options={"stages": [1, 2]},
+        data="shapes",
+        steps=3,
+        batch_size=2,
+        crop=16,
+        augment=("flip", "turn"),
+        optimizer="sgd",
+        learning_rate=0.5,
+        momentum=0.8,
+        schedule="cosine",
+        reduction="sum",
+        precision="mixed_bfloat16",
+        seed=7,
+        deterministic=False,
+        log_every=1,
+        save_every=2,
+        validate_every=3,
+    )
+    # Each field was given another value above: none is missing from the command line.
+    for field in dataclasses.fields(Recipe):
+        assert getattr(command.recipe, field.name) != getattr(RECIPE, field.name), field.name
+
+
+def test_help_shows_the_card_and_each_field(capsys):
+    with pytest.raises(SystemExit):
+        parse(RECIPE, "The card\nin two lines.", ["--help"])
+    out = capsys.readouterr().out
+    assert "The card\nin two lines." in out
+    assert "--batch-size SIZE" in out
+    assert "images of one step, over all replicas (default: 4)" in out
+    for field in dataclasses.fields(Recipe):
+        assert field.metadata["help"].split()[0] in out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "--steps is at least 1; received 0. Pass --steps 1."),
+        ({"batch_size": -2}, "--batch-size is at least 1; received -2. Pass --batch-size 1."),
+        (
+            {"augment": ("flip", "spin")},
+            "--augment takes elastic, flip, turn, light; received 'spin'. Pass --augment elastic.",
+        ),
+        ({"schedule": "step"}, "--schedule takes constant, cosine; received 'step'"),
+        ({"precision": "float16"}, "--precision takes float32, mixed_bfloat16; received 'float16'"),
+        ({"learning_rate": 0.0}, "--learning-rate is above 0; received 0.0"),
+        ({"learning_rate": float("nan")}, "--learning-rate is above 0; received nan"),
+        ({"options": [1]}, "--options takes a JSON object; received [1]"),
+        (
+            {"crop": 0},
+            "--crop 0 takes one in a step; received --batch-size 4. Pass --batch-size 1, or a size",
+        ),
+    ],
+)
+def test_bad_values_are_errors(change, message):
+    with pytest.raises(RecipeError) as error:
+        dataclasses.replace(RECIPE, **change)
+    assert message in str(error.value)
+
+
+def test_options_that_are_not_json_are_an_error(capsys):
+    with pytest.raises(SystemExit):
+        parse(RECIPE, "", ["--workdir", "w", "--options", "depth=3"])
+    assert "not JSON: 'depth=3'" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_own_recipe_only():
+    assert difference(RECIPE, recorded(RECIPE)) is None
+    assert (
+        difference(dataclasses.replace(RECIPE, save_every=1, log_every=9), recorded(RECIPE)) is None
+    )
+    other = dataclasses.replace(RECIPE, augment=("flip", "light"))
+    assert difference(other, recorded(RECIPE)) == (
+        "it was started with --augment flip, and this command has --augment flip,light"
+    )
+    other = dataclasses.replace(RECIPE, options={"depth": 2})
+    assert "with --options '{}', and this command has --options '{\"depth\": 2}'" in difference(
+        other, recorded(RECIPE)
+    )
+
+
+def test_only_a_constant_rate_goes_on_to_more_steps():
+    more, fewer = (dataclasses.replace(RECIPE, steps=steps) for steps in (20, 5))
+    assert difference(more, recorded(RECIPE)) is None
+    assert "--steps 10, and this command has --steps 5" in difference(fewer, recorded(RECIPE))
+    cosine = dataclasses.replace(RECIPE, schedule="cosine")
+    assert "only a constant learning rate can go on to more steps" in difference(
+        dataclasses.replace(cosine, steps=20), recorded(cosine)
+    )
+
+
+def test_recipes_are_listed(capsys):
+    listing.main()
+    out = capsys.readouterr().out
+    assert "coins_unet    A small U-Net outlines the coins of one photograph." in out
+    assert "shapes_fcn8s  " in out
+    assert "python -m recipes.coins_unet --workdir runs/coins_unet" in out
+
+
+def test_every_recipe_is_named_after_its_data_and_model():
+    modules = {"coins_unet": coins_unet, "shapes_fcn8s": shapes_fcn8s}
+    assert modules.keys() == listing.recipes().keys()
+    for name, module in modules.items():
+        assert module.RECIPE.name == name

@@ -1,0 +1,404 @@
+"""The training loop: its numbers, its files, and that nothing is lost."""
+
+import contextlib
+import csv
+import dataclasses
+import errno
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework import config  # the switch back is not public
+
+import recipes.data
+from recipes import checkpoints, records, train
+from recipes.data import pipeline
+from recipes.recipe import Recipe, RecipeError
+
+# Dropout and shuffling are on, so that a run that goes on has to restore both.
+RECIPE = Recipe(
+    model="unet",
+    options={"filters": 2, "depth": 1},
+    data="coins",
+    steps=8,
+    batch_size=2,
+    crop=16,
+    augment=("flip", "turn", "light"),
+    learning_rate=1e-2,
+    log_every=2,
+    save_every=4,
+)
+CLASS_NAMES = ("background", "thing")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images():
+    """Six small images in place of the coins; from 0 to 5 of their 20 columns are labelled."""
+    rng = np.random.default_rng(5)
+    images = rng.integers(0, 255, (6, 20, 20, 1), dtype=np.uint8)
+    labels = (images[..., 0] > 128).astype(np.uint8)
+    for index, label in enumerate(labels):
+        label[:, index * 4 :] = 255
+
+    def load(name, data_dir):
+        return {
+            split: recipes.data.Dataset(
+                name, split, CLASS_NAMES, 1, (("", ""),) * 6, lambda i: (images[i], labels[i])
+            )
+            for split in ("train", "val")
+        }
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes.data, "load", load)
+        yield
+    config.disable_op_determinism()
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    workdir: pathlib.Path
+    variables: list[np.ndarray]
+
+    def copy(self, target):
+        shutil.copytree(self.workdir, target)
+        return target
+
+
+@pytest.fixture(scope="module")
+def whole(few_images, tmp_path_factory):
+    """The run of RECIPE that nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    return Run(workdir, variables(train.train(RECIPE, workdir)))
+
+
+@pytest.fixture(scope="module")
+def half(few_images, tmp_path_factory):
+    """The same run, which ended as when it is killed, after its checkpoint of step 4."""
+    workdir = tmp_path_factory.mktemp("half") / "run"
+    save = checkpoints.save
+
+    def save_and_die(state, folder):
+        save(state, folder)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(checkpoints, "save", save_and_die)
+        train.train(RECIPE, workdir)
+        pytest.fail("the run went on after its first checkpoint")
+    assert not (workdir / "model.weights.h5").exists()
+    return Run(workdir, [])
+
+
+def change(**changes):
+    return dataclasses.replace(RECIPE, **changes)
+
+
+def log(workdir):
+    with open(workdir / "log.csv", newline="") as file:
+        return [
+            {name: value for name, value in row.items() if name != "seconds"}
+            for row in csv.DictReader(file)
+        ]
+
+
+def variables(model):
+    return [variable.numpy() for variable in model.variables]
+
+
+def assert_same(one, other):
+    assert len(one) == len(other)
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_run_that_goes_on_ends_in_the_same_numbers(tmp_path, capsys, whole, half):
+    workdir = half.copy(tmp_path / "run")
+    # A row of a step that was not saved, and one that was being written: both are taken back.
+    with open(workdir / "log.csv", "a") as file:
+        file.write("6,0.5,1.0,\n8,0.")
+    model = train.train(RECIPE, workdir)
+    assert "going on from step 4" in capsys.readouterr().out
+    # Dropout's generator is among them: without it dropout would begin anew.
+    assert any("seed" in variable.path for variable in model.variables)
+    assert_same(whole.variables, variables(model))
+    assert log(whole.workdir) == log(workdir)
+    assert [row["step"] for row in log(workdir)] == ["2", "4", "6", "8"]
+
+
+def test_the_same_command_after_the_end_changes_nothing(tmp_path, capsys, whole):
+    workdir = whole.copy(tmp_path / "run")
+    train.train(RECIPE, workdir)
+    assert "the training is complete: 8 steps" in capsys.readouterr().out
+    before, after = (
+        {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*.*")}
+        for folder in (whole.workdir, workdir)
+    )
+    assert before == after
+
+
+def test_a_run_with_a_constant_rate_goes_on_to_more_steps(tmp_path, whole):
+    train.train(change(steps=5), tmp_path)
+    assert_same(whole.variables, variables(train.train(RECIPE, tmp_path)))
+    contents = json.loads((tmp_path / "recipe.json").read_text())
+    assert contents["recipe"]["steps"] == contents["weights"]["step"] == 8
+    assert records.is_published(tmp_path, 8)
+
+
+def test_the_record_says_what_the_numbers_depend_on(tmp_path, monkeypatch, capsys, whole):
+    workdir = whole.copy(tmp_path / "run")
+    contents = json.loads((workdir / "recipe.json").read_text())
+    assert contents["name"] == "coins_unet"
+    assert contents["recipe"]["learning_rate"] == 0.01
+    (environment,) = contents["environments"]
+    assert environment["tensorflow"] == tf.__version__
+    assert environment["deterministic"] is True
+    assert {"cores", "onednn", "hardware", "keras", "replicas"} <= environment.keys()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    train.train(RECIPE, workdir)
+    assert "this run goes on with another onednn: see recipe.json" in capsys.readouterr().out
+    assert len(json.loads((workdir / "recipe.json").read_text())["environments"]) == 2
+
+
+def test_another_runs_workdir_is_an_error(whole):
+    with pytest.raises(RecipeError) as error:
+        train.train(change(seed=3), whole.workdir)
+    assert str(error.value) == (
+        f"{whole.workdir} holds another run: it was started with --seed 0, and this command has "
+        "--seed 3. Pass a new folder as --workdir, or the value that it was started with."
+    )
+
+
+def test_a_folder_with_other_files_is_an_error(tmp_path):
+    (tmp_path / "log.csv").write_text("mine")
+    with pytest.raises(RecipeError, match=r"holds log\.csv and no recipe\.json. Pass a new folder"):
+        train.train(RECIPE, tmp_path)
+    assert (tmp_path / "log.csv").read_text() == "mine"
+
+
+def test_a_workdir_that_is_a_file_or_closed_is_an_error(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(RecipeError, match=r"--workdir is a folder; .* is a file. Pass a new"):
+        train.train(RECIPE, file)
+    with pytest.raises(
+        RecipeError, match=r"cannot be read or written \(Not a directory\)\. Checkpo"
+    ):
+        train.train(RECIPE, file / "below")
+
+
+def test_wrong_options_are_errors_and_the_command_can_be_put_right(tmp_path):
+    for changes, message in [
+        ({"model": "unett"}, "Did you mean 'unet'"),
+        ({"options": {"filtres": 2}}, "unet has no option 'filtres'"),
+        ({"options": {"channels": 3}}, "The channels follow from --data coins: 1; received them"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            train.train(change(**changes), tmp_path)
+    train.train(change(steps=1), tmp_path)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_two_replicas_give_the_numbers_of_one(tmp_path, reduction):
+    recipe = change(
+        reduction=reduction,
+        options={"filters": 2, "depth": 1, "dropout": 0},
+        batch_size=4,
+        optimizer="sgd",
+        learning_rate=0.1 if reduction == "mean" else 1e-4,
+        log_every=1,
+    )
+    one = variables(train.train(recipe, tmp_path / "one"))
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    two = variables(train.train(recipe, tmp_path / "two", strategy=mirrored))
+    keras.utils.set_random_seed(recipe.seed)
+    start = variables(train.build(recipe, recipes.data.load("coins", None)["train"]))
+    moved = max(abs(ours - before).max() for ours, before in zip(one, start, strict=True))
+    assert moved > 1e-3
+    for ours, theirs in zip(one, two, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4 * moved)
+    for ours, theirs in zip(log(tmp_path / "one"), log(tmp_path / "two"), strict=True):
+        assert float(ours["loss"]) == pytest.approx(float(theirs["loss"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_loss_is_that_of_keras(tmp_path, reduction):
+    recipe = change(reduction=reduction, options={"filters": 2, "depth": 1, "dropout": 0}, steps=1)
+    train.train(recipe, tmp_path)
+    dataset = recipes.data.load("coins", None)["train"]
+    ((image, label),) = pipeline.batches(
+        dataset, batch_size=2, first=0, last=1, seed=0, crop=16, augment=recipe.augment
+    )
+    assert 0 < np.mean(label == 255) < 1
+    keras.utils.set_random_seed(0)
+    scores = train.build(recipe, dataset)(tf.cast(image, tf.float32))
+    mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
+    expected = float(mean(label, scores))
+    if reduction == "sum":  # of an image: the sum over the batch, divided by its 2 images
+        expected *= np.count_nonzero(label != 255) / 2
+    assert float(log(tmp_path)[0]["loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_batch_has_to_be_divisible(tmp_path):
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with pytest.raises(
+        RecipeError, match=r"between 2 replicas; received --batch-size 3. Pass a mul"
+    ):
+        train.train(change(batch_size=3), tmp_path, strategy=mirrored)
+
+
+def test_numbers_that_are_not_finite_stop_the_run_and_are_not_saved(tmp_path):
+    recipe = change(optimizer="sgd", learning_rate=1e30, save_every=1)
+    with pytest.raises(RecipeError) as error:
+        train.train(recipe, tmp_path)
+    assert "Nothing of" in str(error.value)
+    assert "-learning-rate" in str(error.value)
+    assert "and a new --workdir" in str(error.value)
+    for file in (tmp_path / "checkpoints").glob("*.index"):
+        for name, _ in tf.train.list_variables(str(file.with_suffix(""))):
+            if name.endswith("VARIABLE_VALUE"):
+                value = tf.train.load_variable(str(file.with_suffix("")), name)
+                assert np.isfinite(value).all()
+
+
+def test_a_step_that_is_not_finite_is_named(tmp_path, monkeypatch):
+    build = train.build
+
+    def poisoned(recipe, dataset):
+        model = build(recipe, dataset)
+        model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.inf))
+        return model
+
+    monkeypatch.setattr(train, "build", poisoned)
+    with pytest.raises(RecipeError, match=r"step 1: the loss is .*, and it or its gradient is not"):
+        train.train(RECIPE, tmp_path)
+    assert not list(tmp_path.rglob("*.index"))
+    assert not (tmp_path / "model.weights.h5").exists()
+
+
+def test_a_full_disk_during_a_checkpoint_loses_nothing(tmp_path, whole, half):
+    workdir = half.copy(tmp_path / "run")
+    before = sorted((workdir / "checkpoints").iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # as if so much were left
+    try:
+        with pytest.raises(RecipeError) as error:
+            train.train(RECIPE, workdir)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    message = str(error.value)
+    assert f"The checkpoint of step 8 cannot be written to {workdir}/checkpoints" in message
+    assert "The checkpoint of step 4 is intact. Free some space there" in message
+    assert sorted((workdir / "checkpoints").iterdir()) == before
+    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+
+
+@pytest.mark.parametrize("what", ["weights", "log"])
+def test_a_full_disk_elsewhere_is_named(tmp_path, whole, monkeypatch, what):
+    def full(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, "No space left on device", "some file")
+
+    workdir = whole.copy(tmp_path / "run")
+    (workdir / "model.weights.h5").unlink()
+    with monkeypatch.context() as patch:
+        if what == "log":
+            patch.setattr(records, "replace", full)
+            message = (
+                r"some file cannot be read or written \(No space left on device\)\. Checkpoints a"
+            )
+        else:
+            patch.setattr(keras.Model, "save_weights", full)
+            message = (
+                r"model\.weights\.h5 cannot be written .*The checkpoints beside it hold the who"
+            )
+        with pytest.raises(RecipeError, match=message):
+            train.train(RECIPE, workdir)
+    train.train(RECIPE, workdir)
+    assert records.is_published(workdir, 8)
+    assert not list(workdir.glob("writing-*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_and_saves(tmp_path, capsys, whole, number):
+    save = checkpoints.save
+
+    def save_and_signal(state, folder):
+        save(state, folder)
+        if int(state.step) == 4:
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "save", save_and_signal)
+        with pytest.raises(SystemExit) as stopped:
+            train.train(RECIPE, tmp_path)
+    assert stopped.value.code == 128 + number
+    assert signal.getsignal(number) == before
+    out = capsys.readouterr().out
+    assert "stopped and saved at step 5 of 8. Go on with:" in out
+    assert_same(whole.variables, variables(train.train(RECIPE, tmp_path)))
+    assert log(whole.workdir) == log(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "index"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, whole, damage):
+    workdir = whole.copy(tmp_path / "run")
+    ending = "index" if damage == "index" else "data-00000-of-00001"
+    file = workdir / "checkpoints" / f"ckpt-8.{ending}"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+    again = train.train(RECIPE, workdir)
+    out = capsys.readouterr().out
+    assert "the checkpoint of step 8 is damaged (" in out
+    assert "going on from step 4" in out
+    assert_same(whole.variables, variables(again))
+
+
+def test_a_run_does_not_begin_anew_when_all_checkpoints_are_damaged(tmp_path, whole):
+    workdir = whole.copy(tmp_path / "run")
+    for file in (workdir / "checkpoints").glob("*.data*"):
+        file.write_bytes(b"")
+    with pytest.raises(RecipeError, match=r"All 2 checkpoints in .* are damaged. Pass a new"):
+        train.train(RECIPE, workdir)
+
+
+def test_damaged_weights_are_written_anew(tmp_path, whole):
+    workdir = whole.copy(tmp_path / "run")
+    weights = workdir / "model.weights.h5"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    assert not records.is_published(workdir, 8)
+    train.train(RECIPE, workdir)
+    assert records.is_published(workdir, 8)
+
+
+def test_the_held_out_split_is_scored_on_the_way_without_a_trace(tmp_path, whole):
+    model = train.train(change(validate_every=3), tmp_path)
+    assert_same(whole.variables, variables(model))
+    scored = {row["step"]: row["val_mean_iou"] for row in log(tmp_path)}
+    assert [step for step, score in scored.items() if score] == ["3", "6"]
+    assert all(0 <= float(score) <= 1 for score in scored.values() if score)
+
+
+def test_bfloat16_trains_with_weights_of_float32(tmp_path):
+    model = train.train(change(precision="mixed_bfloat16", steps=2), tmp_path)
+    layer = model.get_layer("conv_d0a-b")
+    assert (layer.compute_dtype, layer.kernel.dtype) == ("bfloat16", "float32")
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_command_turns_errors_into_messages(tmp_path, capsys):
+    words = ["--workdir", str(tmp_path), "--no-deterministic", "--steps", "1"]
+    assert train.main(RECIPE, "", [*words, "--options", '{"filtres": 2}']) == 1
+    assert "error: unet has no option 'filtres'. Its options are" in capsys.readouterr().err
+    assert train.main(RECIPE, "", [*words, "--strategy", "workers"]) == 1
+    assert "Set TF_CONFIG on each worker, or pass --strategy one." in capsys.readouterr().err
+    assert train.main(RECIPE, "", words) == 0
+    assert f"trained: {tmp_path}/model.weights.h5" in capsys.readouterr().out
