@@ -37,6 +37,7 @@ def unet(
     *,
     classes: int = 2,
     weights: str | os.PathLike | None = None,
+    encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     filters: int = 64,
     depth: int = 4,
@@ -93,7 +94,8 @@ def unet(
     x = _conv(x, classes, 1, "conv_u0d-score", activation=None, dtype="float32")
     if border == "mirror":
         x = CropLike(0, dtype="float32", name="score")(x, image)
-    return load(keras.Model(image, x, name="unet"), weights=weights)
+    model = keras.Model(image, x, name="unet")
+    return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
 def _conv(

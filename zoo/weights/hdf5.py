@@ -17,7 +17,7 @@ import h5py
 # What Keras calls the weights inside of a `.keras` file, which is a zip.
 MEMBER = "model.weights.h5"
 # What the two libraries raise for files that are not as they should be; we raise RuntimeError.
-DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
+DAMAGE = (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, zipfile.BadZipFile)
 
 
 @contextlib.contextmanager

@@ -158,7 +158,7 @@ def _copy(layers: list[keras.layers.Layer], source: Source) -> None:
 
 def _numbers(array: Any, layer: keras.layers.Layer, source: Source) -> np.ndarray:
     try:
-        with np.errstate(over="ignore"):  # too large for float32: infinite, which is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
             return np.asarray(array, dtype="float32")
     except OSError as error:
         raise ValueError(

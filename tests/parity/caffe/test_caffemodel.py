@@ -71,6 +71,10 @@ def layers(count: int, name: str, blobs: int = 1) -> bytes:
 WHOLE = caffemodel(BLOBS)
 ONE = net(data=[1, 2], shape={"dim": [2]})
 DAMAGED = {
+    "longer than its layer": (  # and followed by enough bytes of another layer
+        ONE.replace(bytes([0x3A, 15]), bytes([0x3A, 40])) + WHOLE,
+        "the field at byte 7 is longer than what holds it",
+    ),
     "empty": (b"", "cannot mmap an empty file"),
     "cut": (WHOLE[:-9], "is longer than what holds it"),
     "cut in a tag": (ONE[:1], "the number at byte 0 does not end"),
@@ -130,6 +134,13 @@ def test_says_what_is_wrong_with_a_file(case, tmp_path):
     )
 
 
+def test_old_dimensions_come_before_a_shape_as_in_caffe(tmp_path):
+    path = tmp_path / "net.caffemodel"
+    old = {"num": 1, "channels": 1, "height": 3, "width": 2}
+    path.write_bytes(net(data=range(6), shape={"dim": [6]}, **old))
+    assert read_caffemodel(path)["fc"][0].shape == (1, 1, 3, 2)
+
+
 @pytest.mark.parametrize("content", [caffemodel({}), b"\n\x03net"])
 def test_a_net_without_weights_is_refused(content, tmp_path):
     path = tmp_path / "net.caffemodel"
@@ -174,4 +185,4 @@ def test_a_damaged_file_is_read_or_refused(content, tmp_path):
     for arrays in found.values():
         for blob in arrays:
             assert blob.nbytes <= 2 * len(content)
-            blob.sum()
+            assert len(blob.tobytes()) == blob.nbytes
