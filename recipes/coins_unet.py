@@ -13,12 +13,12 @@ from recipes.recipe import Recipe
 
 RECIPE = Recipe(
     model="unet",
-    options={"filters": 16, "depth": 3},
+    options={"filters": 16, "depth": 3, "dropout": 0.2},
     data="coins",
     steps=300,
     batch_size=4,
     crop=128,
-    augment=("elastic", "flip", "turn", "light"),
+    augment=("flip", "turn", "light"),
     learning_rate=1e-3,
     schedule="cosine",
     save_every=100,

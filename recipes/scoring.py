@@ -58,24 +58,27 @@ def of_saved_model(folder: pathlib.Path) -> Predictor:
 
 
 def of_tflite(file: pathlib.Path) -> Predictor:
-    """The signature of a TFLite file, image to class_map; the image is resized to what it takes.
+    """The one signature of a TFLite file: image uint8 to class_map, at the size of the file.
 
     Raises:
-        RecipeError: There is no such file, or an image has not the size that the file takes.
+        RecipeError: The file is no TFLite file, or an image has not the size that it takes.
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    if not file.exists():
-        raise RecipeError(f"There is no file {file}. Pass a TFLite file that was exported.")
-    interpreter = Interpreter(model_path=str(file))
-    runner = interpreter.get_signature_runner()
+    try:
+        runner = Interpreter(model_path=str(file)).get_signature_runner()
+    except ValueError as error:
+        raise RecipeError(
+            f"{file} cannot be read as a TFLite file ({error}). Pass one that was exported."
+        ) from error
     takes = runner.get_input_details()["image"]
     shape = [int(length) for length in takes["shape"][1:]]
 
     def class_map(image: np.ndarray) -> np.ndarray:
         if shape != list(image.shape):
             raise RecipeError(
-                f"{file} takes images of {shape}; received one of {list(image.shape)}. Export it with the size of the images of this data set."
+                f"{file} takes images of {shape}; received one of {list(image.shape)}. Export it "
+                "with the size of the images of this data set."
             )
         return runner(image=image[np.newaxis].astype(takes["dtype"]))["class_map"][0]
 

@@ -42,6 +42,12 @@ def test_a_class_predicted_but_absent_from_the_truth_has_an_iou_of_zero():
     np.testing.assert_array_equal(result["iou_per_class"], [6 / 8, 0])
     assert result["mean_iou"] == 6 / 16
     assert result["mean_accuracy"] == 6 / 8  # nothing to find, nothing missed: left out
+    metric = metrics.ConfusionMatrix(2)
+    metric.update_state(np.zeros((1, 1, 8)), one_hot_scores([[[0] * 6 + [1] * 2]], 2))
+    np.testing.assert_array_equal(metric.matrix, matrix)
+    assert {name: float(value) for name, value in metric.result().items()} == {
+        name: result[name] for name in SCORES
+    }
 
 
 def test_no_counted_pixel_gives_nan():

@@ -95,7 +95,10 @@ def test_recorded_results_are_whole():
         (["--workdir", "{}"], "is not the folder of a run: it holds no recipe.json. Pass what"),
         (["--saved-model", "{}"], "does not know its data set. Pass --data, one of coins"),
         (["--saved-model", "{}", "--data", "coins"], "holds no SavedModel with the signature"),
-        (["--tflite", "{}/x", "--data", "coins"], "There is no file {}/x. Pass a TFLite file"),
+        (
+            ["--tflite", "{}/x", "--data", "coins"],
+            "{}/x cannot be read as a TFLite file (Could not open",
+        ),
         (["--tflite", "{}", "--data", "coins", "--record"], "is of a run. Pass its folder as --w"),
     ],
 )

@@ -244,6 +244,13 @@ def test_the_loss_is_that_of_keras(tmp_path, reduction):
     assert float(log(tmp_path)[0]["loss"]) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_row_of_the_log_is_the_mean_of_its_steps(tmp_path, whole):
+    train.train(change(log_every=1), tmp_path)
+    single = [float(row["loss"]) for row in log(tmp_path)]
+    expected = np.mean(np.reshape(single, (4, 2)), axis=1)
+    np.testing.assert_allclose([float(row["loss"]) for row in log(whole.workdir)], expected)
+
+
 def test_a_batch_has_to_be_divisible(tmp_path):
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with pytest.raises(
@@ -321,6 +328,21 @@ def test_a_full_disk_elsewhere_is_named(tmp_path, whole, monkeypatch, what):
     train.train(RECIPE, workdir)
     assert records.is_published(workdir, 8)
     assert not list(workdir.glob("writing-*"))
+
+
+def test_weights_that_read_back_as_other_numbers_are_not_published(tmp_path, whole, monkeypatch):
+    workdir = whole.copy(tmp_path / "run")
+    (workdir / "model.weights.h5").unlink()
+    save = keras.Model.save_weights
+
+    def save_others(model, file):
+        save(keras.models.clone_model(model), file)  # of the same shapes, newly drawn
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "save_weights", save_others)
+        with pytest.raises(RecipeError, match="reads back as other numbers"):
+            train.train(RECIPE, workdir)
+    assert not list(workdir.glob("*.h5"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -99,5 +99,10 @@ def _crop(
     short = [(0, max(0, size - length)) for length in label.shape]
     image = np.pad(image, (*short, (0, 0)), mode="edge")
     label = np.pad(label, short, constant_values=IGNORE_LABEL)
-    top, left = (int(rng.integers(length - size + 1)) for length in label.shape)
+    # Drawn from a wider range and moved inside, so that borders are not rarer than the middle.
+    drawn = [rng.integers(-size // 2, length - size // 2 + 1) for length in label.shape]
+    top, left = (
+        int(np.clip(place, 0, length - size))
+        for place, length in zip(drawn, label.shape, strict=True)
+    )
     return image[top : top + size, left : left + size], label[top : top + size, left : left + size]

@@ -75,7 +75,7 @@ def scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _shape(rng: np.random.Generator, name: str) -> np.ndarray:
     """The pixels of one shape, bool `[96, 128]`, of random place, size and turn."""
-    radius, turn = rng.uniform(13, 24), rng.uniform(0, 2 * np.pi)
+    radius, turn = rng.uniform(18, 30), rng.uniform(0, 2 * np.pi)
     centre = rng.uniform((radius, radius), np.subtract(SIZE, radius))
     dy, dx = np.moveaxis(np.indices(SIZE), 0, -1).reshape(-1, 2).T - centre[:, np.newaxis]
     along = (np.cos(turn) * dx + np.sin(turn) * dy) / radius

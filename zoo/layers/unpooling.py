@@ -32,20 +32,12 @@ class MaxPoolingWithArgmax(keras.layers.Layer):
 
     def call(self, image):
         p = self.pool_size
-        _, height, width, channels = ops.shape(image)
-        rows, columns = -(-height // p), -(-width // p)
+        height, width = ops.shape(image)[1:3]
         if image.shape[1] is None or image.shape[2] is None or height % p or width % p:
-            reach = [[0, 0], [0, rows * p - height], [0, columns * p - width], [0, 0]]
+            reach = [[0, 0], [0, -height % p], [0, -width % p], [0, 0]]
             image = ops.pad(image, reach, constant_values=-float("inf"))
-        first, *others = _split_windows(image, p, columns)
-        # A tournament of selections, because `ops.max` would divide the gradient among ties.
-        best, switches = first, ops.zeros_like(first, dtype="int32")
-        for position, candidate in enumerate(others, start=1):
-            wins = candidate > best
-            best = ops.where(wins, candidate, best)
-            switches = ops.where(wins, position, switches)
-        shape = (-1, rows, columns, channels)
-        return ops.reshape(best, shape), ops.reshape(switches, shape)
+        switches = _first_maxima(ops.stop_gradient(image), p)
+        return _gather(image, switches, p), switches
 
     def compute_output_shape(self, image_shape):
         n, height, width, channels = image_shape
@@ -87,12 +79,8 @@ class MaxUnpooling(keras.layers.Layer):
 
     def call(self, pooled, switches, like=None):
         _check_switches(pooled.shape, switches.shape)
-        nothing = ops.zeros((), dtype=pooled.dtype)
-        return _join_windows(
-            [ops.where(ops.equal(switches, i), pooled, nothing) for i in range(self.pool_size**2)],
-            self.pool_size,
-            like,
-        )
+        _check_like(pooled.shape, self.pool_size, None if like is None else like.shape)
+        return _cropped(_scatter(pooled, switches, self.pool_size), like)
 
     def compute_output_shape(self, pooled_shape, switches_shape, like_shape=None):
         _check_switches(pooled_shape, switches_shape)
@@ -118,7 +106,8 @@ class NearestUnpooling(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def call(self, pooled, switches=None, like=None):
-        return _join_windows([pooled] * self.pool_size**2, self.pool_size, like)
+        _check_like(pooled.shape, self.pool_size, None if like is None else like.shape)
+        return _cropped(_join_windows([pooled] * self.pool_size**2, self.pool_size), like)
 
     def compute_output_shape(self, pooled_shape, switches_shape=None, like_shape=None):
         return _restored_shape(pooled_shape, self.pool_size, like_shape)
@@ -143,8 +132,9 @@ class BedOfNailsUnpooling(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def call(self, pooled, switches=None, like=None):
-        nothing = ops.zeros_like(pooled)
-        return _join_windows([pooled] + [nothing] * (self.pool_size**2 - 1), self.pool_size, like)
+        _check_like(pooled.shape, self.pool_size, None if like is None else like.shape)
+        nails = [pooled] + [ops.zeros_like(pooled)] * (self.pool_size**2 - 1)
+        return _cropped(_join_windows(nails, self.pool_size), like)
 
     def compute_output_shape(self, pooled_shape, switches_shape=None, like_shape=None):
         return _restored_shape(pooled_shape, self.pool_size, like_shape)
@@ -195,26 +185,75 @@ def flat_indices_to_switches(indices, like, *, pool_size: int = 2):
     return ops.cast(y % pool_size * pool_size + x % pool_size, "int32")
 
 
-def _split_windows(image, p, columns):
-    """One tensor `[n * rows, columns, c]` for each position of a window.
+def _first_maxima(image, p):
+    """The position of the maximum in each window of an image that is whole windows."""
+    first, *others = _split_windows(image, p)
+    best, switches = first, ops.zeros_like(first, dtype="int32")
+    for position, candidate in enumerate(others, start=1):
+        wins = candidate > best
+        best = ops.where(wins, candidate, best)
+        switches = ops.where(wins, position, switches)
+    return switches
 
-    Views, `unstack` and `stack` rather than strided slices: their gradients are one another, and
-    cheap on every backend.
-    """
-    windows = ops.reshape(image, (-1, p, columns, p, image.shape[3]))
+
+# Gathering and scattering are each other's gradient. Written out, the gradients need nothing but
+# the switches, and are exact on ties, among which that of `ops.max` would be divided.
+
+
+def _gather(image, switches, p):
+    """From each window of `image` the value that its switch names."""
+
+    @ops.custom_gradient
+    def gather(image, switches):
+        def gradient(*inputs, upstream=None):
+            upstream = inputs[0] if upstream is None else upstream
+            return _scatter(upstream, switches, p), None
+
+        chosen, *others = reversed(_split_windows(image, p))
+        for distance, candidate in enumerate(others, start=2):
+            chosen = ops.where(ops.equal(switches, p * p - distance), candidate, chosen)
+        return chosen, gradient
+
+    return gather(image, switches)
+
+
+def _scatter(values, switches, p):
+    """Each value where its switch says, in an image of whole windows that is zero elsewhere."""
+
+    @ops.custom_gradient
+    def scatter(values, switches):
+        def gradient(*inputs, upstream=None):
+            upstream = inputs[0] if upstream is None else upstream
+            return _gather(upstream, switches, p), None
+
+        nothing = ops.zeros((), dtype=values.dtype)
+        positions = [ops.where(ops.equal(switches, i), values, nothing) for i in range(p * p)]
+        return _join_windows(positions, p), gradient
+
+    return scatter(values, switches)
+
+
+def _split_windows(image, p):
+    """One tensor `[n, rows, columns, c]` for each position in a window, row by row."""
+    _, height, width, channels = ops.shape(image)
+    rows, columns = height // p, width // p
+    windows = ops.reshape(image, (-1, p, columns, p, channels))
     return [
-        position
+        ops.reshape(position, (-1, rows, columns, channels))
         for band in ops.unstack(windows, p, axis=1)
         for position in ops.unstack(band, p, axis=2)
     ]
 
 
-def _join_windows(positions, p, like):
-    _check_like(positions[0].shape, p, None if like is None else like.shape)
+def _join_windows(positions, p):
+    """The image of which `_split_windows` gives these positions."""
     _, rows, columns, channels = ops.shape(positions[0])
     positions = [ops.reshape(position, (-1, columns, channels)) for position in positions]
     bands = [ops.stack(positions[start : start + p], axis=2) for start in range(0, p * p, p)]
-    restored = ops.reshape(ops.stack(bands, axis=1), (-1, rows * p, columns * p, channels))
+    return ops.reshape(ops.stack(bands, axis=1), (-1, rows * p, columns * p, channels))
+
+
+def _cropped(restored, like):
     if like is None:
         return restored
     height, width = ops.shape(like)[1:3]
