@@ -1,4 +1,4 @@
-"""The benchmark of the unpooling runs, refuses to time what is not equal, and says what is missing."""
+"""The unpooling benchmark runs, times nothing that is not equal, and says what is missing."""
 
 import pytest
 import tensorflow as tf
