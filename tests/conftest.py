@@ -24,3 +24,11 @@ class Tolerance:
 @pytest.fixture(scope="session")
 def tolerance() -> Tolerance:
     return Tolerance()
+
+
+@pytest.fixture(scope="session")
+def mirrored() -> tf.distribute.Strategy:
+    """Two replicas. All tests share one: strategies of a process number their sums alike, and
+    TensorFlow takes two sums with one number for one, with an error if their types differ.
+    """
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

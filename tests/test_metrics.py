@@ -99,9 +99,8 @@ def test_fit_prints_the_scores_and_saves_the_metric(tmp_path, capsys):
     assert again.evaluate(images, labels, return_dict=True, verbose=0) == logs
 
 
-def test_two_replicas_count_each_pixel_once():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+def test_two_replicas_count_each_pixel_once(mirrored):
+    with mirrored.scope():
         metric = metrics.ConfusionMatrix(4)
     # 23 pixels do not divide by two: replica 0 takes 7 of them, replica 1 the others.
     parts = [slice(0, 7), slice(7, 23)]
@@ -109,13 +108,13 @@ def test_two_replicas_count_each_pixel_once():
     def values(part):
         return tf.constant(TRUTH[:, :, part]), tf.constant(one_hot_scores(CLASS_MAP[:, :, part]))
 
-    per_replica = strategy.experimental_distribute_values_from_function(
+    per_replica = mirrored.experimental_distribute_values_from_function(
         lambda context: values(parts[context.replica_id_in_sync_group])
     )
 
     @tf.function
     def update():
-        strategy.run(lambda pair: metric.update_state(*pair), args=(per_replica,))
+        mirrored.run(lambda pair: metric.update_state(*pair), args=(per_replica,))
 
     update()
     np.testing.assert_array_equal(metric.matrix, MATRIX)
@@ -124,9 +123,8 @@ def test_two_replicas_count_each_pixel_once():
         metric.update_state(TRUTH, one_hot_scores(CLASS_MAP))
 
 
-def test_evaluate_over_two_replicas_counts_each_pixel_once():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+def test_evaluate_over_two_replicas_counts_each_pixel_once(mirrored):
+    with mirrored.scope():
         metric = metrics.ConfusionMatrix(4)
         model = keras.Sequential([keras.Input((None, None, 4)), keras.layers.Rescaling(1.0)])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)

@@ -204,7 +204,7 @@ def test_wrong_options_are_errors_and_the_command_can_be_put_right(tmp_path):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_two_replicas_give_the_numbers_of_one(tmp_path, reduction):
+def test_two_replicas_give_the_numbers_of_one(tmp_path, reduction, mirrored):
     recipe = change(
         reduction=reduction,
         options={"filters": 2, "depth": 1, "dropout": 0},
@@ -214,7 +214,6 @@ def test_two_replicas_give_the_numbers_of_one(tmp_path, reduction):
         log_every=1,
     )
     one = variables(train.train(recipe, tmp_path / "one"))
-    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     two = variables(train.train(recipe, tmp_path / "two", strategy=mirrored))
     keras.utils.set_random_seed(recipe.seed)
     start = variables(train.build(recipe, recipes.data.load("coins", None)["train"]))
@@ -251,8 +250,7 @@ def test_a_row_of_the_log_is_the_mean_of_its_steps(tmp_path, whole):
     np.testing.assert_allclose([float(row["loss"]) for row in log(whole.workdir)], expected)
 
 
-def test_a_batch_has_to_be_divisible(tmp_path):
-    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_a_batch_has_to_be_divisible(tmp_path, mirrored):
     with pytest.raises(
         RecipeError, match=r"between 2 replicas; received --batch-size 3. Pass a mul"
     ):
