@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib
 import pathlib
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 import exports.saved_model
 import exports.tflite
+from recipes import __main__ as listing
 from recipes import coins_unet, data, demonstration, evaluate, scoring, shapes_fcn8s, train
 from recipes.data import coins, shapes
 from recipes.recipe import RecipeError
@@ -79,14 +81,18 @@ def test_a_row_is_recorded_on_request_only(run, capsys, tmp_path, monkeypatch):
     assert all(first.values())
 
 
-def test_recorded_results_are_whole():
+def test_every_card_states_its_newest_recorded_result():
     with open(evaluate.RESULTS, newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert {row["recipe"] for row in rows} == {"coins_unet", "shapes_fcn8s"}
-    for row in rows:
+        rows = {row["recipe"]: row for row in csv.DictReader(file)}
+    recipes = listing.recipes()
+    assert {"coins_unet", "shapes_fcn8s"} <= rows.keys() <= recipes.keys()
+    for row in rows.values():
         assert tuple(row) == evaluate.COLUMNS
-        for name in evaluate.SCORES:
-            assert row[name] == "not yet run" or 0 <= float(row[name]) <= 1
+        assert all(0 <= float(row[score]) <= 1 for score in evaluate.SCORES)
+    for name in recipes:
+        card = importlib.import_module(f"recipes.{name}").__doc__
+        result = f"mean IU {rows[name]['mean_iou']} on" if name in rows else "not yet run"
+        assert f"\nResult    {result}" in card
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Shapes: scenes of textured circles, squares, triangles and crosses, drawn on the fly.
 
-Colours and textures are drawn at random, those of objects in stronger contrast, and only the shape
-tells the class. The scenes are written in PASCAL VOC's layout, JPEG images and palette PNG labels
-with a border of 255 around each object, and are read by VOC's own reader.
+Each class has its shape and its pattern: circles are striped, squares checked, triangles wavy and
+crosses dotted. Colours, place, size, turn and the pattern's period and turn are drawn at random, so
+that neither a colour nor a place tells the class. The scenes are written in PASCAL VOC's layout,
+JPEG images and palette PNG labels with a border of 255 around each object, and are read by VOC's
+own reader.
 """
 
 import pathlib
@@ -59,13 +61,13 @@ def scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     Two to four objects; later ones hide earlier ones.
     """
     rng = np.random.default_rng((seed, index))
-    image = _texture(rng, contrast=0.25)
+    image = _texture(rng, "background")
     label = np.zeros(SIZE, np.uint8)
     objects = np.zeros(SIZE, np.uint8)
     for number in range(1, rng.integers(2, 5) + 1):
         kind = int(rng.integers(1, len(CLASS_NAMES)))
         inside = _shape(rng, CLASS_NAMES[kind])
-        image[inside] = _texture(rng, contrast=1.0)[inside]
+        image[inside] = _texture(rng, CLASS_NAMES[kind])[inside]
         label[inside] = kind
         objects[inside] = number
     label[_borders(objects)] = IGNORE_LABEL
@@ -92,22 +94,25 @@ def _shape(rng: np.random.Generator, name: str) -> np.ndarray:
     return inside.reshape(SIZE)
 
 
-def _texture(rng: np.random.Generator, *, contrast: float) -> np.ndarray:
-    """Two colours mixed by stripes, checks or blotches, float64 `[96, 128, 3]`."""
-    first, second = rng.uniform(20, 235, (2, 3))
-    period, turn = rng.uniform(4, 14), rng.uniform(0, np.pi)
+def _texture(rng: np.random.Generator, name: str) -> np.ndarray:
+    """A dark and a bright colour mixed by the pattern of a class, float64 `[96, 128, 3]`."""
+    dark, bright = rng.uniform(((20,), (140,)), ((120,), (240,)), (2, 3))
+    period, turn = rng.uniform(5, 10), rng.uniform(0, np.pi)
     y, x = np.indices(SIZE)
     along = (np.cos(turn) * x + np.sin(turn) * y) * 2 * np.pi / period
     across = (np.cos(turn) * y - np.sin(turn) * x) * 2 * np.pi / period
-    kind = rng.integers(3)
-    if kind == 0:
+    if name == "background":  # blotches, large and faint
+        wave = 0.2 * np.sin(along / 4 + np.sin(across / 4))
+    elif name == "circle":
         wave = np.sin(along)
-    elif kind == 1:
+    elif name == "square":
         wave = np.sin(along) * np.sin(across)
+    elif name == "triangle":
+        wave = np.sin(along + 2 * np.sin(across / 2))
     else:
-        wave = np.sin(along / 3 + 2 * np.sin(across / 4))
-    share = (0.5 + 0.5 * wave * contrast * rng.uniform(0.5, 1))[..., np.newaxis]
-    return first * share + second * (1 - share)
+        wave = 2 * np.maximum(np.cos(along) + np.cos(across) - 1, 0) - 1
+    share = (0.5 + 0.5 * wave)[..., np.newaxis]
+    return bright * share + dark * (1 - share)
 
 
 def _borders(objects: np.ndarray) -> np.ndarray:
