@@ -9,6 +9,7 @@ import argparse
 import csv
 import dataclasses
 import datetime
+import importlib
 import pathlib
 import sys
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import keras
 
 from recipes import data, records, scoring
-from recipes.recipe import Recipe, RecipeError
+from recipes.recipe import Recipe, RecipeError, difference
 from recipes.train import build
 
 RESULTS = pathlib.Path(__file__).parent / "results.csv"
@@ -99,8 +100,8 @@ def _evaluate(options: argparse.Namespace) -> None:
             "An exported model does not know its data set. Pass --data, one of "
             f"{', '.join(data.NAMES)}."
         )
-    if options.record and not options.workdir:
-        raise RecipeError("A row of results.csv is of a run. Pass its folder as --workdir.")
+    if options.record:
+        _check_recordable(recorded)
     data_dir = (
         options.data_dir or recorded.get("data_dir") or pathlib.Path(options.workdir or ".", "data")
     )
@@ -139,6 +140,20 @@ def record(recorded: dict[str, Any], dataset: data.Dataset, scores: dict[str, An
         with open(RESULTS, encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
     records.replace_csv(RESULTS, COLUMNS, [*rows, row])
+
+
+def _check_recordable(recorded: dict[str, Any]) -> None:
+    """A row bears a recipe's name, and must be of that recipe as its file has it."""
+    if not recorded:
+        raise RecipeError("A row of results.csv is of a run. Pass its folder as --workdir.")
+    module = importlib.import_module(f"recipes.{recorded['name']}")
+    changed = difference(module.RECIPE, recorded["recipe"])
+    if changed:
+        raise RecipeError(
+            "A row of results.csv is of a recipe without other options. This run is not that of "
+            f"python -m recipes.{recorded['name']}: {changed}. Train without options, or change "
+            "the recipe."
+        )
 
 
 def _recorded(workdir: pathlib.Path) -> dict[str, Any]:

@@ -169,14 +169,14 @@ def _loop(
             state.seconds.assign(earlier + now - began)
             state.losses.assign_add(tf.cast(loss, tf.float64))
             mean = float(state.losses) / (step % recipe.log_every or recipe.log_every)
+            if step == first + 1:
+                steady = now  # the step before this moment built the graph: it tells no rate
             if now - told > _TOLD_EVERY or step in (first + 1, last):
-                told = now
-                rate = (step - first) / (now - began)
-                print(
-                    f"step {step} of {last}  loss {mean:.4f}  {rate:.2f} steps/s  "
-                    f"{_duration((last - step) / rate)} left",
-                    flush=True,
-                )
+                told, pace = now, ""
+                if step > first + 1:
+                    rate = (step - first - 1) / (now - steady)
+                    pace = f"  {rate:.2f} steps/s  {_duration((last - step) / rate)} left"
+                print(f"step {step} of {last}  loss {mean:.4f}{pace}", flush=True)
             score = ""
             if recipe.validate_every and step % recipe.validate_every == 0:
                 score = scoring.measure(scoring.of_model(state.model), splits["val"])["mean_iou"]
