@@ -70,7 +70,7 @@ def test_a_row_is_recorded_on_request_only(run, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "RESULTS", results)
     evaluated(capsys, "--workdir", run[0])
     assert evaluate.main(["--workdir", str(run[0]), "--record"]) == 1
-    assert "not that of python -m recipes.coins_unet: it was started with --options" in capsys.readouterr().err
+    assert "python -m recipes.coins_unet: it was started with --options" in capsys.readouterr().err
     assert not results.exists()
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
     evaluated(capsys, "--workdir", run[0], "--record")
