@@ -5,20 +5,17 @@ of the optimizer, the step and what the log needs. TensorFlow writes it beside i
 it, so that a run that is killed while it saves still has the checkpoint before.
 """
 
-import contextlib
 import dataclasses
-import os
 import pathlib
 import re
-import secrets
 import shutil
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+import zoo.weights
 from recipes.recipe import RecipeError
-from recipes.records import replace, sha256
 
 _KEPT = 3  # the newest, and two to fall back to
 
@@ -103,30 +100,18 @@ def resume(state: State, folder: pathlib.Path) -> None:
 
 
 def publish(model: keras.Model, file: pathlib.Path) -> None:
-    """Writes model.weights.h5 and its .sha256: beside its place, read back, then renamed.
+    """Writes model.weights.h5 and its .sha256.
 
     Raises:
         RecipeError: It cannot be written, or does not hold the model's weights when read back.
     """
-    unfinished = file.with_name(f"writing-{secrets.token_hex(4)}.weights.h5")
     try:
-        model.save_weights(unfinished)
-        again = keras.models.clone_model(model)
-        again.load_weights(unfinished)
-        for ours, theirs in zip(model.weights, again.weights, strict=True):
-            if not np.array_equal(ours.numpy(), theirs.numpy()):
-                raise OSError(f"{ours.path} reads back as other numbers")
-        digest = sha256(unfinished)
-        os.replace(unfinished, file)
-        replace(file.with_name(file.name + ".sha256"), f"{digest}  {file.name}\n")
+        zoo.weights.save(model, file)
     except OSError as error:
         raise RecipeError(
             f"{file} cannot be written ({_first_line(error)}). The checkpoints beside it hold the "
             "whole training. Free some space there and run the same command again."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
 
 
 def sweep(folder: pathlib.Path) -> None:

@@ -3,7 +3,7 @@
 Every image of the split is scored whole, and all its pixels go into one confusion matrix.
 """
 
-import zoo  # noqa: F401  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
+import zoo.weights  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
 
 import argparse
 import csv
@@ -41,7 +41,7 @@ def load_model(workdir: pathlib.Path, dataset: data.Dataset) -> keras.Model:
             f"{workdir} holds no trained weights yet: {weights.name} comes with the last step. "
             f"Run python -m recipes.{recorded['name']} --workdir {workdir} to its end."
         )
-    if not records.is_whole(weights):
+    if not zoo.weights.is_whole(weights):
         raise RecipeError(
             f"{weights} is not the file that {weights.name}.sha256 was written for. Run "
             f"python -m recipes.{recorded['name']} --workdir {workdir} again, which writes both "

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import hashlib
 import importlib.metadata
 import io
 import json
@@ -16,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+import zoo.weights
 from recipes.recipe import Recipe, RecipeError, difference
 
 WEIGHTS = "model.weights.h5"
@@ -93,21 +93,7 @@ def record_weights(workdir: pathlib.Path, *, step: int, minutes: float) -> None:
 def is_published(workdir: pathlib.Path, step: int) -> bool:
     """Whether a run has handed on the weights of a step, and the file is still what it was."""
     weights = (read_recipe(workdir) or {}).get("weights")
-    return bool(weights) and weights["step"] == step and is_whole(workdir / WEIGHTS)
-
-
-def is_whole(file: pathlib.Path) -> bool:
-    """Whether a file is the one that the .sha256 beside it was written for."""
-    record = file.with_name(file.name + ".sha256")
-    if not (file.exists() and record.exists()):
-        return False
-    return record.read_text(encoding="utf-8").split()[:1] == [sha256(file)]
-
-
-def sha256(file: pathlib.Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return bool(weights) and weights["step"] == step and zoo.weights.is_whole(workdir / WEIGHTS)
 
 
 def environment(deterministic: bool) -> dict[str, Any]:

@@ -131,11 +131,12 @@ def test_weights_of_another_model(path):
     check_refused(
         zoo.build("fcn16s", **FCN),
         path,
-        "FILE holds the weights of fcn8s, and this model is fcn16s. Build fcn8s, or take the "
-        "layers that both have with encoder_weights='FILE'.",
+        "The weights in FILE do not fit fcn16s, which is as it was:\n  they are of fcn8s\n"
+        "  not in fcn16s: score_pool3\nBuild the model that they were trained in, with its "
+        "options, or take the layers that both have with encoder_weights='FILE'.",
     )
     # Same names and shapes as fcn8s, other scores.
-    check_refused(zoo.build("fcn8s_atonce", **FCN), path, "and this model is fcn8s_atonce.")
+    check_refused(zoo.build("fcn8s_atonce", **FCN), path, "  they are of fcn8s\nBuild")
 
 
 def test_another_trunk(tmp_path, model):
@@ -145,18 +146,8 @@ def test_another_trunk(tmp_path, model):
     check_refused(
         model,
         path,
-        "Weights fit the model that they were trained in; fcn8s lacks conv3_4, conv4_4, conv5_4. "
-        "Build that model, or take the layers that both have with encoder_weights='FILE'.",
+        "fcn8s, which is as it was:\n  not in fcn8s: conv3_4, conv4_4, conv5_4\nBuild the model",
     )
-
-
-def test_long_lists_are_cut(tmp_path, path):
-    with h5py.File(path, "a") as file:
-        for key in list(file["layers"]):
-            name = file["layers"][key]["vars"].attrs["name"]
-            file["layers"][key]["vars"].attrs["name"] = name + "_"
-    names = "conv1_1, conv1_2, conv2_1, conv2_2, conv3_1, conv3_2, conv3_3, conv4_1 and 10 more"
-    check_refused(zoo.build("fcn8s", **FCN), path, f"FILE lacks {names}, and fcn8s lacks conv")
 
 
 @pytest.mark.parametrize("name", sorted(TOYS))
@@ -169,9 +160,8 @@ def test_another_number_of_classes(name, tmp_path):
     check_refused(
         model,
         path,
-        f"{name} with classes=21 has {score.name} of shape {shape}; FILE has "
-        f"{[*shape[:-1], 4]}: they were trained for 4 classes. Build with classes=4, or keep yours "
-        "and take all but the scores with encoder_weights='FILE'.",
+        f"  {score.name}: {[*shape[:-1], 4]} and [4] in the file, {shape} and [21] in {name}; "
+        "trained with classes=4\n",
     )
 
 
@@ -179,11 +169,11 @@ def test_other_widths(path):
     check_refused(
         zoo.build("fcn8s", **FCN | {"head": 5}),
         path,
-        "fcn8s has fc6 with weights of shape [7, 7, 8, 5] and [5]; FILE has [7, 7, 8, 12] and "
-        "[12]. Build with the options that they were trained with: channels and the widths of the "
-        "layers.",
+        "  fc6: [7, 7, 8, 12] and [12] in the file, [7, 7, 8, 5] and [5] in fcn8s\n"
+        "  fc7: [1, 1, 12, 12] and [12] in the file, [1, 1, 5, 5] and [5] in fcn8s\n"
+        "  score_fr: [1, 1, 12, 4] and [4] in the file, [1, 1, 5, 4] and [4] in fcn8s\n",
     )
-    check_refused(zoo.build("fcn8s", **FCN, channels=1), path, "conv1_1 with weights of shape [3,")
+    check_refused(zoo.build("fcn8s", **FCN, channels=1), path, "  conv1_1: [3, 3, 3, 4] and")
 
 
 @pytest.mark.parametrize("option", ["weights", "encoder_weights"])
@@ -194,8 +184,7 @@ def test_numbers_that_are_not_finite(option, value, model, path):
     check_refused(
         model,
         path,
-        "Weights are finite numbers; FILE has infinite or undefined ones in score_pool3. Take "
-        "weights from before the training diverged.",
+        "  score_pool3: numbers that are not finite; take weights from before\n",
         option=option,
     )
 
@@ -309,9 +298,8 @@ def test_numbers_that_cannot_be_read(model, path):
     content = bytearray(path.read_bytes())
     content[start : start + 4] = b"gzip"
     path.write_bytes(content)
-    check_refused(model, path, "FILE is damaged in conv1_1: ")
-    with pytest.raises(ValueError, match=r"Copy or download it again\.$"):
-        zoo.weights.load(model, weights=path)
+    check_refused(model, path, "  conv1_1: damaged (")
+    check_refused(model, path, "); copy or download the file again\n")
 
 
 def test_two_layers_of_one_name(model, path):
@@ -325,7 +313,7 @@ def test_a_shape_that_lies_costs_nothing(model, path):
     with h5py.File(path, "a") as file:
         del file["layers/conv2d/vars/0"]
         file["layers/conv2d/vars"].create_dataset("0", (1 << 19, 1 << 19), "f4", compression="gzip")
-    check_refused(model, path, "FILE has [524288, 524288] and [4]. Build with the options")
+    check_refused(model, path, "  conv1_1: [524288, 524288] and [4] in the file")
 
 
 # The trunk alone.
@@ -384,7 +372,7 @@ def test_the_encoder_has_other_widths(path):
     check_refused(
         zoo.build("fcn16s", **FCN | {"head": 5}),
         path,
-        "fcn16s has fc6 with weights of shape [7, 7, 8, 5] and [5]; FILE has [7, 7, 8, 12]",
+        "  fc6: [7, 7, 8, 12] and [12] in the file, [7, 7, 8, 5] and [5] in fcn16s\n",
         option="encoder_weights",
     )
 

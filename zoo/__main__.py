@@ -2,13 +2,19 @@
 
 zoo list [PATTERN]    a line for each model
 zoo show NAME         all that is known about one
+zoo convert IN OUT --model NAME
+                      weights of a .caffemodel as .weights.h5, with a .sha256 beside it
 """
+
+import zoo  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
 
 import argparse
 import dataclasses
+import json
+import pathlib
 import sys
 
-import zoo
+import keras
 
 
 def table(pattern: str = "*") -> str:
@@ -39,6 +45,34 @@ def show(name: str) -> str:
     return "\n".join(lines)
 
 
+def convert(source: pathlib.Path, target: pathlib.Path, model: str, options: str) -> None:
+    """Writes the weights of a file of any kind as `.weights.h5`, checked, never over another file.
+
+    Raises:
+        ValueError: The file, the model or its options are wrong, or do not fit each other.
+        OSError: The target exists or cannot be written.
+    """
+    try:
+        chosen = json.loads(options)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"--options is a JSON object of options and values; received {options!r} ({error}). "
+            "Pass, for example, --options '{\"classes\": 60}'."
+        ) from error
+    if target.exists():
+        raise FileExistsError(f"{target} exists and is not overwritten. Name another file.")
+    print(f"Building {model}", flush=True)
+    net = zoo.build(model, **chosen)
+    print(f"Reading {source}", flush=True)
+    bar = keras.utils.Progbar(net.count_params(), unit_name="number")
+    zoo.weights.load(net, weights=source, progress=lambda done, total: bar.update(done))
+    print(f"Writing {target} and reading it back", flush=True)
+    zoo.weights.save(net, target)
+    print(f"written: {target} and {target}.sha256")
+    extra = "".join(f", {name}={value!r}" for name, value in chosen.items())
+    print(f"Next: zoo.build({model!r}{extra}, weights={str(target)!r})")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status, 2 for a wrong name."""
     parser = argparse.ArgumentParser(prog="zoo", description="What is in the segmentation zoo.")
@@ -49,12 +83,28 @@ def main(arguments: list[str] | None = None) -> int:
     listing.add_argument("--markdown", action="store_true", help="a table, as in the README")
     showing = commands.add_parser("show", help="all that is known about one model")
     showing.add_argument("name")
+    converting = commands.add_parser("convert", help="a .caffemodel to .weights.h5")
+    converting.add_argument("source", type=pathlib.Path, help="such as fcn8s.caffemodel")
+    converting.add_argument("target", type=pathlib.Path, help="such as fcn8s.weights.h5")
+    converting.add_argument("--model", required=True, help="its name in the zoo")
+    converting.add_argument(
+        "--options",
+        default="{}",
+        metavar="JSON",
+        help="of the builder, such as '{\"classes\": 60}'",
+    )
     chosen = parser.parse_args(arguments)
 
     if chosen.command == "show":
         try:
             print(show(chosen.name))
         except ValueError as error:
+            print(f"zoo: {error}", file=sys.stderr)
+            return 2
+    elif chosen.command == "convert":
+        try:
+            convert(chosen.source, chosen.target, chosen.model, chosen.options)
+        except (TypeError, ValueError, OSError) as error:
             print(f"zoo: {error}", file=sys.stderr)
             return 2
     elif chosen.markdown:

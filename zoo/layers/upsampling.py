@@ -18,14 +18,21 @@ class BilinearUpsampling(keras.layers.Layer):
     The fixed form has no weights: each of the `factor` phases of a line is a fixed mix of two
     neighbours. It gives what the dense kernel gives, at a small part of the work. With
     `trainable=True` the layer has that dense kernel, `[kernel_size, kernel_size, c, c]`, which
-    starts as the fixed form and is learned. Freezing it later (`layer.trainable = False`) keeps it.
+    starts as the fixed form and is learned, and with `use_bias=True` a bias `[c]` that starts at
+    zero. Freezing it later (`layer.trainable = False`) keeps both.
 
     Source: Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation",
     2015, §3.3; the kernel of `surgery.py` in shelhamer/fcn.berkeleyvision.org.
     """
 
     def __init__(
-        self, factor: int, kernel_size: int | None = None, *, trainable: bool = False, **kwargs
+        self,
+        factor: int,
+        kernel_size: int | None = None,
+        *,
+        trainable: bool = False,
+        use_bias: bool = False,
+        **kwargs,
     ):
         super().__init__(trainable=trainable, **kwargs)
         kernel_size = 2 * factor if kernel_size is None else kernel_size
@@ -35,8 +42,14 @@ class BilinearUpsampling(keras.layers.Layer):
                 f"2 * factor; received factor {factor} and kernel_size {kernel_size}. Leave "
                 "kernel_size out for 2 * factor."
             )
+        if use_bias and not trainable:
+            raise ValueError(
+                "The fixed up-sampling has no weights; received use_bias=True. Pass trainable=True "
+                "too."
+            )
         self.factor = factor
         self.kernel_size = kernel_size
+        self.use_bias = use_bias
         # Keras's own `trainable` may change with every model that is frozen or thawed.
         self.learned = bool(trainable)
         self.input_spec = keras.layers.InputSpec(ndim=4)
@@ -49,10 +62,13 @@ class BilinearUpsampling(keras.layers.Layer):
                 shape=(self.kernel_size, self.kernel_size, channels, channels),
                 initializer=_bilinear_diagonal,
             )
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
 
     def call(self, scores):
         if self.learned:
-            return ops.conv_transpose(scores, self.kernel, strides=self.factor, padding="valid")
+            result = ops.conv_transpose(scores, self.kernel, strides=self.factor, padding="valid")
+            return result + self.bias if self.use_bias else result
         _, height, width, channels = ops.shape(scores)
         rows = self._interpolate(ops.reshape(scores, (-1, height, width * channels)))
         both = self._interpolate(ops.reshape(rows, (-1, width, channels)))
@@ -83,6 +99,7 @@ class BilinearUpsampling(keras.layers.Layer):
             "factor": self.factor,
             "kernel_size": self.kernel_size,
             "trainable": self.learned,
+            "use_bias": self.use_bias,
             "frozen": self.learned and not self.trainable,
         }
 

@@ -5,6 +5,7 @@ Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmenta
 
 Deviations:
 - The fixed bilinear deconvolutions and scales hold no weights; their numbers are the authors'.
+  `upsampling="learned"` is the definition of 2015, which learned those between the skips.
 - Without `encoder_weights` the trunk starts He-normal; the authors always start from ImageNet.
 - `trunk="vgg19"`, which the paper's Section 4.1 tried and did not publish as a net of its own.
 """
@@ -94,6 +95,7 @@ def fcn16s(
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
     head: int = 4096,
+    upsampling: str = "fixed",
 ) -> keras.Model:
     """FCN-16s: FCN-32s with the scores of pool4 added at 16 pixels."""
     return _fcn_vgg("fcn16s", **locals())
@@ -109,6 +111,7 @@ def fcn8s(
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
     head: int = 4096,
+    upsampling: str = "fixed",
 ) -> keras.Model:
     """FCN-8s: FCN-16s with the scores of pool3 added at 8 pixels; trained stage by stage."""
     return _fcn_vgg("fcn8s", **locals())
@@ -124,6 +127,7 @@ def fcn8s_atonce(
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
     head: int = 4096,
+    upsampling: str = "fixed",
 ) -> keras.Model:
     """FCN-8s at-once: FCN-8s with scaled pools, so that it trains in one stage."""
     return _fcn_vgg("fcn8s_atonce", **locals())
@@ -139,15 +143,22 @@ def _fcn_vgg(
     trunk: str,
     stages: tuple[int, ...],
     head: int,
+    upsampling: str = "fixed",
 ) -> keras.Model:
     check_classes(classes)
+    if upsampling not in ("fixed", "learned"):
+        raise ValueError(
+            "upsampling between the skips is 'fixed' (the authors' release) or 'learned' (their "
+            f"nets of 2015); received {upsampling!r}. Pass upsampling='fixed'."
+        )
     image = image_input(channels)
     x = subtract_mean(image, mean_bgr=MEAN_BGR)
     # Large enough for the 7 × 7 window of fc6 to fit at any image size, down to 1 × 1.
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages)
     x = _classifier(pools["pool5"], kernel=7, head=head)
-    model = _decode(name, image, x, pools=pools, classes=classes)
+    learned = upsampling == "learned"
+    model = _decode(name, image, x, pools=pools, classes=classes, learned=learned)
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
@@ -169,12 +180,15 @@ def _decode(
     *,
     pools: dict[str, keras.KerasTensor],
     classes: int,
+    learned: bool = False,
 ) -> keras.Model:
     """Scores at the trunk's stride, fused with those of the skips and up-sampled to the image."""
     skips, (up, kernel, stride), offset = HEADS[name]
     x = _score(x, classes, "score_fr")
     for pool, scale, upscore, skip_offset in skips:
-        x = BilinearUpsampling(2, name=upscore)(x)
+        # As in the authors' FCN-8s of 2015, where only the first of the two has a bias.
+        bias = learned and pool == "pool4"
+        x = BilinearUpsampling(2, trainable=learned, use_bias=bias, name=upscore)(x)
         skip = pools[pool]
         if scale != 1:
             skip = keras.layers.Rescaling(scale, name=f"scale_{pool}")(skip)

@@ -10,8 +10,9 @@ Deviations:
 - Dropout stands where the release has it, on the two deepest levels; the paper only says "at the
   end of the contracting path".
 - Following Figure 1, the up-convolutions have no ReLU, each halves the features, and the skip is
-  the left half of the concatenation; the release has a ReLU, 128 features after the last
-  up-convolution, and the other order.
+  the left half of the concatenation. `definition="release"` is the net of the authors' Caffe
+  release (phseg_v5), for its weights: a ReLU after each up-convolution, the features not halved by
+  the last of them, and the skip on the right.
 """
 
 import math
@@ -43,6 +44,7 @@ def unet(
     depth: int = 4,
     dropout: float = 0.5,
     border: str = "mirror",
+    definition: str = "paper",
 ) -> keras.Model:
     """U-Net: a valid encoder and decoder with skips; `depth` levels, `filters` at the first."""
     check_classes(classes)
@@ -51,6 +53,11 @@ def unet(
         raise ValueError(
             f"border is 'mirror' (any image size) or 'valid' (the paper's tile); received "
             f"{border!r}. Pass border='mirror'."
+        )
+    if definition not in ("paper", "release"):
+        raise ValueError(
+            "definition is 'paper' (Figure 1) or 'release' (the authors' Caffe files); received "
+            f"{definition!r}. Pass definition='paper'."
         )
     if not 0 <= dropout < 1:
         raise ValueError(
@@ -75,11 +82,13 @@ def unet(
             x = keras.layers.MaxPooling2D(2, name=f"pool_d{level}c-{level + 1}a")(x)
 
     below = f"d{depth}c"
+    release = definition == "release"
     for level in reversed(range(depth)):
         x = keras.layers.Conv2DTranspose(
-            filters * 2**level,
+            2 * filters if release and level == 0 else filters * 2**level,
             2,
             strides=2,
+            activation="relu" if release else None,
             # A window of 2 at stride 2 does not overlap: each output sees one position.
             kernel_initializer=_he(fan_in=x.shape[-1]),
             name=f"upconv_{below}_u{level}a",
@@ -87,7 +96,8 @@ def unet(
         # What two valid convolutions at each level below and on the way up have cost: 4, 16, 40, …
         margin = 12 * 2 ** (depth - 1 - level) - 8
         skip = keras.layers.Cropping2D(margin, name=f"crop_d{level}c-d{level}cc")(skips[level])
-        x = keras.layers.Concatenate(name=f"concat_d{level}cc_u{level}a-b")([skip, x])
+        halves = [x, skip] if release else [skip, x]
+        x = keras.layers.Concatenate(name=f"concat_d{level}cc_u{level}a-b")(halves)
         x = _conv(x, filters * 2**level, 3, f"conv_u{level}b-c")
         x = _conv(x, filters * 2**level, 3, f"conv_u{level}c-d")
         below = f"u{level}d"

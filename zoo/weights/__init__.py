@@ -1,6 +1,7 @@
 """Weights from files: all of a model's, or those of its trunk."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator
@@ -8,12 +9,13 @@ from collections.abc import Iterator
 import keras
 
 from zoo.weights import hdf5
-from zoo.weights.caffe import read_caffemodel
+from zoo.weights.caffe import CaffeFileError, read_caffemodel
 from zoo.weights.catalog import author_name, imagenet
 from zoo.weights.layouts import as_keras, fixed_blobs
-from zoo.weights.transplant import Source, fill, fill_encoder
+from zoo.weights.saving import is_whole, save, sha256
+from zoo.weights.transplant import Progress, Source, fill, fill_encoder
 
-__all__ = ["load", "read_caffemodel"]
+__all__ = ["CaffeFileError", "is_whole", "load", "read_caffemodel", "save", "sha256"]
 
 ENDINGS = (".weights.h5", ".keras", ".caffemodel")
 
@@ -23,6 +25,7 @@ def load(
     *,
     weights: str | os.PathLike | None = None,
     encoder_weights: str | os.PathLike | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> keras.Model:
     """Fills a model from a file and returns it; the builders call this last.
 
@@ -34,16 +37,21 @@ def load(
     Args:
         model: A model of the zoo.
         weights: A `.weights.h5` or `.keras` file of the same model, or the `.caffemodel` of its
-            authors. Sets every weight. A `.caffemodel` of DeconvNet must be the one for inference,
-            whose normalizations have the averages folded in.
+            authors. Sets every weight. A `.caffemodel` of DeconvNet must be the one for inference:
+            its normalizations have a scale and a shift with the averages folded in, or these and
+            a mean and a variance.
         encoder_weights: `"imagenet"`, or a file as above of any net on the same trunk: a coarser
             FCN, a VGG. Sets the layers of the same name, the whole trunk among them, and leaves
             the others, and score layers for another number of classes, as they were initialised.
+        progress: Is told, after each array, how many numbers are copied, and of how many.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: Both are given; the file is of an unknown kind or damaged; or its weights are
-            not the model's: other layers, shapes or class count, or numbers that are not finite.
+        CaffeFileError: What is wrong with a `.caffemodel`; a ValueError.
+        ValueError: Both are given; the file is of an unknown kind or damaged, or not the one that
+            the `.sha256` beside it was written for; or its weights are not the model's: other
+            layers, shapes or class count, or numbers that are not finite. All that does not fit
+            is listed.
         OSError: The ImageNet weights could not be fetched.
     """
     if weights is not None and encoder_weights is not None:
@@ -54,13 +62,13 @@ def load(
     if weights is not None:
         with _opened(model, "weights", weights) as source:
             caffe = str(weights).endswith(".caffemodel")
-            fill(model, source, fixed=fixed_blobs(model) if caffe else {})
+            fill(model, source, fixed=fixed_blobs(model) if caffe else {}, progress=progress)
     elif encoder_weights == "imagenet":
         fill_encoder(model, imagenet(model))
     elif encoder_weights is not None:
         with _opened(model, "encoder_weights", encoder_weights) as source:
             layers = {author_name(name): arrays for name, arrays in source.layers.items()}
-            fill_encoder(model, Source(source.name, layers))
+            fill_encoder(model, dataclasses.replace(source, layers=layers), progress=progress)
     return model
 
 
@@ -78,8 +86,14 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
             f"{option} is the path of a file; there is none at {str(path)!r}. Check the path; "
             "it is looked up from the current directory."
         )
+    if is_whole(path) is False:
+        raise ValueError(
+            f"{path} is not the file that {path}.sha256 was written for. Copy, download or convert "
+            "it again; if it was changed on purpose, remove the .sha256."
+        )
     if str(path).endswith(".caffemodel"):
-        yield Source(str(path), as_keras(model, read_caffemodel(path)))
+        layers = as_keras(model, read_caffemodel(path))
+        yield Source(str(path), layers, error=CaffeFileError)
     else:
         with hdf5.opened(path) as (name, layers):
             yield Source(str(path), layers, model=name)

@@ -27,6 +27,10 @@ LEGACY_SHAPE, DATA, DOUBLE_DATA, SHAPE = (1, 2, 3, 4), 5, 8, 7
 MOST_LAYERS, MOST_BLOBS, MOST_DIMENSIONS = 10_000, 16, 8
 
 
+class CaffeFileError(ValueError):
+    """What is wrong with a `.caffemodel`."""
+
+
 def read_caffemodel(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
     """The blobs of each layer that has some, by the layer's name, in Caffe's layouts.
 
@@ -39,20 +43,20 @@ def read_caffemodel(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
         while they are used. Old files give every shape four dimensions, with ones in front.
 
     Raises:
-        ValueError: The file is not a whole NetParameter, a blob's shape does not fit its numbers,
-            or no layer has blobs.
+        CaffeFileError: The file is not a whole NetParameter, a blob's shape does not fit its
+            numbers, or no layer has blobs.
     """
     try:
         with open(path, "rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         layers = _net(data)
     except ValueError as error:
-        raise ValueError(
+        raise CaffeFileError(
             f"{path} is not a whole .caffemodel: {error}. "
             "Download it again; a web page or a part of the file may have been saved in its place."
         ) from None
     if not layers:
-        raise ValueError(
+        raise CaffeFileError(
             f"{path} holds no weights: none of its layers has blobs. "
             "Give the .caffemodel itself, not the definition of the net."
         )

@@ -11,16 +11,31 @@ import numpy as np
 
 from zoo.layers import BilinearUpsampling, bilinear_kernel
 
+# The first FCN-8s and FCN-16s (2015) had other names; their last deconvolution is `upsample`.
+NAMES_OF_2015 = {
+    "score-fr": "score_fr",
+    "score2": "upscore2",
+    "score-pool4": "score_pool4",
+    "score4": "upscore_pool4",
+    "score-pool3": "score_pool3",
+}
+
 
 def as_keras(model: keras.Model, blobs: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
     """The blobs of every layer that `model` has too as the layer's weights; the others unchanged.
 
-    Where shapes do not fit, they are left for the caller to compare. All are views.
+    Where shapes do not fit, they are left for the caller to compare. All are views, but for the
+    small kernels of grouped up-samplings.
     """
-    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    layers = {layer.name: layer for layer in model.layers}
+    upscores = [layer.name for layer in model.layers if isinstance(layer, BilinearUpsampling)]
+    names = {}
+    if upscores and "score-fr" in blobs:
+        names = NAMES_OF_2015 | {"upsample": upscores[-1]}
+    named = {names.get(name, name): arrays for name, arrays in blobs.items()}
     return {
         name: _weights(layers[name], arrays) if name in layers else arrays
-        for name, arrays in blobs.items()
+        for name, arrays in named.items()
     }
 
 
@@ -37,14 +52,28 @@ def fixed_blobs(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def _weights(layer: keras.layers.Layer, blobs: list[np.ndarray]) -> list[np.ndarray]:
-    if isinstance(layer, keras.layers.BatchNormalization) and len(blobs) == 2:
-        # Scale and shift; DeconvNet's authors folded the averages into them.
-        scale, shift = map(_vector, blobs)
-        return [scale, shift, np.zeros_like(shift), np.ones_like(scale)]
+    if isinstance(layer, BilinearUpsampling):
+        blobs = [_ungrouped(blobs[0], layer.output.shape[-1]), *blobs[1:]]
+        if len(blobs) == 1 and len(layer.weights) == 2:  # trained without a bias
+            blobs.append(np.zeros(layer.output.shape[-1], "float32"))
+    if not layer.weights:
+        return blobs
+    if isinstance(layer, keras.layers.BatchNormalization):
+        weights = list(map(_vector, blobs))
+        if len(blobs) == 2:  # scale and shift, into which DeconvNet's authors folded the averages
+            weights += [np.zeros_like(weights[1]), np.ones_like(weights[0])]
+        return weights
     kernel = tuple(layer.weights[0].shape)
     return [
         _kernel(blob, kernel) if index == 0 else _vector(blob) for index, blob in enumerate(blobs)
     ]
+
+
+def _ungrouped(blob: np.ndarray, classes: int) -> np.ndarray:
+    """A kernel for each class alone, [classes, 1, height, width], as one from each to each."""
+    if blob.shape[:2] != (classes, 1):
+        return blob
+    return np.eye(classes, dtype=blob.dtype)[:, :, None, None] * blob
 
 
 def _vector(blob: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ Everything that is to be copied is checked before anything in the model changes.
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -14,6 +14,8 @@ import numpy as np
 
 # The layers that are trained on ImageNet; fully connected ones are convolutions here.
 TRUNK = re.compile(r"conv\d+(_\d+)?|fc\d+")
+# The up-samplings between the skips, which the FCNs of 2015 learned.
+LEARNED = ("upscore2", "upscore_pool4")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,52 +24,61 @@ class Source:
 
     `name` is for messages. `layers` maps names to arrays in Keras's order and layouts: anything
     with a shape that NumPy can read, such as a variable or an array in an open file.
-    `model` is the name of the model that they were saved from, where that is known.
+    `model` is the name of the model that they were saved from, where that is known; `error` is
+    what is raised when they do not fit.
     """
 
     name: str
     layers: dict[str, list[Any]]
     model: str | None = None
+    error: type[ValueError] = ValueError
 
 
-def fill(model: keras.Model, source: Source, *, fixed: Mapping[str, np.ndarray]) -> None:
+Progress = Callable[[int, int], None]  # told the numbers copied so far, and of how many
+
+
+def fill(
+    model: keras.Model,
+    source: Source,
+    *,
+    fixed: Mapping[str, np.ndarray],
+    progress: Progress = lambda done, total: None,
+) -> None:
     """Sets every weight of `model` from a source that was made by the same net.
 
     `fixed` holds what the source must have for layers that are constants in `model`.
 
     Raises:
-        ValueError: Another model, number of classes or width; a layer that one of the two lacks;
-            other constants; numbers that are not finite. `model` is unchanged then.
+        ValueError: All that does not fit: layers that one of the two lacks, other shapes, other
+            constants, numbers that are not finite. `model` is unchanged then.
     """
-    if source.model not in (None, model.name):
-        raise ValueError(
-            f"{source.name} holds the weights of {source.model}, and this model is {model.name}. "
-            f"Build {source.model}, or take the layers that both have with "
-            f"encoder_weights={source.name!r}."
-        )
     layers = [layer for layer in model.layers if layer.weights]
     names = [layer.name for layer in layers] + list(fixed)
-    lacks = [
-        f"{owner} lacks {_listed(lacking)}"
-        for owner, lacking in (
-            (source.name, [name for name in names if name not in source.layers]),
-            (model.name, sorted(name for name in source.layers if name not in names)),
+    shared = [layer for layer in layers if layer.name in source.layers]
+    misfits = [
+        f"{title}: {', '.join(lacking)}"
+        for title, lacking in (
+            ("not in the file", [name for name in names if name not in source.layers]),
+            (f"not in {model.name}", sorted(name for name in source.layers if name not in names)),
         )
         if lacking
     ]
-    if lacks:
-        raise ValueError(
-            f"Weights fit the model that they were trained in; {', and '.join(lacks)}. Build that "
-            f"model, or take the layers that both have with encoder_weights={source.name!r}."
+    if source.model not in (None, model.name):
+        misfits.insert(0, f"they are of {source.model}")
+    misfits += filter(None, (_misfit(model, layer, source) for layer in shared))
+    misfits += filter(None, (_other_constants(n, x, source) for n, x in fixed.items()))
+    if misfits:
+        raise source.error(
+            f"The weights in {source.name} do not fit {model.name}, which is as it was:\n"
+            f"{_lines(misfits)}Build the model that they were trained in, with its options, or "
+            f"take the layers that both have with encoder_weights={source.name!r}."
         )
-    for layer in layers:
-        _check_shapes(model, layer, source)
-    for name, expected in fixed.items():
-        _check_fixed(name, expected, source)
-    _copy(layers, source)
+    _copy(layers, source, progress)
 
 
-def fill_encoder(model: keras.Model, source: Source) -> None:
+def fill_encoder(
+    model: keras.Model, source: Source, *, progress: Progress = lambda done, total: None
+) -> None:
     """Sets the weights of the layers that both have and leaves the others as they are.
 
     The whole trunk must be there. A score layer for another number of classes is left as it is.
@@ -92,29 +103,33 @@ def fill_encoder(model: keras.Model, source: Source) -> None:
             "ones belong to the trunk."
         )
     shared = [layer for layer in shared if _trained_classes(model, layer, source) is None]
-    for layer in shared:
-        _check_shapes(model, layer, source)
-    _copy(shared, source)
-
-
-def _check_shapes(model: keras.Model, layer: keras.layers.Layer, source: Source) -> None:
-    have = [tuple(array.shape) for array in source.layers[layer.name]]
-    need = [tuple(weight.shape) for weight in layer.weights]
-    if len(have) == len(need) and all(map(_fits, have, need)):
-        return
-    classes = _trained_classes(model, layer, source)
-    if classes is not None:
-        raise ValueError(
-            f"{model.name} with classes={model.output_shape[-1]} has {layer.name} of shape "
-            f"{list(need[0])}; {source.name} has {list(have[0])}: they were trained for {classes} "
-            f"classes. Build with classes={classes}, or keep yours and take all but the scores "
-            f"with encoder_weights={source.name!r}."
+    misfits = list(filter(None, (_misfit(model, layer, source) for layer in shared)))
+    if misfits:
+        raise source.error(
+            f"The weights in {source.name} do not fit the trunk of {model.name}, which is as it "
+            f"was:\n{_lines(misfits)}Build with the channels and widths that they were trained in, "
+            "or give weights of the same trunk."
         )
-    raise ValueError(
-        f"{model.name} has {layer.name} with weights of shape {_joined(need)}; {source.name} has "
-        f"{_joined(have)}. Build with the options that they were trained with: channels and the "
-        "widths of the layers."
-    )
+    _copy(shared, source, progress)
+
+
+def _misfit(model: keras.Model, layer: keras.layers.Layer, source: Source) -> str | None:
+    """Why a layer cannot be filled."""
+    arrays = source.layers[layer.name]
+    have = [tuple(array.shape) for array in arrays]
+    need = [tuple(weight.shape) for weight in layer.weights]
+    if len(have) != len(need) or not all(map(_fits, have, need)):
+        classes = _trained_classes(model, layer, source)
+        trained = "" if classes is None else f"; trained with classes={classes}"
+        return (
+            f"{layer.name}: {_joined(have)} in the file, {_joined(need)} in {model.name}{trained}"
+        )
+    try:
+        if not all(_is_finite(array) for array in arrays):
+            return f"{layer.name}: numbers that are not finite; take weights from before"
+    except OSError as error:
+        return f"{layer.name}: damaged ({error}); copy or download the file again"
+    return None
 
 
 def _fits(have: tuple[int, ...], need: tuple[int, ...]) -> bool:
@@ -125,45 +140,48 @@ def _fits(have: tuple[int, ...], need: tuple[int, ...]) -> bool:
 def _trained_classes(model: keras.Model, layer: keras.layers.Layer, source: Source) -> int | None:
     """The number of classes that a score layer was trained for, if that alone does not fit."""
     have, need = tuple(source.layers[layer.name][0].shape), tuple(layer.weights[0].shape)
-    scores = "score" in layer.name and need[-1] == model.output_shape[-1]
-    if scores and len(have) == len(need) and have[:-1] == need[:-1] and have != need:
-        return have[-1]
-    return None
+    if "score" not in layer.name or len(have) != len(need) or need[-1] != model.output_shape[-1]:
+        return None
+    classes = 2 if layer.name.startswith("upscore") else 1  # of its dimensions
+    return have[-1] if have[:-classes] == need[:-classes] and have != need else None
 
 
-def _check_fixed(name: str, expected: np.ndarray, source: Source) -> None:
-    found = np.asarray(source.layers[name][0])
-    if found.shape != expected.shape or not np.allclose(found, expected, rtol=1e-5, atol=1e-7):
-        raise ValueError(
-            f"{name} is fixed here and {source.name} holds other numbers: of shape "
-            f"{list(found.shape)}, where the fixed ones have {list(expected.shape)} and a largest "
-            f"of {expected.max():g}. Take the layers that both have with "
-            f"encoder_weights={source.name!r}, and train on."
-        )
+def _other_constants(name: str, expected: np.ndarray, source: Source) -> str | None:
+    arrays, hint = source.layers.get(name, [expected]), ""
+    if len(arrays) == 1 and arrays[0].size == expected.size:
+        found = np.asarray(arrays[0]).reshape(expected.shape)  # old files put ones in front
+        if np.allclose(found, expected, rtol=1e-5, atol=1e-7):
+            return None
+        hint = "; trained ones load with upsampling='learned'" if name in LEARNED else ""
+    return (
+        f"{name}: {_joined([array.shape for array in arrays])} in the file, and not the fixed "
+        f"numbers {list(expected.shape)} of at most {expected.max():g}{hint}"
+    )
 
 
-def _copy(layers: list[keras.layers.Layer], source: Source) -> None:
-    """Reads one array at a time, and each twice: all are checked before the first is copied."""
-    for layer in layers:
-        for array in source.layers[layer.name]:
-            if not np.isfinite(_numbers(array, layer, source)).all():
-                raise ValueError(
-                    f"Weights are finite numbers; {source.name} has infinite or undefined ones in "
-                    f"{layer.name}. Take weights from before the training diverged."
-                )
+def _is_finite(array: Any) -> bool:
+    # A part at a time: NumPy writes down an answer for each number.
+    parts = (array[()],) if len(array.shape) < 2 else (array[row] for row in range(array.shape[0]))
+    return all(np.isfinite(_numbers(part)).all() for part in parts)
+
+
+def _copy(layers: list[keras.layers.Layer], source: Source, progress: Progress) -> None:
+    total = sum(math.prod(weight.shape) for layer in layers for weight in layer.weights)
+    done = 0
     for layer in layers:
         for weight, array in zip(layer.weights, source.layers[layer.name], strict=True):
-            weight.assign(_numbers(array, layer, source).reshape(weight.shape))
+            weight.assign(_numbers(array).reshape(weight.shape))
+            done += math.prod(weight.shape)
+            progress(done, total)
 
 
-def _numbers(array: Any, layer: keras.layers.Layer, source: Source) -> np.ndarray:
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
-            return np.asarray(array, dtype="float32")
-    except OSError as error:
-        raise ValueError(
-            f"{source.name} is damaged in {layer.name}: {error}. Copy or download it again."
-        ) from error
+def _numbers(array: Any) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+        return np.asarray(array, dtype="float32")
+
+
+def _lines(misfits: list[str]) -> str:
+    return "".join(f"  {misfit}\n" for misfit in misfits)
 
 
 def _joined(shapes: list[tuple[int, ...]]) -> str:

@@ -41,7 +41,7 @@ def check_refused(model, tmp_path, blobs, message: str, *, option="weights", **f
     """Refused with this text, in which FILE is the file; the model is as it was."""
     before = model.get_weights()
     text = message.replace("FILE", str(tmp_path / "net.caffemodel"))
-    with pytest.raises(ValueError, match=re.escape(text)):
+    with pytest.raises(zoo.weights.CaffeFileError, match=re.escape(text)):
         load(model, tmp_path, blobs, option=option, **form)
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
@@ -128,90 +128,120 @@ def test_a_classifier_fills_the_trunk(name, form, tmp_path):
             np.testing.assert_array_equal(weight, old)
 
 
+# What does not fit.
+
+
+def refused_as(model: str, *lines: str) -> str:
+    """The whole error about a file that does not fit."""
+    listed = "".join(f"  {line}\n" for line in lines)
+    return (
+        f"The weights in FILE do not fit {model}, which is as it was:\n{listed}Build the model "
+        "that they were trained in, with its options, or take the layers that both have with "
+        "encoder_weights='FILE'."
+    )
+
+
 @pytest.mark.parametrize(
     ("layer", "change", "text"),
     [
-        ("upscore2", lambda x: x + 0.01, "of shape [4, 4, 4, 4], where the fixed ones have "
-         "[4, 4, 4, 4] and a largest of 0.5625"),
-        ("upscore8", lambda x: np.roll(x, 1, 0), "of shape [4, 4, 16, 16]"),
-        ("upscore8", lambda x: x[:, :1], "of shape [4, 1, 16, 16], where the fixed ones have "
-         "[4, 4, 16, 16]"),
-        ("upscore8", lambda x: x * np.float32(np.nan), "of shape [4, 4, 16, 16]"),
-        ("scale_pool3", lambda x: x * 100, "of shape [8], where the fixed ones have [8] and a "
-         "largest of 0.0001"),
+        ("upscore2", lambda x: x + 0.01, "[4, 4, 4, 4] in the file, and not the fixed numbers "
+         "[4, 4, 4, 4] of at most 0.5625; trained ones load with upsampling='learned'"),
+        ("upscore8", lambda x: np.roll(x, 1, 0), "[4, 4, 16, 16] in the file, and not the fixed "
+         "numbers [4, 4, 16, 16] of at most 0.878906"),
+        ("upscore8", lambda x: x[:, :1], "[4, 4, 16, 16] in the file, and not the fixed"),
+        ("upscore8", lambda x: x[:, :2], "[4, 2, 16, 16] in the file, and not the fixed"),
+        ("upscore8", lambda x: x * np.float32(np.nan), "[4, 4, 16, 16] in the file, and not"),
+        ("scale_pool3", lambda x: x * 100, "[8] in the file, and not the fixed numbers [8] of at "
+         "most 0.0001"),
     ],
 )  # fmt: skip
 def test_other_constants_are_refused(layer, change, text, model, blobs, tmp_path):
     blobs[layer] = [change(blobs[layer][0])]
-    check_refused(
-        model, tmp_path, blobs, f"{layer} is fixed here and FILE holds other numbers: {text}"
-    )
-    with pytest.raises(ValueError, match=r"Take the layers that both have with encoder_weights="):
-        load(model, tmp_path, blobs)
+    check_refused(model, tmp_path, blobs, f"\n  {layer}: {text}")
     load(model, tmp_path, blobs, option="encoder_weights")  # the remedy
+
+
+def test_a_grouped_up_sampling_is_the_same(model, blobs, tmp_path):
+    for layer in ("upscore2", "upscore_pool4", "upscore8"):
+        kernel = blobs[layer][0]
+        blobs[layer] = [kernel[range(4), range(4)][:, None]]  # the diagonal
+    load(model, tmp_path, blobs)
 
 
 def test_fcn8s_and_its_at_once_form_are_told_apart_by_the_scales(model, tmp_path):
     """Their other layers have the same names and shapes, and give different scores."""
     plain = random_blobs(definitions.fcn_vgg("fcn8s", **FCN))
-    check_refused(
-        model,
-        tmp_path,
-        plain,
-        "Weights fit the model that they were trained in; FILE lacks scale_pool4, scale_pool3. "
-        "Build that model, or take the layers that both have with encoder_weights='FILE'.",
-    )
+    refused = refused_as("fcn8s_atonce", "not in the file: scale_pool4, scale_pool3")
+    check_refused(model, tmp_path, plain, refused)
     scaled = random_blobs(definitions.fcn_vgg("fcn8s_atonce", **FCN))
     fcn8s = zoo.build("fcn8s", **FCN)
-    check_refused(fcn8s, tmp_path, scaled, "; fcn8s lacks scale_pool3, scale_pool4. Build")
+    refused = refused_as("fcn8s", "not in fcn8s: scale_pool3, scale_pool4")
+    check_refused(fcn8s, tmp_path, scaled, refused)
 
 
-def test_names_that_one_side_lacks(model, blobs, tmp_path):
+def test_all_that_does_not_fit_is_in_one_error(blobs, tmp_path):
+    model = zoo.build("fcn8s_atonce", **FCN | {"classes": 7})
     blobs["score_pool2"] = blobs.pop("score_pool3")
     del blobs["conv3_2"]
+    blobs["conv1_1"][0] = blobs["conv1_1"][0][:, :2]
+    blobs["conv1_2"][1][3] = np.nan
+    blobs["fc7"] = blobs["fc7"][:1]
+    blobs["fc6"][0] = blobs["fc6"][0].reshape(12, -1)[:, 1:]
+    blobs["scale_pool4"][0][0] = 1
     check_refused(
         model,
         tmp_path,
         blobs,
-        "FILE lacks conv3_2, score_pool3, and fcn8s_atonce lacks score_pool2. Build",
+        refused_as(
+            "fcn8s_atonce",
+            "not in the file: conv3_2, score_pool3",
+            "not in fcn8s_atonce: score_pool2",
+            "conv1_1: [3, 3, 2, 4] and [4] in the file, [3, 3, 3, 4] and [4] in fcn8s_atonce",
+            "conv1_2: numbers that are not finite; take weights from before",
+            "fc6: [12, 391] and [12] in the file, [7, 7, 8, 12] and [12] in fcn8s_atonce",
+            "fc7: [1, 1, 12, 12] in the file, [1, 1, 12, 12] and [12] in fcn8s_atonce",
+            "score_fr: [1, 1, 12, 4] and [4] in the file, [1, 1, 12, 7] and [7] in fcn8s_atonce; "
+            "trained with classes=4",
+            "score_pool4: [1, 1, 8, 4] and [4] in the file, [1, 1, 8, 7] and [7] in "
+            "fcn8s_atonce; trained with classes=4",
+            "scale_pool4: [8] in the file, and not the fixed numbers [8] of at most 0.01",
+            "upscore2: [4, 4, 4, 4] in the file, and not the fixed numbers [7, 7, 4, 4] of at "
+            "most 0.5625",
+            "upscore_pool4: [4, 4, 4, 4] in the file, and not the fixed numbers [7, 7, 4, 4] of "
+            "at most 0.5625",
+            "upscore8: [4, 4, 16, 16] in the file, and not the fixed numbers [7, 7, 16, 16] of "
+            "at most 0.878906",
+        ),
     )
 
 
-def test_another_number_of_classes(blobs, tmp_path):
-    model = zoo.build("fcn8s_atonce", **FCN | {"classes": 7})
+def test_scores_of_other_classes_stay_as_they_are(blobs, tmp_path):
+    for upsampling in ("fixed", "learned"):
+        options = FCN | {"classes": 7, "upsampling": upsampling}
+        model = zoo.build("fcn8s_atonce", **options)
+        scores = [layer for layer in model.layers if "score" in layer.name and layer.weights]
+        before = [layer.get_weights() for layer in scores]
+        assert len(before) == (3 if upsampling == "fixed" else 5)
+        load(model, tmp_path, blobs, option="encoder_weights")
+        np.testing.assert_array_equal(model.get_layer("fc7").get_weights()[1], blobs["fc7"][1])
+        for layer, weights in zip(scores, before, strict=True):
+            for new, old in zip(layer.get_weights(), weights, strict=True):
+                np.testing.assert_array_equal(new, old)
+
+
+def test_the_trunk_of_another_width(model, blobs, tmp_path):
+    blobs["conv3_1"][0] = blobs["conv3_1"][0][:, :3]
+    blobs["fc7"][1][0] = np.inf
     check_refused(
         model,
         tmp_path,
         blobs,
-        "fcn8s_atonce with classes=7 has score_fr of shape [1, 1, 12, 7]; FILE has "
-        "[1, 1, 12, 4]: they were trained for 4 classes. Build with classes=4, or keep yours and "
-        "take all but the scores with encoder_weights='FILE'.",
-    )
-    load(model, tmp_path, blobs, option="encoder_weights")  # the remedy
-    np.testing.assert_array_equal(model.get_layer("fc7").get_weights()[1], blobs["fc7"][1])
-    assert not any(weight.any() for weight in model.get_layer("score_fr").get_weights())
-
-
-@pytest.mark.parametrize("option", ["weights", "encoder_weights"])
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        (lambda arrays: [arrays[0][:, :3], arrays[1]], "[3, 3, 3, 8] and [8]"),
-        (lambda arrays: arrays[:1], "[3, 3, 6, 8]"),
-        (lambda arrays: [arrays[0].reshape(8, 54), arrays[1][:5]], "[3, 3, 6, 8] and [5]"),
-        (lambda arrays: [arrays[0].ravel(), arrays[1]], "[432] and [8]"),
-    ],
-)
-def test_other_shapes(option, change, text, model, blobs, tmp_path):
-    blobs["conv3_1"] = change(blobs["conv3_1"])
-    check_refused(
-        model,
-        tmp_path,
-        blobs,
-        f"fcn8s_atonce has conv3_1 with weights of shape [3, 3, 6, 8] and [8]; FILE has {text}. "
-        "Build with the options that they were trained with: channels and the widths of the "
-        "layers.",
-        option=option,
+        "The weights in FILE do not fit the trunk of fcn8s_atonce, which is as it was:\n"
+        "  conv3_1: [3, 3, 3, 8] and [8] in the file, [3, 3, 6, 8] and [8] in fcn8s_atonce\n"
+        "  fc7: numbers that are not finite; take weights from before\n"
+        "Build with the channels and widths that they were trained in, or give weights of the "
+        "same trunk.",
+        option="encoder_weights",
     )
 
 
@@ -221,12 +251,5 @@ def test_numbers_that_are_not_finite(option, value, model, blobs, tmp_path):
     kernel = blobs["score_pool3"][0].astype("float64")
     kernel[0, 1] = value
     blobs["score_pool3"][0] = kernel
-    check_refused(
-        model,
-        tmp_path,
-        blobs,
-        "Weights are finite numbers; FILE has infinite or undefined ones in score_pool3. Take "
-        "weights from before the training diverged.",
-        option=option,
-        double=True,
-    )
+    text = "  score_pool3: numbers that are not finite; take weights from before\n"
+    check_refused(model, tmp_path, blobs, text, option=option, double=True)
