@@ -1,15 +1,16 @@
 """The authors' nets as Caffe definitions, in any widths, for an engine that runs Caffe's nets.
 
-Written from the papers' tables and the settings of github.com/shelhamer/fcn.berkeleyvision.org and
-github.com/HyeonwooNoh/DeconvNet, not from the zoo's models: names, windows, strides, pads, groups,
-crops, scales and the order of the layers are stated here a second time.
+Written from the papers' tables and the settings of github.com/shelhamer/fcn.berkeleyvision.org,
+github.com/HyeonwooNoh/DeconvNet and the U-Net release of 2015, not from the zoo's models: names,
+windows, strides, pads, groups, crops, scales and the order of the layers are stated here a second
+time.
 """
 
 import dataclasses
 
 import numpy as np
 
-CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage of VGG-16
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # of each stage
 
 
 @dataclasses.dataclass
@@ -33,7 +34,18 @@ class Net:
         return name
 
     def conv(
-        self, name, bottom, outputs, kernel, *, stride=1, pad=0, group=1, deconv=False, relu=True
+        self,
+        name,
+        bottom,
+        outputs,
+        kernel,
+        *,
+        stride=1,
+        pad=0,
+        group=1,
+        deconv=False,
+        relu=True,
+        bias=True,
     ) -> str:
         inputs = self.channels[bottom]
         self.add(
@@ -41,11 +53,11 @@ class Net:
             name,
             bottom,
             convolution_param=f"num_output: {outputs} kernel_size: {kernel} stride: {stride} "
-            f"pad: {pad} group: {group}",
+            f"pad: {pad} group: {group} bias_term: {str(bias).lower()}",
         )
         self.channels[name] = outputs
         first = (inputs, outputs) if deconv else (outputs, inputs // group)
-        self.shapes[name] = [(*first, kernel, kernel), (outputs,)]
+        self.shapes[name] = [(*first, kernel, kernel), (outputs,)][: 1 + bias]
         return self.add("ReLU", f"{name}_relu", name) if relu else name
 
     def upscore(self, name, bottom, kernel, stride) -> str:
@@ -70,6 +82,11 @@ class Net:
     def crop(self, name, bottom, like, offset) -> str:
         return self.add("Crop", name, bottom, like, crop_param=f"axis: 2 offset: {offset}")
 
+    def concat(self, name, *bottoms) -> str:
+        self.add("Concat", name, *bottoms)
+        self.channels[name] = sum(self.channels[bottom] for bottom in bottoms)
+        return name
+
     def pool(self, name, bottom, kernel) -> str:
         return self.add(
             "Pooling", name, bottom, pooling_param=f"pool: MAX kernel_size: {kernel} stride: 2"
@@ -86,13 +103,14 @@ class Net:
         return self.add("ReLU", f"{name}_relu", name)
 
     def prototxt(self, height: int, width: int) -> str:
-        shape = f"shape {{ dim: 1 dim: 3 dim: {height} dim: {width} }}"
+        channels = self.channels["data"]
+        shape = f"shape {{ dim: 1 dim: {channels} dim: {height} dim: {width} }}"
         data = f'layer {{ name: "data" type: "Input" top: "data" input_param {{ {shape} }} }}'
         return "\n".join([data, *self.lines])
 
 
-def _net() -> Net:
-    return Net([], {}, {}, {"data": 3})
+def _net(channels: int = 3) -> Net:
+    return Net([], {}, {}, {"data": channels})
 
 
 def fcn_alexnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
@@ -112,16 +130,20 @@ def fcn_alexnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
     return net
 
 
-def fcn_vgg(name: str, *, classes: int, stages: tuple[int, ...], head: int) -> Net:
-    net, x = _net(), "data"
-    for stage, count in enumerate(CONVOLUTIONS, 1):
+def _vgg(net: Net, *, stages: tuple[int, ...], head: int, trunk: str = "vgg16") -> str:
+    x = "data"
+    for stage, count in enumerate(CONVOLUTIONS[trunk], 1):
         for index in range(1, count + 1):
             pad = 100 if stage == index == 1 else 1
             x = net.conv(f"conv{stage}_{index}", x, stages[stage - 1], 3, pad=pad)
         x = net.pool(f"pool{stage}", x, 2)
     x = net.conv("fc6", x, head, 7)
-    x = net.conv("fc7", x, head, 1)
-    x = net.conv("score_fr", x, classes, 1, relu=False)
+    return net.conv("fc7", x, head, 1)
+
+
+def fcn_vgg(name: str, *, classes: int, **trunk) -> Net:
+    net = _net()
+    x = net.conv("score_fr", _vgg(net, **trunk), classes, 1, relu=False)
     if name == "fcn32s":
         net.crop("score", net.upscore("upscore", x, 64, 32), "data", 19)
         return net
@@ -142,10 +164,55 @@ def fcn_vgg(name: str, *, classes: int, stages: tuple[int, ...], head: int) -> N
     return net
 
 
+def fcn_vgg_2015(name: str, *, classes: int, **trunk) -> Net:
+    """FCN-16s and FCN-8s as first published: other names, learned kernels between the skips."""
+    net = _net()
+    x = net.conv("score-fr", _vgg(net, **trunk), classes, 1, relu=False)
+    learned = dict(stride=2, deconv=True, relu=False)
+    x = net.conv("score2", x, classes, 4, **learned)
+    skip = net.conv("score-pool4", "pool4", classes, 1, relu=False)
+    skip = net.crop("score-pool4c", skip, x, 5)
+    x = net.add("Eltwise", "score-fused", x, skip, eltwise_param="operation: SUM")
+    if name == "fcn16s":
+        net.crop("score", net.upscore("upsample", x, 32, 16), "data", 27)
+        return net
+    x = net.conv("score4", x, classes, 4, bias=False, **learned)
+    skip = net.conv("score-pool3", "pool3", classes, 1, relu=False)
+    skip = net.crop("score-pool3c", skip, x, 9)
+    x = net.add("Eltwise", "score-final", x, skip, eltwise_param="operation: SUM")
+    net.crop("score", net.upscore("upsample", x, 16, 8), "data", 31)
+    return net
+
+
+def unet(definition: str, *, classes: int, channels: int, filters: int, depth: int) -> Net:
+    """Without dropout, which is for training; `depth` 4 and 64 `filters` are the authors'."""
+    net, x = _net(channels), "data"
+    for level in range(depth + 1):
+        x = net.conv(f"conv_d{level}a-b", x, filters << level, 3)
+        x = net.conv(f"conv_d{level}b-c", x, filters << level, 3)
+        if level < depth:
+            x = net.pool(f"pool_d{level}c-{level + 1}a", x, 2)
+    below, release, lost = f"d{depth}c", definition == "release", 8
+    for level in reversed(range(depth)):
+        outputs = filters << max(level, int(release))
+        name = f"upconv_{below}_u{level}a"
+        x = net.conv(name, x, outputs, 2, stride=2, deconv=True, relu=release)
+        # Centred: half of what a side has lost below. One level up: two more convolutions on the
+        # way down and two on the way up, of 2 pixels each, all doubled.
+        skip = net.crop(f"crop_d{level}c-d{level}cc", f"conv_d{level}b-c_relu", x, lost // 2)
+        halves = (x, skip) if release else (skip, x)
+        x = net.concat(f"concat_d{level}cc_u{level}a-b", *halves)
+        x = net.conv(f"conv_u{level}b-c", x, filters << level, 3)
+        x = net.conv(f"conv_u{level}c-d", x, filters << level, 3)
+        below, lost = f"u{level}d", 2 * (lost + 8)
+    net.conv("conv_u0d-score", x, classes, 1, relu=False)
+    return net
+
+
 def deconvnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
     """Its own layers UNPOOLING and BN in the words of the engine: MaxUnpool and Scale."""
     net, x = _net(), "data"
-    for stage, count in enumerate(CONVOLUTIONS, 1):
+    for stage, count in enumerate(CONVOLUTIONS["vgg16"], 1):
         for index in range(1, count + 1):
             x = net.conv(f"conv{stage}_{index}", x, stages[stage - 1], 3, pad=1, relu=False)
             x = net.bn_relu(f"bn{stage}_{index}", x)
@@ -159,8 +226,8 @@ def deconvnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
         window = "pool_k_h: 2 pool_k_w: 2 pool_stride_h: 2 pool_stride_w: 2"
         window += " pool_pad_h: 0 pool_pad_w: 0"
         x = net.add("MaxUnpool", f"unpool{stage}", x, f"pool{stage}_mask", max_unpool_param=window)
-        for index in range(1, CONVOLUTIONS[stage - 1] + 1):
-            last = index == CONVOLUTIONS[stage - 1]
+        for index in range(1, CONVOLUTIONS["vgg16"][stage - 1] + 1):
+            last = index == CONVOLUTIONS["vgg16"][stage - 1]
             outputs = stages[max(stage - 2, 0)] if last else stages[stage - 1]
             name = f"deconv{stage}_{index}"
             x = net.conv(name, x, outputs, 3, pad=1, deconv=True, relu=False)

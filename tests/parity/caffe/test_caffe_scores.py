@@ -4,6 +4,12 @@ One `.caffemodel` with random weights goes to both: there with a definition of t
 this test, here with `weights=`.
 """
 
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import definitions
 import keras
@@ -14,24 +20,55 @@ from toys import levelling
 
 import zoo
 
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A definition, the zoo's name and options for it, and sizes that it is asked about."""
+
+    name: str
+    define: Callable[..., definitions.Net]
+    options: dict[str, Any]
+    more: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the zoo alone
+    sizes: tuple[tuple[int, int], ...] = ((96, 160), (201, 133), (37, 50), (1, 1))
+    score: str = "score_fr"
+
+
 VGG = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
-NETS = {
-    "fcn_alexnet": {"classes": 4, "stages": (8, 12, 8, 12, 8), "head": 12},
-    "fcn32s": VGG,
-    "fcn16s": VGG,
-    "fcn8s": VGG,
-    "fcn8s_atonce": VGG,
-    "deconvnet": {"classes": 4, "stages": (4, 4, 6, 6, 8), "head": 12},
+ALEXNET = {"classes": 4, "stages": (8, 12, 8, 12, 8), "head": 12}
+DECONVNET = {"classes": 4, "stages": (4, 4, 6, 6, 8), "head": 12}
+UNET = {"classes": 4, "channels": 1, "filters": 6, "depth": 2}
+TILES = dict(score="conv_u0d-score", sizes=((92, 160), (140, 44)))  # multiples of 4
+
+
+def vgg_case(name: str, **options: Any) -> Case:
+    return Case(name, functools.partial(definitions.fcn_vgg, name), VGG | options)
+
+
+def case_of_2015(name: str) -> Case:
+    define = functools.partial(definitions.fcn_vgg_2015, name)
+    return Case(name, define, VGG, {"upsampling": "learned"}, score="score-fr")
+
+
+def unet_case(definition: str) -> Case:
+    define = functools.partial(definitions.unet, definition)
+    return Case("unet", define, UNET, {"definition": definition, "border": "valid"}, **TILES)
+
+
+CASES = {
+    "fcn_alexnet": Case("fcn_alexnet", definitions.fcn_alexnet, ALEXNET),
+    "fcn32s": vgg_case("fcn32s"),
+    "fcn16s": vgg_case("fcn16s"),
+    "fcn8s": vgg_case("fcn8s"),
+    "fcn8s on VGG-19": vgg_case("fcn8s", trunk="vgg19"),
+    "fcn8s_atonce": vgg_case("fcn8s_atonce"),
+    "fcn16s of 2015": case_of_2015("fcn16s"),
+    "fcn8s of 2015": case_of_2015("fcn8s"),
+    "deconvnet": Case("deconvnet", definitions.deconvnet, DECONVNET, score="seg-score-voc"),
+    "unet": unet_case("paper"),
+    "unet's release": unet_case("release"),
 }
-SIZES = [(96, 160), (201, 133), (37, 50), (1, 1)]
 MEAN_BGR = {"deconvnet": (104.00698793, 116.66876762, 122.67891434)}
 FCN_MEAN_BGR = (104.00699, 116.66877, 122.67892)
-
-
-def define(name: str, options: dict) -> definitions.Net:
-    if name.startswith("fcn") and name != "fcn_alexnet":
-        return definitions.fcn_vgg(name, **options)
-    return getattr(definitions, name)(**options)
 
 
 def random_blobs(net: definitions.Net, seed: int = 3) -> dict[str, list[np.ndarray]]:
@@ -42,28 +79,33 @@ def random_blobs(net: definitions.Net, seed: int = 3) -> dict[str, list[np.ndarr
         if len(kernel) == 1:  # scale and shift of a normalization
             blobs[name] = [rng.uniform(0.5, 1.5, kernel), rng.normal(0, 0.1, kernel)]
         else:
-            fan_in = kernel[0] if name.startswith(("deconv", "fc6-")) else np.prod(kernel[1:])
+            transposed = name.startswith(("deconv", "fc6-", "upconv", "score2", "score4"))
+            fan_in = kernel[0] if transposed else np.prod(kernel[1:])
             deviation = gain * np.sqrt(2 / fan_in)
-            blobs[name] = [rng.normal(0, deviation, kernel), rng.normal(0, 1, *rest)]
+            blobs[name] = [rng.normal(0, deviation, kernel)]
+            blobs[name] += [rng.normal(0, 1, bias) for bias in rest]
     blobs = {name: [x.astype("float32") for x in arrays] for name, arrays in blobs.items()}
     return blobs | net.fixed
 
 
-def image_of(size: tuple[int, int], seed: int = 5) -> np.ndarray:
-    """Random colours in blocks of 8 pixels, RGB 0-255 [1, h, w, 3]."""
+def image_of(size: tuple[int, int], channels: int, seed: int = 5) -> np.ndarray:
+    """Random colours in blocks of 8 pixels, 0-255 [1, h, w, channels]."""
     blocks = [-(-side // 8) for side in size]
-    colours = np.random.default_rng(seed).integers(0, 256, (1, *blocks, 3))
+    colours = np.random.default_rng(seed).integers(0, 256, (1, *blocks, channels))
     image = colours.repeat(8, 1).repeat(8, 2)[:, : size[0], : size[1]]
     return image.astype("float32")
 
 
-def engine_scores(name: str, net: definitions.Net, caffemodel: bytes, image: np.ndarray):
+def engine_scores(case: Case, net: definitions.Net, caffemodel: bytes, image: np.ndarray):
     """OpenCV's scores [1, h, w, classes] of the image, prepared as the authors prepare it."""
     height, width = image.shape[1:3]
-    if name == "deconvnet":  # black at the bottom and right, to a multiple of 32 of at least 224
+    if case.name == "deconvnet":  # black at the bottom and right: a multiple of 32, at least 224
         bottom, right = (max(224, -(-side // 32) * 32) - side for side in (height, width))
         image = np.pad(image, [(0, 0), (0, bottom), (0, right), (0, 0)])
-    data = image[..., ::-1] - np.float32(MEAN_BGR.get(name, FCN_MEAN_BGR))
+    if case.name == "unet":
+        data = image / np.float32(255)
+    else:
+        data = image[..., ::-1] - np.float32(MEAN_BGR.get(case.name, FCN_MEAN_BGR))
     prototxt = net.prototxt(*image.shape[1:3]).encode()
     engine = cv2.dnn.readNetFromCaffe(bytearray(prototxt), bytearray(caffemodel))
     engine.enableWinograd(False)
@@ -72,26 +114,24 @@ def engine_scores(name: str, net: definitions.Net, caffemodel: bytes, image: np.
     return engine.forward().transpose(0, 2, 3, 1)[:, :height, :width]
 
 
-@pytest.fixture(scope="module", params=NETS)
-def case(request, tmp_path_factory):
-    """A net of each kind: name, definition, file and the zoo's model filled from it."""
-    name = request.param
-    net = define(name, NETS[name])
+@functools.cache
+def filled(label: str, folder: pathlib.Path) -> tuple[definitions.Net, bytes, keras.Model]:
+    """The definition, its random weights as a file, and the zoo's model filled from that file."""
+    case = CASES[label]
+    net = case.define(**case.options)
     blobs = random_blobs(net)
-    path = tmp_path_factory.mktemp(name) / "random.caffemodel"
-    last = "seg-score-voc" if name == "deconvnet" else "score_fr"
-    blobs[last][1] = level(name, net, blobs, last)
-    write_caffemodel(path, blobs)
-    return name, net, path, zoo.build(name, **NETS[name], weights=path)
+    blobs[case.score][1] = level(case, net, blobs)
+    path = write_caffemodel(folder / f"{label}.caffemodel", blobs)
+    return net, path.read_bytes(), zoo.build(case.name, **case.options, **case.more, weights=path)
 
 
-def level(name: str, net: definitions.Net, blobs: dict, last: str) -> np.ndarray:
+def level(case: Case, net: definitions.Net, blobs: dict) -> np.ndarray:
     """Biases with which every class wins somewhere: else equal class maps prove nothing."""
+    images = [image_of(size, net.channels["data"]) for size in case.sizes]
 
     def all_scores(bias: float) -> np.ndarray:
-        blobs[last][1] = np.full(4, bias, "float32")
-        file = caffemodel(blobs)
-        maps = [engine_scores(name, net, file, image_of(size)) for size in SIZES]
+        blobs[case.score][1] = np.full(4, bias, "float32")
+        maps = [engine_scores(case, net, caffemodel(blobs), image) for image in images]
         return np.concatenate([each.reshape(1, 1, -1, 4) for each in maps], axis=2)
 
     scores = all_scores(0)
@@ -101,13 +141,23 @@ def level(name: str, net: definitions.Net, blobs: dict, last: str) -> np.ndarray
     return bias
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_scores_are_those_of_opencv(case, size):
-    name, net, path, model = case
-    image = image_of(size)
-    expected = engine_scores(name, net, path.read_bytes(), image)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("caffemodels")
+
+
+@pytest.mark.parametrize(
+    ("label", "size"),
+    [(label, size) for label, case in CASES.items() for size in case.sizes],
+    ids=lambda value: value if isinstance(value, str) else "x".join(map(str, value)),
+)
+def test_scores_are_those_of_opencv(label, size, folder):
+    net, file, model = filled(label, folder)
+    image = image_of(size, net.channels["data"])
+    expected = engine_scores(CASES[label], net, file, image)
     scores = keras.ops.convert_to_numpy(model(image))
-    assert scores.shape == expected.shape == (1, *size, 4)
+    assert scores.shape == expected.shape
+    assert label.startswith("unet") or scores.shape[1:3] == size
     assert np.abs(scores - expected).max() < 1e-5 * np.abs(expected).max()
     assert (scores.argmax(-1) == expected.argmax(-1)).all()
     assert min(size) < 64 or len(np.unique(expected.argmax(-1))) >= 3
