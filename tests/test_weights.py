@@ -9,7 +9,7 @@ import keras
 import ml_dtypes
 import numpy as np
 import pytest
-from toys import TOYS, build_toy
+from toys import TOYS, build_toy, keras_vgg
 
 import zoo
 from zoo.weights import catalog
@@ -375,21 +375,6 @@ def test_the_encoder_has_other_widths(path):
         "  fc6: [7, 7, 8, 12] and [12] in the file, [7, 7, 8, 5] and [5] in fcn16s\n",
         option="encoder_weights",
     )
-
-
-def keras_vgg(stages, head, *, trunk="vgg16") -> keras.Model:
-    """A net with the layers and names of Keras's VGG, in any widths."""
-    counts = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}[trunk]
-    x = image = keras.Input((224, 224, 3))
-    for stage, (count, width) in enumerate(zip(counts, stages, strict=True), 1):
-        for index in range(1, count + 1):
-            name = f"block{stage}_conv{index}"
-            x = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=name)(x)
-        x = keras.layers.MaxPooling2D(name=f"block{stage}_pool")(x)
-    x = keras.layers.Flatten()(x)
-    x = keras.layers.Dense(head, "relu", name="fc1")(x)
-    x = keras.layers.Dense(head, "relu", name="fc2")(x)
-    return keras.Model(image, keras.layers.Dense(9, name="predictions")(x), name=trunk)
 
 
 def check_holds_vgg(model: keras.Model, vgg: keras.Model) -> None:

@@ -108,3 +108,18 @@ def build_toy(name: str, **options: Any) -> keras.Model:
     model = zoo.build(name, **(TOYS[name].options | options))
     model.set_weights(toy_weights(name))
     return model
+
+
+def keras_vgg(stages, head, *, trunk="vgg16") -> keras.Model:
+    """A net with the layers and names of Keras's VGG, in any widths."""
+    counts = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}[trunk]
+    x = image = keras.Input((224, 224, 3))
+    for stage, (count, width) in enumerate(zip(counts, stages, strict=True), 1):
+        for index in range(1, count + 1):
+            name = f"block{stage}_conv{index}"
+            x = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=name)(x)
+        x = keras.layers.MaxPooling2D(name=f"block{stage}_pool")(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(head, "relu", name="fc1")(x)
+    x = keras.layers.Dense(head, "relu", name="fc2")(x)
+    return keras.Model(image, keras.layers.Dense(9, name="predictions")(x), name=trunk)
