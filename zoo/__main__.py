@@ -54,11 +54,13 @@ def convert(source: pathlib.Path, target: pathlib.Path, model: str, options: str
     """
     try:
         chosen = json.loads(options)
-    except json.JSONDecodeError as error:
+    except json.JSONDecodeError:
+        chosen = None
+    if not isinstance(chosen, dict):
         raise ValueError(
-            f"--options is a JSON object of options and values; received {options!r} ({error}). "
+            f"--options is a JSON object of options and values; received {options!r}. "
             "Pass, for example, --options '{\"classes\": 60}'."
-        ) from error
+        )
     if target.exists():
         raise FileExistsError(f"{target} exists and is not overwritten. Name another file.")
     print(f"Building {model}", flush=True)
