@@ -116,6 +116,11 @@ def test_a_wrong_kernel_size_is_an_error(factor, kernel_size):
         BilinearUpsampling(factor, kernel_size)
 
 
+def test_the_fixed_form_has_no_bias():
+    with pytest.raises(ValueError, match=r"received use_bias=True. Pass trainable=True too"):
+        BilinearUpsampling(2, use_bias=True)
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     size=st.tuples(SIDES, SIDES),

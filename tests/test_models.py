@@ -159,6 +159,35 @@ def test_unet_has_the_papers_counts_and_sizes():
         )
 
 
+def test_the_released_unet_has_other_counts_and_sizes():
+    """phseg_v5 of the release of 2015: twice the features after the last up-convolution."""
+    model = zoo.build("unet", channels=1, border="valid", definition="release")
+    assert model.count_params() == 31_100_354
+    check_sizes(model, 572, UNET_SIZES)
+    up = model.get_layer("upconv_u1d_u0a")
+    assert (up.output.shape[-1], up.activation.__name__) == (128, "relu")
+    assert model.get_layer("concat_d0cc_u0a-b").output.shape[-1] == 192
+
+
+def test_the_up_samplings_of_2015_are_learned():
+    """21 × 21 kernels of 4 × 4, of which the first has a bias."""
+    for name, learned in [("fcn16s", 1), ("fcn8s", 2), ("fcn8s_atonce", 2)]:
+        model = zoo.build(name, upsampling="learned", stages=(2, 2, 2, 2, 2), head=2)
+        fixed = zoo.build(name, stages=(2, 2, 2, 2, 2), head=2)
+        expected = learned * 21 * 21 * 4 * 4 + 21
+        assert trainable(model) - trainable(fixed) == expected
+        # Before the first step they are the fixed ones.
+        kernels = {layer.name: layer.get_weights() for layer in model.layers}
+        for layer in fixed.layers:
+            if layer.weights:
+                layer.set_weights(kernels[layer.name])
+        for net in (model, fixed):
+            net.get_layer("score_fr").bias.assign(np.arange(21))
+        np.testing.assert_allclose(
+            model(toy_images(name, 1)), fixed(toy_images(name, 1)), rtol=1e-4, atol=1e-5
+        )
+
+
 def test_vgg19_has_sixteen_convolutions():
     model = zoo.build("fcn8s", trunk="vgg19", stages=(2, 2, 2, 2, 2), head=2)
     names = [x.name for x in model.layers if x.name.startswith("conv")]

@@ -53,6 +53,8 @@ def test_wrong_class_counts(name, classes):
         ("fcn8s", {"stages": (4, 4)}, r"widths of the trunk's five stages.*received \(4, 4\)"),
         ("fcn8s", {"head": 0}, "head is a whole number of at least 1; received 0"),
         ("unet", {"border": "same"}, r"'mirror' .any image size. or 'valid'.*received 'same'"),
+        ("unet", {"definition": "caffe"}, r"'paper' .Figure 1. or 'release'.*received 'caffe'"),
+        ("fcn8s", {"upsampling": "free"}, r"'fixed' .*or 'learned' .*received 'free'. Pass"),
         ("unet", {"depth": 0}, "depth is a whole number of at least 1; received 0"),
         ("unet", {"dropout": 1.0}, "from 0 up to 1; received 1.0"),
     ],

@@ -78,14 +78,41 @@ def test_old_files_give_the_same_weights(name, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_normalization_for_inference_is_a_scale_and_a_shift(tmp_path):
+@pytest.mark.parametrize("averages", [False, True], ids=["folded", "mean and variance"])
+def test_normalization_for_inference_is_a_scale_and_a_shift(averages, tmp_path):
     options = FCN | {"stages": (4, 4, 4, 4, 4)}
-    blobs = random_blobs(definitions.deconvnet(**options))
+    blobs, rng = random_blobs(definitions.deconvnet(**options)), np.random.default_rng(0)
+    mean, variance = np.zeros(4, "float32"), np.ones(4, "float32")
+    if averages:
+        for name in [name for name in blobs if "bn" in name]:
+            width = blobs[name][0].size
+            numbers = rng.normal(size=width), rng.uniform(0.5, 2, width)
+            blobs[name] += [x.astype("float32").reshape(1, -1, 1, 1) for x in numbers]
+        mean, variance = (blob.ravel() for blob in blobs["debn3_2"][2:])
     model = load(zoo.build("deconvnet", **options), tmp_path, blobs)
     layer = model.get_layer("debn3_2")
-    features = np.random.default_rng(0).normal(size=(1, 2, 2, 4)).astype("float32")
-    scale, shift = blobs["debn3_2"]
-    np.testing.assert_allclose(layer(features), features * scale + shift, rtol=1e-5, atol=1e-6)
+    features = rng.normal(size=(1, 2, 2, 4)).astype("float32")
+    scale, shift = blobs["debn3_2"][:2]
+    expected = (features - mean) / np.sqrt(variance) * scale + shift
+    np.testing.assert_allclose(layer(features), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["fcn16s", "fcn8s", "fcn8s_atonce"])
+def test_up_samplings_that_were_trained_under_the_names_of_the_release(name, tmp_path):
+    """Without a bias, as the release has them; another fixed kernel is still an error."""
+    net = definitions.fcn_vgg(name, **FCN)
+    blobs, rng = random_blobs(net), np.random.default_rng(4)
+    for layer in {"upscore2", "upscore_pool4"} & set(blobs):
+        blobs[layer] = [rng.normal(size=blobs[layer][0].shape).astype("float32")]
+    model = load(zoo.build(name, **FCN, upsampling="learned"), tmp_path, blobs)
+    kernel, bias = model.get_layer("upscore2").get_weights()
+    np.testing.assert_array_equal(kernel, blobs["upscore2"][0].transpose(2, 3, 1, 0))
+    assert not bias.any()
+    refused = "trained ones load with upsampling='learned'"
+    check_refused(zoo.build(name, **FCN), tmp_path, blobs, refused)
+    last = "upscore16" if name == "fcn16s" else "upscore8"
+    blobs[last][0] = blobs[last][0] + 1
+    check_refused(model, tmp_path, blobs, f"  {last}: [4, 4, ")
 
 
 @pytest.mark.parametrize("form", [{}, {"v1": True, "legacy_shapes": True}], ids=["new", "old"])
