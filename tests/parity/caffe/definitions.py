@@ -79,6 +79,12 @@ class Net:
         self.fixed[name] = [blob]
         return name
 
+    def inner_product(self, name, bottom, outputs, inputs, *, relu=True) -> str:
+        self.add("InnerProduct", name, bottom, inner_product_param=f"num_output: {outputs}")
+        self.channels[name] = outputs
+        self.shapes[name] = [(outputs, inputs), (outputs,)]
+        return self.add("ReLU", f"{name}_relu", name) if relu else name
+
     def crop(self, name, bottom, like, offset) -> str:
         return self.add("Crop", name, bottom, like, crop_param=f"axis: 2 offset: {offset}")
 
@@ -115,19 +121,32 @@ def _net(channels: int = 3) -> Net:
 
 def fcn_alexnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
     net = _net()
+    x = net.conv("fc6", _alexnet(net, stages, pad=100), head, 6)
+    x = net.conv("fc7", x, head, 1)
+    x = net.conv("score_fr", x, classes, 1, relu=False)
+    net.crop("score", net.upscore("upscore", x, 63, 32), "data", 18)
+    return net
+
+
+def caffenet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
+    """The classifier that FCN-AlexNet is made of, for images of 227 × 227."""
+    net = _net()
+    x = net.inner_product("fc6", _alexnet(net, stages, pad=0), head, 6 * 6 * stages[4])
+    x = net.inner_product("fc7", x, head, head)
+    net.inner_product("fc8", x, classes, head, relu=False)
+    return net
+
+
+def _alexnet(net: Net, stages: tuple[int, ...], *, pad: int) -> str:
     lrn = dict(lrn_param="local_size: 5 alpha: 0.0001 beta: 0.75")
-    x = net.conv("conv1", "data", stages[0], 11, stride=4, pad=100)
+    x = net.conv("conv1", "data", stages[0], 11, stride=4, pad=pad)
     x = net.add("LRN", "norm1", net.pool("pool1", x, 3), **lrn)
     x = net.conv("conv2", x, stages[1], 5, pad=2, group=2)
     x = net.add("LRN", "norm2", net.pool("pool2", x, 3), **lrn)
     x = net.conv("conv3", x, stages[2], 3, pad=1)
     x = net.conv("conv4", x, stages[3], 3, pad=1, group=2)
     x = net.conv("conv5", x, stages[4], 3, pad=1, group=2)
-    x = net.conv("fc6", net.pool("pool5", x, 3), head, 6)
-    x = net.conv("fc7", x, head, 1)
-    x = net.conv("score_fr", x, classes, 1, relu=False)
-    net.crop("score", net.upscore("upscore", x, 63, 32), "data", 18)
-    return net
+    return net.pool("pool5", x, 3)
 
 
 def _vgg(net: Net, *, stages: tuple[int, ...], head: int, trunk: str = "vgg16") -> str:

@@ -161,3 +161,29 @@ def test_scores_are_those_of_opencv(label, size, folder):
     assert np.abs(scores - expected).max() < 1e-5 * np.abs(expected).max()
     assert (scores.argmax(-1) == expected.argmax(-1)).all()
     assert min(size) < 64 or len(np.unique(expected.argmax(-1))) >= 3
+
+
+def test_a_transplanted_fcn_alexnet_scores_as_caffenet_classifies(tmp_path):
+    """On 227 × 227 pixels, without the padding of 100; fc8's scores through score_fr."""
+    options = ALEXNET | {"classes": 9}
+    net = definitions.caffenet(**options)
+    blobs = random_blobs(net)
+    path = write_caffemodel(tmp_path / "caffenet.caffemodel", blobs)
+    image = image_of((227, 227), 3)
+    data = np.ascontiguousarray((image[..., ::-1] - np.float32(FCN_MEAN_BGR)).transpose(0, 3, 1, 2))
+    prototxt = net.prototxt(227, 227).encode()
+    engine = cv2.dnn.readNetFromCaffe(bytearray(prototxt), bytearray(path.read_bytes()))
+    engine.enableWinograd(False)
+    engine.setInput(data)
+    expected = engine.forward()
+
+    model = zoo.build("fcn_alexnet", **options, encoder_weights=path)
+    kernel, bias = blobs["fc8"]
+    model.get_layer("score_fr").set_weights([kernel.T[None, None], bias])
+    x = keras.Model(model.input, model.get_layer("pad100").input)(image)
+    for layer in model.layers[model.layers.index(model.get_layer("pad100")) + 1 :]:
+        x = layer(x)
+        if layer.name == "score_fr":
+            break
+    assert x.shape == (1, 1, 1, 9)
+    np.testing.assert_allclose(x[:, 0, 0], expected, atol=1e-5 * np.abs(expected).max())
