@@ -93,7 +93,7 @@ def test_convert_writes_weights_that_build_takes(path, tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"written: {target} and {target}.sha256" in out
     count = zoo.build("fcn8s", **FCN).count_params()
-    assert f"{count}/{count}" in out
+    assert f"[{'=' * 40}] {count:,} of {count:,} numbers\n" in out
     scope = {"zoo": zoo}
     model = eval(out.splitlines()[-1].removeprefix("Next: "), scope)  # the line works as it is
     for ours, theirs in zip(model.weights, build_toy("fcn8s").weights, strict=True):

@@ -14,8 +14,6 @@ import json
 import pathlib
 import sys
 
-import keras
-
 
 def table(pattern: str = "*") -> str:
     """The models as a Markdown table, one row for each name that matches `pattern`."""
@@ -66,13 +64,16 @@ def convert(source: pathlib.Path, target: pathlib.Path, model: str, options: str
     print(f"Building {model}", flush=True)
     net = zoo.build(model, **chosen)
     print(f"Reading {source}", flush=True)
-    bar = keras.utils.Progbar(net.count_params(), unit_name="number")
-    zoo.weights.load(net, weights=source, progress=lambda done, total: bar.update(done))
-    print(f"Writing {target} and reading it back", flush=True)
+    zoo.weights.load(net, weights=source, progress=_bar)
+    print(f"\nWriting {target} and reading it back", flush=True)
     zoo.weights.save(net, target)
     print(f"written: {target} and {target}.sha256")
     extra = "".join(f", {name}={value!r}" for name, value in chosen.items())
     print(f"Next: zoo.build({model!r}{extra}, weights={str(target)!r})")
+
+
+def _bar(done: int, total: int) -> None:
+    print(f"\r[{'=' * (40 * done // total):40}] {done:,} of {total:,} numbers", end="", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
