@@ -12,7 +12,7 @@ import pytest
 from toys import TOYS, build_toy, keras_vgg
 
 import zoo
-from zoo.weights import catalog
+from zoo.weights import imagenet
 
 FCN = TOYS["fcn8s"].options
 DAMAGED = "FILE is damaged or not a file of weights that Keras 3 saved: "
@@ -380,7 +380,7 @@ def test_the_encoder_has_other_widths(path):
 def check_holds_vgg(model: keras.Model, vgg: keras.Model) -> None:
     """The trunk's features are the classifier's, up to and including fc7."""
     for layer in vgg.layers:
-        name = catalog.author_name(layer.name)
+        name = imagenet.author_name(layer.name)
         for weight, expected in zip(
             model.get_layer(name).get_weights() if layer.weights and name != "predictions" else [],
             layer.get_weights() if name != "predictions" else [],
@@ -412,23 +412,23 @@ def test_imagenet(trunk, monkeypatch, model):
         return vgg
 
     key = {"vgg16": "conv5_3", "vgg19": "conv5_4"}[trunk]
-    monkeypatch.setattr(catalog, "VGG", {**catalog.VGG, key: trained})
-    shapes = {name: tuple(model.get_layer(name).kernel.shape) for name in catalog.SHAPES}
-    monkeypatch.setattr(catalog, "SHAPES", shapes)
+    monkeypatch.setattr(imagenet, "VGG", {**imagenet.VGG, key: trained})
+    shapes = {name: tuple(model.get_layer(name).kernel.shape) for name in imagenet.SHAPES}
+    monkeypatch.setattr(imagenet, "SHAPES", shapes)
     check_holds_vgg(zoo.build("fcn8s", **FCN, trunk=trunk, encoder_weights="imagenet"), vgg)
 
 
 @pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
 def test_keras_names_and_shapes_are_those_of_the_trunk(trunk):
     build = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[trunk]
-    assert catalog.VGG[{"vgg16": "conv5_3", "vgg19": "conv5_4"}[trunk]] is build
+    assert imagenet.VGG[{"vgg16": "conv5_3", "vgg19": "conv5_4"}[trunk]] is build
     vgg = build(weights=None, include_top=False, input_shape=(32, 32, 3))
     ours = zoo.build("fcn8s", trunk=trunk, head=2)
     shapes = {layer.name: layer.kernel.shape for layer in ours.layers if layer.weights}
-    kernels = {catalog.author_name(x.name): x.kernel.shape for x in vgg.layers if x.weights}
+    kernels = {imagenet.author_name(x.name): x.kernel.shape for x in vgg.layers if x.weights}
     trunk_shapes = {name: shape for name, shape in shapes.items() if name.startswith("conv")}
     assert kernels == trunk_shapes
-    assert {catalog.author_name(name) for name in ("fc1", "fc2")} == {"fc6", "fc7"}
+    assert {imagenet.author_name(name) for name in ("fc1", "fc2")} == {"fc6", "fc7"}
 
 
 @pytest.mark.parametrize("name", ["unet", "fcn_alexnet"])
@@ -458,8 +458,8 @@ def test_imagenet_without_a_network(model, monkeypatch):
     def failing(*, weights):
         raise Exception("URL fetch failure on https://…: None -- unreachable")
 
-    monkeypatch.setattr(catalog, "VGG", {"conv5_3": failing})
-    monkeypatch.setattr(catalog, "SHAPES", {})
+    monkeypatch.setattr(imagenet, "VGG", {"conv5_3": failing})
+    monkeypatch.setattr(imagenet, "SHAPES", {})
     check_refused(
         model,
         "imagenet",

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import keras
 
-from zoo.weights import hdf5
+from zoo.weights import hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
-from zoo.weights.catalog import author_name, imagenet
 from zoo.weights.layouts import as_keras, fixed_blobs
 from zoo.weights.saving import is_whole, save, sha256
 from zoo.weights.transplant import Progress, Source, fill, fill_encoder
@@ -64,10 +63,10 @@ def load(
             caffe = str(weights).endswith(".caffemodel")
             fill(model, source, fixed=fixed_blobs(model) if caffe else {}, progress=progress)
     elif encoder_weights == "imagenet":
-        fill_encoder(model, imagenet(model))
+        fill_encoder(model, imagenet.imagenet(model))
     elif encoder_weights is not None:
         with _opened(model, "encoder_weights", encoder_weights) as source:
-            layers = {author_name(name): arrays for name, arrays in source.layers.items()}
+            layers = {imagenet.author_name(n): arrays for n, arrays in source.layers.items()}
             fill_encoder(model, dataclasses.replace(source, layers=layers), progress=progress)
     return model
 
