@@ -1,0 +1,163 @@
+"""Keras files from strangers, damaged or made to do harm: refused, and the model is as it was."""
+
+import re
+import shutil
+import zipfile
+
+import h5py
+import ml_dtypes
+import numpy as np
+import pytest
+from toys import TOYS, build_toy
+
+import zoo
+
+FCN = TOYS["fcn8s"].options
+DAMAGED = "FILE is damaged or not a file of weights that Keras 3 saved: "
+REMEDY = "Copy or download it again, or save it again with model.save_weights(…)."
+
+
+@pytest.fixture
+def model():
+    return zoo.build("fcn8s", **FCN)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file of weights, to be damaged."""
+    path = tmp_path / "saved.weights.h5"
+    build_toy("fcn8s").save_weights(path)
+    return path
+
+
+def check_refused(model, file, message: str, *, option="weights", kind=ValueError) -> None:
+    """Refused with this text, in which FILE is the file; the model is as it was."""
+    before = model.get_weights()
+    with pytest.raises(kind, match=re.escape(message.replace("FILE", str(file)))):
+        zoo.weights.load(model, **{option: file})
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def replace(path, name: str, value) -> None:
+    with h5py.File(path, "a") as file:
+        del file[name]
+        if value is not None:
+            file[name] = value
+
+
+@pytest.mark.parametrize("ending", ["weights.h5", "keras"])
+@pytest.mark.parametrize("kept", [0, 1, 500, 0.5, -1])
+def test_truncated_files(kept, ending, model, tmp_path):
+    path = tmp_path / f"saved.{ending}"
+    saved = build_toy("fcn8s")
+    saved.save_weights(path) if ending == "weights.h5" else saved.save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    check_refused(model, path, DAMAGED)
+    with pytest.raises(ValueError, match=re.escape(REMEDY)):
+        zoo.weights.load(model, weights=path)
+
+
+def test_a_changed_byte_in_a_zip(model, tmp_path):
+    path = tmp_path / "saved.keras"
+    build_toy("fcn8s").save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    check_refused(model, path, DAMAGED + "Bad CRC-32 for file 'model.weights.h5'")
+
+
+def test_other_files_by_these_names(model, path, tmp_path):
+    other = tmp_path / "other.keras"
+    shutil.copy(path, other)
+    check_refused(model, other, DAMAGED + "File is not a zip file")
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("config.json", "{}")
+    check_refused(model, other, DAMAGED + "\"There is no item named 'model.weights.h5'")
+    with zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(path, "model.weights.h5")
+    check_refused(model, other, DAMAGED + "model.weights.h5 in it is compressed")
+    path.write_text("<!DOCTYPE html>")
+    check_refused(model, path, DAMAGED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("vars", None, "/vars is missing or a link"),
+        ("layers", None, "/layers is missing or a link"),
+        ("vars", np.zeros(3), "/vars is not a group"),
+        ("vars/0", np.zeros(3), "its model has variables outside of the layers"),
+        ("layers/conv2d/layers", np.zeros(3), "/layers/conv2d is a model or layer that holds"),
+        ("layers/conv2d/vars", None, "/layers/conv2d is a model or layer that holds others"),
+        ("layers/conv2d/vars/0/0", np.zeros(3), "/layers/conv2d/vars/0 is not a dataset"),
+        (
+            "layers/conv2d/vars/0",
+            h5py.SoftLink("/layers/conv2d_1/vars/0"),
+            "/layers/conv2d/vars/0 is missing or a link",
+        ),
+        (
+            "layers/conv2d/vars/0",
+            h5py.ExternalLink("/etc/passwd", "/"),
+            "/layers/conv2d/vars/0 is missing or a link",
+        ),
+    ],
+)
+def test_other_contents(name, value, text, model, path):
+    with h5py.File(path, "a") as file:
+        if name.endswith("0/0"):
+            del file[name.removesuffix("/0")]
+        elif name in file:
+            del file[name]
+        if value is not None:
+            file[name] = value
+    check_refused(model, path, DAMAGED + text)
+
+
+def test_numbers_in_another_file(model, path, tmp_path):
+    with h5py.File(path, "a") as file:
+        del file["layers/conv2d/vars/1"]
+        file["layers/conv2d/vars"].create_dataset("1", (4,), "f4", external="/etc/passwd")
+    check_refused(model, path, DAMAGED + "/layers/conv2d/vars/1 keeps its numbers in another file")
+
+
+def test_numbers_that_cannot_be_read(model, path):
+    with h5py.File(path, "a") as file:
+        del file["layers/conv2d/vars/1"]
+        damaged = file["layers/conv2d/vars"].create_dataset("1", (4,), "f4", compression="gzip")
+        damaged[:] = 0
+        start = damaged.id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 4] = b"gzip"
+    path.write_bytes(content)
+    check_refused(model, path, "  conv1_1: damaged (")
+    check_refused(model, path, "); copy or download the file again\n")
+
+
+def test_two_layers_of_one_name(model, path):
+    with h5py.File(path, "a") as file:
+        file["layers/conv2d_1/vars"].attrs["name"] = "conv1_1"
+    check_refused(model, path, DAMAGED + "two layers have the name 'conv1_1'")
+
+
+def test_a_shape_that_lies_costs_nothing(model, path):
+    """A terabyte that is declared and not there: shapes are compared before a number is read."""
+    with h5py.File(path, "a") as file:
+        del file["layers/conv2d/vars/0"]
+        file["layers/conv2d/vars"].create_dataset("0", (1 << 19, 1 << 19), "f4", compression="gzip")
+    check_refused(model, path, "  conv1_1: [524288, 524288] and [4] in the file")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "found"),
+    [("int32", "int32"), (ml_dtypes.bfloat16, "|V2"), ("complex64", "complex64")],
+)
+def test_numbers_of_another_type(dtype, found, model, path):
+    replace(path, "layers/conv2d_1/vars/1", np.zeros(4, dtype))
+    check_refused(
+        model,
+        path,
+        f"{DAMAGED}conv1_2 has numbers of type {found}; float32, float16 and float64 are read. "
+        + REMEDY,
+    )
