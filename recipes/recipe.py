@@ -40,21 +40,33 @@ class Recipe:
     )
     data: str = _field("the data set: coins, shapes or voc")
     steps: int = _field("training steps", least=1)
-    batch_size: int = _field("images of one step, over all replicas", least=1)
+    batch_size: int = _field("images of one batch, over all replicas", least=1)
     crop: int = _field("height and width of random crops; 0: whole images", default=0, least=0)
     augment: tuple[str, ...] = _field(
         "random changes, separated by commas",
         default=(),
         choices=("elastic", "flip", "turn", "light"),
     )
-    optimizer: str = _field("adam or sgd", default="adam", choices=("adam", "sgd"))
+    accumulate: int = _field(
+        "batches whose mean gradient makes one step (Caffe's iter_size)", default=1, least=1
+    )
+    optimizer: str = _field(
+        "adam, adamw, or sgd, which is Caffe's with the fields below",
+        default="adam",
+        choices=("adam", "adamw", "sgd"),
+    )
     learning_rate: float = _field("the optimizer's learning rate")
     momentum: float = _field("the momentum of sgd", default=0.9, least=0)
+    bias_rate: float = _field("multiplies the learning rate of biases in sgd", default=1, least=0)
+    weight_decay: float = _field("of sgd and adamw", default=0, least=0)
+    decay_bias: bool = _field("apply the weight decay to biases too", default=False)
     schedule: str = _field(
-        "constant, or cosine: to zero over the steps",
+        "constant; cosine or polynomial (power 0.9): to zero over the steps; step: times 0.1 "
+        "every --step-size steps",
         default="constant",
-        choices=("constant", "cosine"),
+        choices=("constant", "cosine", "polynomial", "step"),
     )
+    step_size: int = _field("steps at one rate in the schedule step", default=0, least=0)
     reduction: str = _field(
         "mean over the labelled pixels of a step, or their sum for each image",
         default="mean",
@@ -76,10 +88,21 @@ class Recipe:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+        if (self.schedule == "step") != (self.step_size > 0):
+            raise RecipeError(
+                f"--step-size belongs to --schedule step; received --schedule {self.schedule} "
+                f"--step-size {self.step_size}. Pass both, or neither."
+            )
+        if self.optimizer == "adam" and self.weight_decay:
+            raise RecipeError(
+                f"--optimizer adam has no weight decay; received --weight-decay "
+                f"{self.weight_decay:g}. Pass --optimizer adamw."
+            )
         if not self.crop and self.batch_size > 1:
             raise RecipeError(
-                f"Whole images may differ in size, so that --crop 0 takes one in a step; received "
-                f"--batch-size {self.batch_size}. Pass --batch-size 1, or a size to --crop."
+                f"Whole images may differ in size, so that --crop 0 takes one in a batch; received "
+                f"--batch-size {self.batch_size}. Pass --batch-size 1, and several to --accumulate "
+                "to make one step, or a size to --crop."
             )
 
     @property

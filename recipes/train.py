@@ -141,8 +141,8 @@ def _loop(
         lambda context: pipeline.batches(
             splits["train"],
             batch_size=recipe.batch_size,
-            first=first,
-            last=last,
+            first=first * recipe.accumulate,
+            last=last * recipe.accumulate,
             seed=recipe.seed,
             crop=recipe.crop,
             augment=recipe.augment,
@@ -156,8 +156,15 @@ def _loop(
     folder, began, told = out / "checkpoints", time.monotonic(), time.monotonic()
     earlier = float(state.seconds)
     with stop_signals() as stop, records.log(out / "log.csv", first) as log:
-        for step, batch in enumerate(batches, start=first + 1):
-            loss, broken, stopped = train_step(*batch, tf.constant(len(stop)))
+        parts = iter(batches)
+        for step in range(first + 1, last + 1):
+            loss, broken, stopped = 0.0, 0, 0
+            for part in range(1, recipe.accumulate + 1):
+                answer = train_step(
+                    *next(parts), tf.constant(len(stop)), last=part == recipe.accumulate
+                )
+                loss += answer[0] / recipe.accumulate
+                broken, stopped = broken + answer[1], stopped + answer[2]
             if broken:
                 raise RecipeError(
                     f"step {step}: the loss is {float(loss):g}, and it or its gradient is not "

@@ -29,8 +29,9 @@ def test_every_field_is_an_option_and_its_value_the_default():
     assert parse(RECIPE, "", ["--workdir", "w"]).recipe == RECIPE
     words = (
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
-        "--data shapes --steps 3 --batch-size 2 --crop 16 --augment flip,turn --optimizer sgd "
-        "--learning-rate 0.5 --momentum 0.8 --schedule cosine --reduction sum --precision "
+        "--data shapes --steps 3 --batch-size 2 --crop 16 --augment flip,turn --accumulate 5 "
+        "--optimizer sgd --learning-rate 0.5 --momentum 0.8 --bias-rate 2 --weight-decay 0.1 "
+        "--decay-bias --schedule step --step-size 9 --reduction sum --precision "
         "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 --validate-every 3"
     )
     command = parse(RECIPE, "", words.split())
@@ -43,10 +44,15 @@ def test_every_field_is_an_option_and_its_value_the_default():
         batch_size=2,
         crop=16,
         augment=("flip", "turn"),
+        accumulate=5,
         optimizer="sgd",
         learning_rate=0.5,
         momentum=0.8,
-        schedule="cosine",
+        bias_rate=2,
+        weight_decay=0.1,
+        decay_bias=True,
+        schedule="step",
+        step_size=9,
         reduction="sum",
         precision="mixed_bfloat16",
         seed=7,
@@ -66,7 +72,7 @@ def test_help_shows_the_card_and_each_field(capsys):
     out = capsys.readouterr().out
     assert "The card\nin two lines." in out
     assert "--batch-size SIZE" in out
-    assert "images of one step, over all replicas (default: 4)" in out
+    assert "images of one batch, over all replicas (default: 4)" in out
     for field in dataclasses.fields(Recipe):
         assert field.metadata["help"].split()[0] in out
 
@@ -80,14 +86,22 @@ def test_help_shows_the_card_and_each_field(capsys):
             {"augment": ("flip", "spin")},
             "--augment takes elastic, flip, turn, light; received 'spin'. Pass --augment elastic.",
         ),
-        ({"schedule": "step"}, "--schedule takes constant, cosine; received 'step'"),
+        (
+            {"schedule": "linear"},
+            "--schedule takes constant, cosine, polynomial, step; received 'linear'",
+        ),
+        ({"schedule": "step"}, "received --schedule step --step-size 0. Pass both, or neither."),
+        ({"step_size": 5}, "received --schedule constant --step-size 5. Pass both, or neither."),
+        ({"weight_decay": 0.1}, "received --weight-decay 0.1. Pass --optimizer adamw."),
+        ({"accumulate": 0}, "--accumulate is at least 1; received 0. Pass --accumulate 1."),
         ({"precision": "float16"}, "--precision takes float32, mixed_bfloat16; received 'float16'"),
         ({"learning_rate": 0.0}, "--learning-rate is above 0; received 0.0"),
         ({"learning_rate": float("nan")}, "--learning-rate is above 0; received nan"),
         ({"options": [1]}, "--options takes a JSON object; received [1]"),
         (
             {"crop": 0},
-            "--crop 0 takes one in a step; received --batch-size 4. Pass --batch-size 1, or a size",
+            "--crop 0 takes one in a batch; received --batch-size 4. Pass --batch-size 1, and "
+            "several to --accumulate to make one step, or a size to --crop.",
         ),
     ],
 )
