@@ -31,6 +31,7 @@ RECIPE = Recipe(
     batch_size=2,
     crop=16,
     augment=("flip", "turn", "light"),
+    accumulate=2,
     learning_rate=1e-2,
     log_every=2,
     save_every=4,
@@ -227,7 +228,8 @@ def test_two_replicas_give_the_numbers_of_one(tmp_path, reduction, mirrored):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_the_loss_is_that_of_keras(tmp_path, reduction):
-    recipe = change(reduction=reduction, options={"filters": 2, "depth": 1, "dropout": 0}, steps=1)
+    options = {"filters": 2, "depth": 1, "dropout": 0}
+    recipe = change(reduction=reduction, options=options, steps=1, accumulate=1)
     train.train(recipe, tmp_path)
     dataset = recipes.data.load("coins", None)["train"]
     ((image, label),) = pipeline.batches(
