@@ -9,7 +9,7 @@ import json
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -19,6 +19,7 @@ from PIL import Image
 import zoo
 from exports import saved_model, tflite
 from exports.check import MismatchError
+from zoo.class_names import CLASS_NAMES
 
 SAVED_MODEL, TFLITE = "saved_model", "tflite"
 
@@ -93,7 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         "--size", nargs=2, type=int, metavar=("HEIGHT", "WIDTH"), help="of a TFLite file's images"
     )
     parser.add_argument(
-        "--class-names", nargs="+", metavar="NAME", help="written beside a SavedModel's weights"
+        "--class-names",
+        nargs="+",
+        metavar="NAME",
+        help="written beside a SavedModel's weights; or those of a data set by its name: "
+        + ", ".join(CLASS_NAMES),
     )
     parser.add_argument(
         "--image",
@@ -118,6 +123,12 @@ def _options(chosen: argparse.Namespace) -> dict[str, Any]:
     return options | {name: value for name, value in given.items() if value is not None}
 
 
+def _class_names(chosen: argparse.Namespace) -> Sequence[str] | None:
+    names = chosen.class_names
+    # No model has a single class, so that a single name cannot be a class's.
+    return CLASS_NAMES.get(names[0], names) if names and len(names) == 1 else names
+
+
 def _exported(
     model: keras.Model, chosen: argparse.Namespace, report: Callable[[str], None]
 ) -> Iterator[pathlib.Path]:
@@ -129,7 +140,7 @@ def _exported(
         version = max(taken, default=0) + 1
     if SAVED_MODEL in chosen.format:
         images = _images(chosen.image, model.input_shape[-1], None)
-        options = {"version": version, "images": images, "class_names": chosen.class_names}
+        options = {"version": version, "images": images, "class_names": _class_names(chosen)}
         yield saved_model.export(model, chosen.out, **options, report=report)
     if TFLITE in chosen.format:
         size = tuple(chosen.size)

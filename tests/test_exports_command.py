@@ -12,8 +12,10 @@ import tensorflow as tf
 from PIL import Image
 from toys import TOYS, build_toy, toy_images
 
+import zoo
 from exports import check
 from exports.__main__ import main
+from zoo.class_names import CLASS_NAMES
 
 ROOT = pathlib.Path(__file__).parents[1]
 OPTIONS = json.dumps(TOYS["unet"].options)
@@ -58,6 +60,22 @@ def test_both_files_under_one_version(weights, tmp_path, capsys):
     served = tf.saved_model.load(tmp_path / "unet" / "5").signatures["serving_default"]
     class_map = served(image=tf.constant(images.astype(np.uint8)))["class_map"]
     np.testing.assert_array_equal(class_map, np.asarray(build_toy("unet")(images)).argmax(-1))
+
+
+def test_class_names_by_the_name_of_a_data_set(weights, tmp_path, capsys):
+    arguments = ["unet", "--weights", weights, "--options", OPTIONS, "--out", str(tmp_path / "o")]
+    assert main([*arguments, "--class-names", "sift_flow_geometric"]) == 2
+    said = capsys.readouterr().err
+    assert "Each of the 4 classes has one name; received 3 names." in said
+    assert main([*arguments, "--class-names", "vox"]) == 2
+    assert "received 1 names." in capsys.readouterr().err
+
+    voc = zoo.build("unet", **TOYS["unet"].options | {"classes": 21})
+    voc.save_weights(tmp_path / "voc.weights.h5")
+    arguments[2] = str(tmp_path / "voc.weights.h5")
+    assert main([*arguments, "--classes", "21", "--class-names", "voc"]) == 0
+    labels = (tmp_path / "o" / "unet" / "1" / "assets" / "labels.txt").read_text().splitlines()
+    assert labels == list(CLASS_NAMES["voc"])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])

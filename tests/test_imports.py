@@ -14,6 +14,7 @@ OURS = ("zoo", "exports", "recipes", "tests", "benchmarks")
 MAY = {
     "zoo": ("zoo",),
     "zoo._quiet": (),
+    "zoo.class_names": (),
     "zoo.registry": (),
     "zoo.layers": ("zoo.layers",),
     "zoo.models": ("zoo.layers", "zoo.models", "zoo.registry", "zoo.weights"),

@@ -19,17 +19,12 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from recipes.data.dataset import DataError, Dataset
-
-CLASS_NAMES = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
-    *("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
-    *("sheep", "sofa", "train", "tvmonitor"),
-)
+from zoo.class_names import CLASS_NAMES
 
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     """VOC's own splits from the folder that holds JPEGImages."""
-    return read(data_dir, name="voc", class_names=CLASS_NAMES)
+    return read(data_dir, name="voc", class_names=CLASS_NAMES["voc"])
 
 
 def read(folder: pathlib.Path, *, name: str, class_names: tuple[str, ...]) -> dict[str, Dataset]:
