@@ -5,12 +5,11 @@ those of `src/caffe/proto/caffe.proto` in github.com/BVLC/caffe. The file is map
 arrays are views of it, and a file of gigabytes costs no memory until its numbers are used.
 """
 
-import array
 import math
 import mmap
 import os
-import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,15 +19,40 @@ FIXED = {1: 8, 5: 4}
 
 # NetParameter: its V1 layers and its layers; of each: the fields of name and blobs.
 LAYERS = {2: (4, 6), 100: (1, 7)}
-# BlobProto: num, channels, height and width of old files; numbers; shape of newer files.
-LEGACY_SHAPE, DATA, DOUBLE_DATA, SHAPE = (1, 2, 3, 4), 5, 8, 7
+# BlobProto: num, channels, height and width of old files; shape of newer files; numbers.
+LEGACY_SHAPE, SHAPE, NUMBERS = (1, 2, 3, 4), 7, {5: np.dtype("<f4"), 8: np.dtype("<f8")}
 
-# More than any net has: a file from a stranger cannot make us collect objects without end.
-MOST_LAYERS, MOST_BLOBS, MOST_DIMENSIONS = 10_000, 16, 8
+# Far more than any net has: they bound the time and memory that a file from a stranger can cost.
+MOST_FIELDS, MOST_DIMENSIONS, LONGEST_NAME = 20_000, 8, 256
 
 
 class CaffeFileError(ValueError):
     """What is wrong with a `.caffemodel`."""
+
+
+class Place(NamedTuple):
+    """Where bytes lie: `count` parts of `size` bytes, one every `step` bytes."""
+
+    start: int
+    size: int
+    count: int
+    step: int
+
+
+class Field(NamedTuple):
+    """A field of a message: its content is the number itself if that is a varint."""
+
+    number: int
+    wire: int
+    content: int | Place
+
+
+class Blob(NamedTuple):
+    """A blob whose shape fits its numbers, which are not looked at yet."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    places: list[Place]
 
 
 def read_caffemodel(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
@@ -38,154 +62,188 @@ def read_caffemodel(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
     >>> blobs["conv1_1"][0].shape
     (64, 3, 3, 3)
 
+    Numbers that are not finite are for the caller to refuse: none is looked at here.
+
     Returns:
-        Arrays of float32 or float64, read-only views of the mapped file, which must stay unchanged
-        while they are used. Old files give every shape four dimensions, with ones in front.
+        Read-only arrays of float32 or float64. They are views of the mapped file, which must stay
+        unchanged while they are used; only a blob that the file holds in several pieces is
+        copied. Old files give every shape four dimensions, with ones in front.
 
     Raises:
         CaffeFileError: The file is not a whole NetParameter, a blob's shape does not fit its
             numbers, or no layer has blobs.
+        OSError: The file cannot be opened.
     """
-    try:
-        with open(path, "rb") as file:
+    with open(path, "rb") as file:
+        try:
+            if not os.fstat(file.fileno()).st_size:
+                raise ValueError("it is empty")
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        layers = _net(data)
-    except ValueError as error:
-        raise CaffeFileError(
-            f"{path} is not a whole .caffemodel: {error}. "
-            "Download it again; a web page or a part of the file may have been saved in its place."
-        ) from None
+            layers = _layers(data)
+        except ValueError as error:
+            raise CaffeFileError(
+                f"{path} is not a whole .caffemodel: {error}. Download it again; a web page or a "
+                "part of the file may have been saved in its place."
+            ) from None
     if not layers:
         raise CaffeFileError(
             f"{path} holds no weights: none of its layers has blobs. "
             "Give the .caffemodel itself, not the definition of the net."
         )
-    return layers
+    return {name: [_array(data, blob) for blob in blobs] for name, blobs in layers.items()}
 
 
-def _net(data: mmap.mmap) -> dict[str, list[np.ndarray]]:
-    layers, count = {}, 0
-    for number, wire, value in _fields(data, 0, len(data)):
-        if number not in LAYERS:
-            continue
-        count += 1
-        if count > MOST_LAYERS:
-            raise ValueError(f"it has more than {MOST_LAYERS} layers")
-        name, blobs = _layer(data, *_span(number, wire, value), *LAYERS[number])
+def _layers(data: mmap.mmap) -> dict[str, list[Blob]]:
+    steps, layers = iter(range(MOST_FIELDS)), {}
+    # The outer messages first: what is cut off is found before any long search.
+    messages = [
+        (_content(field, BYTES), *LAYERS[field.number])
+        for field in _fields(data, Place(0, len(data), 1, 0), steps)
+        if field.number in LAYERS
+    ]
+    for message, name_field, blobs_field in messages:
+        name, blobs = "", []
+        for field in _fields(data, message, steps):
+            if field.number == name_field:
+                name = _name(data, _content(field, BYTES))
+            elif field.number == blobs_field:
+                blobs.append(_content(field, BYTES))
         if blobs and name in layers:
             raise ValueError(f"two layers with weights have the name {name!r}")
         if blobs:
             layers[name] = blobs
-    return layers
+    return {
+        name: [_blob(data, blob, steps, name) for blob in blobs] for name, blobs in layers.items()
+    }
 
 
-def _layer(
-    data: mmap.mmap, start: int, end: int, name_field: int, blobs_field: int
-) -> tuple[str, list[np.ndarray]]:
-    name, spans = "", []
-    for number, wire, value in _fields(data, start, end):
-        if number == name_field:
-            name = data[slice(*_span(number, wire, value))].decode()
-        elif number == blobs_field:
-            spans.append(_span(number, wire, value))
-            if len(spans) > MOST_BLOBS:
-                raise ValueError(f"a layer has more than {MOST_BLOBS} blobs")
-    return name, [_blob(data, *span, name) for span in spans]
+def _name(data: mmap.mmap, place: Place) -> str:
+    if place.size > LONGEST_NAME:
+        raise ValueError(f"the name at byte {place.start} has {place.size} bytes")
+    name = data[place.start : place.start + place.size].decode()
+    if not name.isprintable():  # messages show it
+        raise ValueError(f"the name {name!r} is not printable")
+    return name
 
 
-def _blob(data: mmap.mmap, start: int, end: int, layer: str) -> np.ndarray:
-    legacy, shape, numbers = {}, None, None
-    for number, wire, value in _fields(data, start, end):
-        if number in LEGACY_SHAPE and wire == VARINT:
-            legacy[number] = value
-        elif number == SHAPE:
-            shape = _shape(data, *_span(number, wire, value))
-        elif number in (DATA, DOUBLE_DATA):
-            numbers = _numbers(data, number, wire, value, numbers)
+def _blob(data: mmap.mmap, message: Place, steps: Iterator[int], layer: str) -> Blob:
+    # Of a number that is given twice the last holds; what is repeated is joined: protobuf's rules.
+    legacy, shape, places, dtypes = {}, [], [], set()
+    for field in _fields(data, message, steps):
+        if field.number in LEGACY_SHAPE:
+            legacy[field.number] = _signed(_content(field, VARINT))
+        elif field.number == SHAPE:
+            shape += _dimensions(data, _content(field, BYTES), steps)
+            if len(shape) > MOST_DIMENSIONS:
+                raise ValueError(
+                    f"a blob of layer {layer!r} has more than {MOST_DIMENSIONS} dimensions"
+                )
+        elif field.number in NUMBERS:
+            dtypes.add(NUMBERS[field.number])
+            places.append(_numbers(field, NUMBERS[field.number].itemsize))
     if legacy:  # Caffe, too, believes them first
-        shape = tuple(legacy.get(number, 0) for number in LEGACY_SHAPE)
-    blob = np.empty(0, np.float32) if numbers is None else np.asarray(numbers)
-    if math.prod(shape or (0,)) != blob.size:
+        shape = [legacy.get(number, 0) for number in LEGACY_SHAPE]
+    if len(dtypes) > 1:
+        raise ValueError(f"a blob of layer {layer!r} has both float and double numbers")
+    count = sum(place.count for place in places)
+    if min(shape, default=1) < 1 or math.prod(shape) != count:
         raise ValueError(
-            f"a blob of layer {layer!r} should have the shape {list(shape or ())} "
-            f"and has {blob.size} numbers"
+            f"a blob of layer {layer!r} should have the shape {shape} and has {count} numbers"
         )
-    return blob.reshape(shape or (0,))
+    return Blob(tuple(shape), *dtypes, [place for place in places if place.count])
 
 
-def _numbers(
-    data: mmap.mmap, number: int, wire: int, value: int | tuple[int, int], before: object
-) -> np.ndarray | array.array:
-    """The numbers of one field: packed in one piece, as Caffe writes them, or one by one."""
-    kind = "f" if number == DATA else "d"
-    size = struct.calcsize(kind)
-    if wire == BYTES and before is None:
-        start, end = value
-        if (end - start) % size:
-            raise ValueError(f"the numbers at byte {start} are cut off")
-        return np.frombuffer(data, f"<{kind}", (end - start) // size, start)
-    if FIXED.get(wire) == size and (before is None or getattr(before, "typecode", None) == kind):
-        before = array.array(kind) if before is None else before
-        before.append(struct.unpack_from(f"<{kind}", data, value[0])[0])
-        return before
-    raise ValueError("a blob gives its numbers twice or in a wrong type")
-
-
-def _shape(data: mmap.mmap, start: int, end: int) -> tuple[int, ...]:
+def _dimensions(data: mmap.mmap, message: Place, steps: Iterator[int]) -> list[int]:
     dimensions = []
-    for number, wire, value in _fields(data, start, end):
-        if number != 1:
+    for field in _fields(data, message, steps):
+        if field.number != 1:
             continue
-        if wire == BYTES:
-            position, stop = value
-            while position < stop and len(dimensions) <= MOST_DIMENSIONS:
-                dimension, position = _varint(data, position, stop)
-                dimensions.append(dimension)
-        elif wire == VARINT:
-            dimensions.append(value)
-        if len(dimensions) > MOST_DIMENSIONS:
-            raise ValueError(f"a blob has more than {MOST_DIMENSIONS} dimensions")
-    return tuple(dimensions)
+        if field.wire == BYTES:  # packed
+            position, end = field.content.start, field.content.start + field.content.size
+            while position < end and len(dimensions) <= MOST_DIMENSIONS:
+                value, position = _varint(data, position, end)
+                dimensions.append(_signed(value))
+        else:
+            dimensions.append(_signed(_content(field, VARINT)))
+    return dimensions
 
 
-def _fields(
-    data: mmap.mmap, position: int, end: int
-) -> Iterator[tuple[int, int, int | tuple[int, int]]]:
-    """The fields of a message: number, wire type, and the number itself or where its bytes lie."""
+def _numbers(field: Field, size: int) -> Place:
+    """The place of each number: packed into one field, as Caffe writes them, or a field each."""
+    if FIXED.get(field.wire) == size:
+        return field.content
+    place = _content(field, BYTES)
+    if place.size % size:
+        raise ValueError(f"the numbers at byte {place.start} are cut off")
+    return Place(place.start, size, place.size // size, size)
+
+
+def _array(data: mmap.mmap, blob: Blob) -> np.ndarray:
+    whole = np.frombuffer(data, np.uint8)  # keeps the file mapped, which np.ndarray does not
+    parts = [np.ndarray(x.count, blob.dtype, whole, x.start, x.step) for x in blob.places]
+    numbers = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    numbers.flags.writeable = False
+    return numbers.reshape(blob.shape)
+
+
+def _fields(data: mmap.mmap, message: Place, steps: Iterator[int]) -> Iterator[Field]:
+    """The fields of a message. Numbers of fixed length under the same tag in a row are one."""
+    position, end = message.start, message.start + message.size
     while position < end:
+        if next(steps, None) is None:
+            raise ValueError(f"it has more than {MOST_FIELDS} fields")
         start = position
         key, position = _varint(data, position, end)
         number, wire = key >> 3, key & 7
-        if wire == VARINT:
-            value, position = _varint(data, position, end)
-            yield number, wire, value
-            continue
-        if wire == BYTES:
-            size, position = _varint(data, position, end)
-        elif wire in FIXED:
-            size = FIXED[wire]
-        else:
+        if not 0 < number < 1 << 29 or wire not in (VARINT, BYTES, *FIXED):
             raise ValueError(f"there is no field at byte {start}")
-        if size > end - position:
-            raise ValueError(f"the field at byte {start} is longer than what holds it")
-        yield number, wire, (position, position + size)
-        position += size
+        if wire == VARINT:
+            content, position = _varint(data, position, end)
+        else:
+            size, position = (
+                _varint(data, position, end) if wire == BYTES else (FIXED[wire], position)
+            )
+            if size > end - position:
+                raise ValueError(f"the field at byte {start} is longer than what holds it")
+            step = position + size - start
+            count = _run(data, start, end, step) if wire in FIXED and step == size + 1 else 1
+            content = Place(position, size, count, step)
+            position = start + count * step
+        yield Field(number, wire, content)
 
 
-def _varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, lowest first, at most 10 bytes; and the position after it."""
-    value = 0
-    for index in range(10):
-        if position + index >= end:
+def _run(data: mmap.mmap, start: int, end: int, step: int) -> int:
+    """How many records of `step` bytes that begin with the byte at `start` follow one another."""
+    tag, whole, count, block = data[start : start + 1], (end - start) // step, 0, 16
+    while count < whole:
+        stop = min(count + block, whole)
+        tags = data[start + count * step : start + stop * step : step]
+        others = len(tags.lstrip(tag))
+        count = stop - others
+        if others:
             break
-        byte = data[position + index]
-        value |= (byte & 127) << 7 * index
-        if byte < 128:
-            return value, position + index + 1
-    raise ValueError(f"the number at byte {position} does not end")
+        block = min(4 * block, 1 << 16)  # a short run costs little, and a long one little memory
+    return count
 
 
-def _span(number: int, wire: int, value: int | tuple[int, int]) -> tuple[int, int]:
-    if wire != BYTES:
-        raise ValueError(f"field {number} is not of the type that it should be")
-    return value
+def _varint(data: mmap.mmap, start: int, end: int) -> tuple[int, int]:
+    """A number of 7 bits a byte, lowest first, at most 64 bits; and the position after it."""
+    position, value, shift = start, 0, 0
+    while position < end and shift < 64:
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128 and value < 1 << 64:
+            return value, position
+    raise ValueError(f"the number at byte {start} does not end")
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _content(field: Field, wire: int) -> int | Place:
+    if field.wire != wire:
+        raise ValueError(f"field {field.number} is not of the type that it should be")
+    return field.content

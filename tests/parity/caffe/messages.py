@@ -48,13 +48,14 @@ FIELDS = {
 Blobs = dict[str, list[np.ndarray]]
 
 
-def _messages(*, packed: bool) -> dict:
+def _messages(*, packed: bool = True, blobs: str = "BlobProto") -> dict:
     """The message classes; `packed=False` writes each number with a tag of its own."""
     file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
     types = descriptor_pb2.FieldDescriptorProto
     for message, fields in FIELDS.items():
         described = file.message_type.add(name=message)
         for name, number, kind, repeated, may_pack in fields:
+            kind = blobs if name == "blobs" else kind
             field = described.field.add(name=name, number=number)
             field.label = types.LABEL_REPEATED if repeated else types.LABEL_OPTIONAL
             if kind in FIELDS:
@@ -71,7 +72,9 @@ def _messages(*, packed: bool) -> dict:
     }
 
 
-PACKED, UNPACKED = _messages(packed=True), _messages(packed=False)
+PACKED, UNPACKED = _messages(), _messages(packed=False)
+# Layers into which a blob goes as bytes: so one can be put together from several messages.
+OPEN = _messages(blobs="bytes")
 
 
 def caffemodel(
@@ -79,30 +82,50 @@ def caffemodel(
     *,
     v1: bool = False,
     legacy_shapes: bool = False,
-    packed: bool = True,
+    packed: bool | tuple[bool, ...] = True,
     double: bool = False,
 ) -> bytes:
     """A `.caffemodel` that holds these blobs, and a layer without weights at either end.
 
     `legacy_shapes` gives every shape four dimensions, with ones in front, as files of 2014 do.
+    A tuple for `packed` divides the numbers into as many pieces, each packed or not.
     """
-    net = (PACKED if packed else UNPACKED)["NetParameter"](name="a net")
+    net = OPEN["NetParameter"](name="a net")
     layers = net.layers if v1 else net.layer
     layers.add(name="data", top=["data"])
     for name, arrays in blobs.items():
         layer = layers.add(name=name, bottom=["data"], top=[name])
         for array in arrays:
-            blob = layer.blobs.add()
-            if legacy_shapes:
-                sizes = (1,) * (4 - array.ndim) + array.shape
-                blob.num, blob.channels, blob.height, blob.width = sizes
-            else:
-                blob.shape.dim.extend(array.shape)
-            (blob.double_data if double else blob.data).extend(array.ravel().tolist())
+            layer.blobs.append(
+                _shape(array.shape, legacy=legacy_shapes)
+                + _numbers(array, packed if isinstance(packed, tuple) else (packed,), double)
+            )
     layers.add(name="loss", bottom=["data"])
     return net.SerializeToString()
 
 
-def write_caffemodel(path: pathlib.Path, blobs: Blobs, **options: bool) -> pathlib.Path:
+def _shape(shape: tuple[int, ...], *, legacy: bool) -> bytes:
+    if legacy:
+        sizes = (1,) * (4 - len(shape)) + shape
+        names = ("num", "channels", "height", "width")
+        blob = PACKED["BlobProto"](**dict(zip(names, sizes, strict=True)))
+    else:
+        blob = PACKED["BlobProto"](shape={"dim": shape} if shape else None)
+    return blob.SerializeToString()
+
+
+def _numbers(array: np.ndarray, packed: tuple[bool, ...], double: bool) -> bytes:
+    pieces = np.array_split(array.ravel(), len(packed))
+    return b"".join(
+        (PACKED if pack else UNPACKED)["BlobProto"](
+            **{"double_data" if double else "data": piece.tolist()}
+        ).SerializeToString()
+        for piece, pack in zip(pieces, packed, strict=True)
+    )
+
+
+def write_caffemodel(
+    path: pathlib.Path, blobs: Blobs, **options: bool | tuple[bool, ...]
+) -> pathlib.Path:
     path.write_bytes(caffemodel(blobs, **options))
     return path
