@@ -45,7 +45,7 @@ class Recipe:
     augment: tuple[str, ...] = _field(
         "random changes, separated by commas",
         default=(),
-        choices=("elastic", "flip", "turn", "light"),
+        choices=("scale", "elastic", "flip", "turn", "light", "colour"),
     )
     accumulate: int = _field(
         "batches whose mean gradient makes one step (Caffe's iter_size)", default=1, least=1

@@ -6,6 +6,7 @@ import numpy as np
 
 from recipes import data
 from recipes.data import pipeline
+from recipes.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,58 @@ def test_light_changes_the_image_and_not_the_label():
     plain, lit = batches(augment=()), batches(augment=("light",))
     assert all(np.array_equal(a[1], b[1]) for a, b in zip(plain, lit, strict=True))
     assert not same(plain, lit)
+
+
+def test_colour_changes_each_channel_of_its_own_and_not_the_label():
+    plain, coloured = batches(augment=()), batches(augment=("colour",))
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(plain, coloured, strict=True))
+    ratios = []
+    for (before, _), (after, _) in zip(plain, coloured, strict=True):
+        for one, other in zip(before, after, strict=True):
+            bright = one[..., 1] > 50
+            ratios.append((other[..., 1][bright] / one[..., 1][bright]).mean())
+            known = one[..., 0] > 2  # the number of the image: 3 or 4, coarse after rounding
+            assert abs(other[..., 0][known].astype(int) - one[..., 0][known]).max(initial=0) <= 1
+    assert 0.79 < min(ratios) < 0.9
+    assert 1.1 < max(ratios) < 1.21
+
+
+def test_scaling_moves_image_and_label_together_and_blurs_no_label():
+    """A step edge: the image blends it, the label stays of two classes, in the same place."""
+    image = np.zeros((40, 60, 1), np.uint8)
+    image[:, 30:] = 200
+    label = np.where(image[..., 0] > 0, 7, 3).astype(np.uint8)
+    files = (("", ""),)
+    dataset = data.Dataset("edge", "train", ("a",) * 8, 1, files, lambda index: (image, label))
+        "edge", "train", ("a",) * 8, 1, (("", ""),), lambda index: (image, label)
+    )
+    sizes = set()
+    for position in range(40):
+        scaled, classes = pipeline.draw(dataset, position, seed=0, crop=0, augment=("scale",))
+        assert scaled.shape == (*classes.shape, 1)
+        assert set(np.unique(classes)) == {3, 7}
+        edge = np.argmax(classes[0] == 7)
+        assert abs(edge - classes.shape[1] / 2) <= 1
+        assert (abs(np.argmax(scaled[0, :, 0] > 100) - edge)) <= 1
+        sizes.add(classes.shape)
+    heights = [height for height, _ in sizes]
+    assert min(heights) < 24
+    assert max(heights) > 68
+    assert all(abs(width / height - 1.5) < 0.1 for height, width in sizes)
+
+
+def test_every_augmentation_is_an_option_of_recipes():
+    (field,) = (x for x in dataclasses.fields(Recipe) if x.name == "augment")
+    assert field.metadata["choices"] == tuple(pipeline.AUGMENTATIONS)
+
+
+def test_all_augmentations_at_once_are_a_function_of_the_position():
+    augment = tuple(pipeline.AUGMENTATIONS)
+    whole = batches(augment=augment)
+    assert same(whole[2:], batches(augment=augment, first=2))
+    drawn = pipeline.draw(Numbered().dataset(), 0, seed=1, crop=6, augment=augment)
+    np.testing.assert_array_equal(whole[0][0][0], drawn[0])  # in tf.data as without it
+    np.testing.assert_array_equal(whole[0][1][0], drawn[1])
 
 
 def test_elastic_moves_image_and_label_together():

@@ -84,7 +84,8 @@ def test_help_shows_the_card_and_each_field(capsys):
         ({"batch_size": -2}, "--batch-size is at least 1; received -2. Pass --batch-size 1."),
         (
             {"augment": ("flip", "spin")},
-            "--augment takes elastic, flip, turn, light; received 'spin'. Pass --augment elastic.",
+            "--augment takes scale, elastic, flip, turn, light, colour; received 'spin'. Pass "
+            "--augment scale.",
         ),
         (
             {"schedule": "linear"},

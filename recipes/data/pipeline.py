@@ -9,15 +9,18 @@ import functools
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from recipes.data import elastic
 from recipes.data.dataset import IGNORE_LABEL, Dataset
 
 AUGMENTATIONS = {
+    "scale": "scales by 0.5 to 2, before the crop",
     "elastic": "deforms by a smooth random field, as U-Net",
     "flip": "mirrors left and right, every second time",
     "turn": "turns by a random multiple of 90°",
     "light": "multiplies the brightness by 0.7 to 1.3 and adds −25 to 25",
+    "colour": "multiplies each channel by 0.8 to 1.2 of its own",
 }
 
 
@@ -72,6 +75,8 @@ def draw(
     index = int(_order(len(dataset), seed, epoch)[place])
     image, label = dataset.example(index)
     rng = np.random.default_rng((seed, epoch, index))
+    if "scale" in augment:
+        image, label = _scale(2 ** rng.uniform(-1, 1), image, label)
     if crop:
         image, label = _crop(rng, crop, image, label)
     if "elastic" in augment:
@@ -84,12 +89,26 @@ def draw(
     if "light" in augment:
         light = image * rng.uniform(0.7, 1.3) + rng.uniform(-25, 25)
         image = np.clip(np.rint(light), 0, 255).astype(np.uint8)
+    if "colour" in augment:
+        coloured = image * rng.uniform(0.8, 1.2, image.shape[-1])
+        image = np.clip(np.rint(coloured), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(image), np.ascontiguousarray(label)
 
 
 @functools.lru_cache(maxsize=4)
 def _order(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def _scale(factor: float, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both by the same factor; the image blends its pixels, the label chooses among them."""
+    size = tuple(max(1, round(side * factor)) for side in label.shape[::-1])
+    channels = [
+        Image.fromarray(channel).resize(size, Image.Resampling.BILINEAR)
+        for channel in np.moveaxis(image, -1, 0)
+    ]
+    label = Image.fromarray(label).resize(size, Image.Resampling.NEAREST)
+    return np.stack([np.asarray(channel) for channel in channels], -1), np.asarray(label)
 
 
 def _crop(
