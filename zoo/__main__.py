@@ -4,6 +4,7 @@ zoo list [PATTERN]    a line for each model
 zoo show NAME         all that is known about one
 zoo convert IN OUT --model NAME
                       weights of a .caffemodel as .weights.h5, with a .sha256 beside it
+zoo weights [MODEL]   the files that the authors published, and how to use one
 """
 
 import zoo  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
@@ -12,7 +13,14 @@ import argparse
 import dataclasses
 import json
 import pathlib
+import re
 import sys
+import textwrap
+
+import numpy as np
+
+from zoo.models.fcn import MEAN_BGR
+from zoo.weights.catalog import Record, records
 
 
 def table(pattern: str = "*") -> str:
@@ -76,6 +84,60 @@ def _bar(done: int, total: int) -> None:
     print(f"\r[{'=' * (40 * done // total):40}] {done:,} of {total:,} numbers", end="", flush=True)
 
 
+def published() -> str:
+    """A line for each file that the authors published."""
+    row = "{:39}  {:12}  {:14}  {:>8}  {}"
+    lines = [row.format("file", "model", "data set", "mean IoU", "licence")]
+    for record in records():
+        model = record.model or ("encoder" if record.encoder_of else "none")
+        known = [score.percent.get("mean_iou", "") for score in record.scores] or [""]
+        licence = re.split(r" \(|[,;]", record.licence)[0]
+        lines.append(row.format(record.file, model, record.data, known[0], licence))
+    return "\n".join(lines)
+
+
+def explain(record: Record, model: str | None) -> str:
+    """All that is known about a published file, and how `model` takes it."""
+    fields = [("data set", f"{record.data}, {record.classes} classes")]
+    fields += [("address", record.address), ("licence", record.licence)]
+    for score in record.scores:
+        percent = ", ".join(f"{name} {value}" for name, value in score.percent.items())
+        percent = percent.replace("_", " ").replace("iou", "IoU")
+        fields.append(("score", f"{percent} on {score.on} ({score.source})"))
+    if record.hash:
+        fields.append(("hash", f"{record.hash.algorithm} {record.hash.digest}"))
+        fields.append(("", f"says {record.hash.source}"))
+    else:
+        fields.append(("hash", "none is known"))
+    fields.append(("notes", record.notes))
+    if record.model and record.mean_bgr:
+        shift = np.subtract(MEAN_BGR, record.mean_bgr)[::-1].round(3).tolist()
+        fields.append(("images", f"trained with another mean colour: pass RGB images + {shift}"))
+    lines = [record.file]
+    for name, text in fields:
+        indents = {"initial_indent": f"  {name:8}  ", "subsequent_indent": " " * 12}
+        lines += textwrap.wrap(text, 100, break_long_words=False, break_on_hyphens=False, **indents)
+    return "\n".join(lines + _use(record, model))
+
+
+def _use(record: Record, model: str | None) -> list[str]:
+    """The commands after the download, for the terminal and for Python."""
+    if model is None:
+        return ["  use       no model of the zoo takes it"]
+    lines = ["  use       download it into any folder; then there, in the terminal or Python:"]
+    if record.member:
+        lines.append(f"    # unpack it: the weights are its {record.member}")
+    if model != record.model:
+        return [*lines, f'    zoo.build("{model}", encoder_weights="{record.weights}")']
+    options = record.options
+    lines.append(
+        f"    zoo convert {record.weights} {model}.weights.h5 --model {model}"
+        + (f" \\\n        --options '{json.dumps(options)}'" if options else "")
+    )
+    given = "".join(f"{name}={json.dumps(value)}, " for name, value in options.items())
+    return [*lines, f'    zoo.build("{model}", {given}weights="{model}.weights.h5")']
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status, 2 for a wrong name."""
     parser = argparse.ArgumentParser(prog="zoo", description="What is in the segmentation zoo.")
@@ -96,6 +158,8 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="JSON",
         help="of the builder, such as '{\"classes\": 60}'",
     )
+    publishing = commands.add_parser("weights", help="the files that the authors published")
+    publishing.add_argument("name", nargs="?", help="of a model, or of one of the files")
     chosen = parser.parse_args(arguments)
 
     if chosen.command == "show":
@@ -104,6 +168,22 @@ def main(arguments: list[str] | None = None) -> int:
         except ValueError as error:
             print(f"zoo: {error}", file=sys.stderr)
             return 2
+    elif chosen.command == "weights":
+        if chosen.name is None:
+            print(published())
+            print("\nNothing is fetched; `zoo weights MODEL` tells what to do.")
+            return 0
+        files = records(chosen.name)
+        try:
+            if not files:
+                zoo.describe(chosen.name)
+        except ValueError as error:
+            print(f"zoo: {error}", file=sys.stderr)
+            return 2
+        for record in files:
+            model = chosen.name if chosen.name in record.takers else None
+            print(explain(record, model or next(iter(record.takers), None)), end="\n\n")
+        print("Nothing is fetched: no file has a SHA-256 that its authors published.")
     elif chosen.command == "convert":
         try:
             convert(chosen.source, chosen.target, chosen.model, chosen.options)

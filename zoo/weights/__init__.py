@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import keras
 
-from zoo.weights import hdf5, imagenet
+from zoo.weights import catalog, hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
 from zoo.weights.layouts import as_keras, fixed_blobs
 from zoo.weights.saving import is_whole, save, sha256
 from zoo.weights.transplant import Progress, Source, fill, fill_encoder
 
-__all__ = ["CaffeFileError", "is_whole", "load", "read_caffemodel", "save", "sha256"]
+__all__ = ["CaffeFileError", "catalog", "is_whole", "load", "read_caffemodel", "save", "sha256"]
 
 ENDINGS = (".weights.h5", ".keras", ".caffemodel")
 

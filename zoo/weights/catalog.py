@@ -1,0 +1,237 @@
+"""The weights that the authors published: what each file holds, where it lies, what is known of it.
+
+`zoo weights` prints this. Nothing is ever fetched, because no file has a SHA-256 that its authors
+published. Addresses are those in the authors' repositories; whether they still answer, and what
+the files hold, was not tried. Scores and hashes are their sources', not measured here.
+
+Sources: the README and `caffemodel-url` files of github.com/shelhamer/fcn.berkeleyvision.org, and
+its authors' gists for the files of 2015; the README and `model/get_model.sh` of
+github.com/HyeonwooNoh/DeconvNet; `models/bvlc_reference_caffenet` of github.com/BVLC/caffe;
+Simonyan's gist 211839e770f7b538e2d8 for VGG.
+"""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What the weights reach on some images, says a source: percent, by the score's name."""
+
+    on: str
+    percent: dict[str, float]
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Hash:
+    """The digest that a source gives for a file, and its algorithm."""
+
+    algorithm: str
+    digest: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One published file.
+
+    `model`, built with `options`, takes every weight of it as `weights=`; None if no model of the
+    zoo is this net. The models in `encoder_of` take its trunk as `encoder_weights=`. `classes`
+    counts those of `data`, which `zoo.class_names.CLASS_NAMES[data]` names, but for ImageNet and
+    PhC-U373. `member` is the file of weights in an archive. `mean_bgr` is the mean colour that was
+    subtracted in training, where it is not the model's own.
+    """
+
+    file: str
+    model: str | None
+    data: str
+    classes: int
+    address: str
+    licence: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    encoder_of: tuple[str, ...] = ()
+    member: str | None = None
+    mean_bgr: tuple[float, float, float] | None = None
+    scores: tuple[Score, ...] = ()
+    hash: Hash | None = None
+    notes: str = ""
+
+    @property
+    def weights(self) -> str:
+        """The name of the file that the zoo reads."""
+        return self.member or self.file
+
+    @property
+    def takers(self) -> tuple[str, ...]:
+        """The models that take it, or its trunk."""
+        return (self.model, *self.encoder_of) if self.model else self.encoder_of
+
+
+def records(name: str | None = None) -> tuple[Record, ...]:
+    """The published files: all, or those that a model takes, or the one of this name."""
+    return tuple(x for x in RECORDS if name is None or name in (x.file, *x.takers))
+
+
+CLASSES = {"voc": 21, "pascal_context": 60, "nyudv2": 40, "sift_flow": 33, "imagenet": 1000}
+FOUR = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
+VGG = ("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce")
+BERKELEY = "http://dl.caffe.berkeleyvision.org/"
+POSTECH = "http://cvlab.postech.ac.kr/research/deconvnet/model/"
+OXFORD = "http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/"
+FREIBURG = "https://lmb.informatik.uni-freiburg.de/people/ronneber/u-net/"
+OPENCV = "testdata/dnn/download_models.py of OpenCV"
+
+
+def _four(on: str, source: str, *percent: float) -> Score:
+    return Score(on, dict(zip(FOUR, percent, strict=True)), source)
+
+
+def _mean_iou(on: str, source: str, percent: float) -> Score:
+    return Score(on, {"mean_iou": percent}, source)
+
+
+def _fcn(file: str, model: str | None, data: str, **known: Any) -> Record:
+    """A file of the FCN authors."""
+    others = {} if model is None or data == "voc" else {"classes": CLASSES[data]}
+    known = {"licence": "unrestricted use (BVLC model licence)"} | known
+    options = others | known.pop("options", {})
+    return Record(file, model, data, CLASSES[data], BERKELEY + file, options=options, **known)
+
+
+def _voc(file: str, model: str, percent: float, *four: float, sha1: str | None = None) -> Record:
+    scores = [_mean_iou("seg11valid", "README", percent)]
+    if file.startswith("fcn8s-heavy"):
+        scores.append(_mean_iou("VOC2012 test", "README", 67.2))
+    if four:
+        scores.append(_four("seg11valid", "wkentaro/fcn, of the converted file", *four))
+    known = None if sha1 is None else Hash("sha1", sha1, OPENCV)
+    return _fcn(file, model, "voc", scores=tuple(scores), hash=known)
+
+
+def _voc_2015(file: str, model: str, *four: float, **known: Any) -> Record:
+    """A file of 2015: up-samplings between skips were learned."""
+    known["options"] = {} if model == "fcn32s" else {"upsampling": "learned"}
+    known["scores"] = (_four("seg11valid", "CVPR 2015, Table 2", *four), *known.pop("scores", ()))
+    return _fcn(file, model, "voc", licence="not stated", **known)
+
+
+def _sift_flow(file: str) -> Record:
+    return _fcn(
+        file,
+        None,
+        "sift_flow",
+        encoder_of=VGG,
+        notes="One trunk with two heads: 33 semantic classes, and 3 geometric ones "
+        "(sift_flow_geometric). The zoo's nets have one head and take the trunk alone.",
+    )
+
+
+def _deconvnet(path: str, model: str | None, data: str, **known: Any) -> Record:
+    licence = (
+        "research use only, by individuals; commercial use and redistribution need a licence from "
+        "POSTECH: do not pass the file on, converted or not"
+    )
+    file = path.partition("/")[2]
+    return Record(file, model, data, CLASSES[data], POSTECH + path, licence, **known)
+
+
+RECORDS = (
+    _voc("fcn-alexnet-pascal.caffemodel", "fcn_alexnet", 48.0),
+    _voc(
+        *("fcn32s-heavy-pascal.caffemodel", "fcn32s", 63.6, 90.4810, 76.4824, 63.6261, 83.4580),
+        sha1="05eb922d7829c39448f57e5ab9d8cd75d6c0be6d",
+    ),
+    _voc("fcn16s-heavy-pascal.caffemodel", "fcn16s", 65.0, 90.9971, 78.0710, 65.0050, 84.2614),
+    _voc(
+        *("fcn8s-heavy-pascal.caffemodel", "fcn8s", 65.5, 91.2212, 77.6146, 65.5126, 84.5445),
+        sha1="c449ea74dd7d83751d1357d6a8c323fcf4038962",
+    ),
+    _voc(
+        *("fcn8s-atonce-pascal.caffemodel", "fcn8s_atonce", 65.4),
+        *(91.1288, 78.4979, 65.3998, 84.4326),
+    ),
+    _fcn("pascalcontext-fcn32s-heavy.caffemodel", "fcn32s", "pascal_context"),
+    _fcn("pascalcontext-fcn16s-heavy.caffemodel", "fcn16s", "pascal_context"),
+    _fcn("pascalcontext-fcn8s-heavy.caffemodel", "fcn8s", "pascal_context"),
+    _fcn(
+        *("nyud-fcn32s-color-heavy.caffemodel", "fcn32s", "nyudv2"),
+        mean_bgr=(116.190, 97.203, 92.318),
+    ),
+    _fcn(
+        *("nyud-fcn32s-hha-heavy.caffemodel", "fcn32s", "nyudv2"),
+        mean_bgr=(132.431, 94.076, 118.477),
+        notes="For depth as HHA images (Gupta et al., rcnn-depth). The authors keep the order of "
+        "their channels and the zoo's nets reverse it: reverse the channels first.",
+    ),
+    _fcn(
+        *("nyud-fcn32s-color-hha-heavy.caffemodel", None, "nyudv2"),
+        notes="Late fusion: two trunks, for colour and for HHA, and the mean of their scores. No "
+        "model of the zoo is this net; it is listed so that nobody looks in vain. The weights of "
+        "the early fusion, of colour and depth, were never published.",
+    ),
+    _sift_flow("siftflow-fcn32s-heavy.caffemodel"),
+    _sift_flow("siftflow-fcn16s-heavy.caffemodel"),
+    _sift_flow("siftflow-fcn8s-heavy.caffemodel"),
+    _voc_2015(
+        *("fcn-32s-pascal.caffemodel", "fcn32s", 89.1, 73.3, 59.4, 81.4),
+        scores=(_mean_iou("VOC2011 val (meets SBD train)", "gist", 64.0),),
+        hash=Hash("sha1", "9ef2dbc22768bd562ba5eec2ad6cae3f499141d0", "gist ac410cad48a088710872"),
+    ),
+    _voc_2015("fcn-16s-pascal.caffemodel", "fcn16s", 90.0, 75.7, 62.4, 83.0),
+    _voc_2015(
+        *("fcn-8s-pascal.caffemodel", "fcn8s", 90.3, 75.9, 62.7, 83.2),
+        notes="The FCN-8s that DeconvNet's authors join with theirs.",
+    ),
+    _deconvnet(
+        *("DeconvNet/DeconvNet_trainval_inference.caffemodel", "deconvnet", "voc"),
+        scores=(_mean_iou("VOC2012 test", "ICCV 2015", 69.6),),
+        notes="72.5 when joined with FCN-8s and a conditional random field (README).",
+    ),
+    _deconvnet(
+        *("stage_2_train_result/stage_2_train_result.caffemodel", "deconvnet", "voc"),
+        notes="As trained, without the averages of its normalizations: to train on from, not to "
+        "predict with.",
+    ),
+    _deconvnet(
+        *("stage_1_train_result/stage_1_train_result.caffemodel", "deconvnet", "voc"),
+        notes="After the first of two stages, and as that of the second: not to predict with.",
+    ),
+    _deconvnet(
+        *("VGG_conv/VGG_ILSVRC_16_layers_conv.caffemodel", None, "imagenet"),
+        encoder_of=(*VGG, "deconvnet"),
+        notes="Oxford's VGG-16, below, with its fully connected layers as convolutions.",
+    ),
+    Record(
+        *("VGG_ILSVRC_16_layers.caffemodel", None, "imagenet", CLASSES["imagenet"]),
+        *(OXFORD + "VGG_ILSVRC_16_layers.caffemodel", "CC BY 4.0"),
+        encoder_of=(*VGG, "deconvnet"),
+        scores=(Score("ILSVRC-2012 val, dense, multi-scale", {"top_5_accuracy": 92.5}, "gist"),),
+        hash=Hash("sha1", "9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24", OPENCV),
+        notes='encoder_weights="imagenet" takes VGG-16 from Keras, fetched and checked by Keras.',
+    ),
+    Record(
+        *("bvlc_reference_caffenet.caffemodel", None, "imagenet", CLASSES["imagenet"]),
+        BERKELEY + "bvlc_reference_caffenet.caffemodel",
+        "unrestricted use (BVLC model licence)",
+        encoder_of=("fcn_alexnet",),
+        scores=(
+            Score("ILSVRC-2012 val", {"top_1_accuracy": 57.4, "top_5_accuracy": 80.4}, "BVLC"),
+        ),
+        hash=Hash("sha1", "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46", "BVLC"),
+        notes="It pools before it normalizes, as FCN-AlexNet does. bvlc_alexnet.caffemodel has the "
+        "same shapes and the other order: it would load and be wrong.",
+    ),
+    Record(
+        *("u-net-release-2015-10-02.tar.gz", "unet", "phc_u373", 2),
+        *(FREIBURG + "u-net-release-2015-10-02.tar.gz", "not stated"),
+        options={"definition": "release", "channels": 1, "classes": 2},
+        member="phseg_v5.caffemodel",
+        scores=(_mean_iou("ISBI 2015 cell tracking, PhC-U373", "MICCAI 2015", 92.03),),
+        hash=Hash(
+            *("sha256", "260c51948e9e0f3fe1f1282dbedaf2ca69bea38b8392ef8df6d751e58b234740"),
+            "a third party's list, unverified",
+        ),
+        notes="For grey phase-contrast images. The authors average a tile's four flips.",
+    ),
+)
