@@ -164,6 +164,9 @@ def test_one_models_files(name, capsys):
     for record in records(name):
         assert f"  address   {record.address}\n" in said
         assert not record.hash or f"{record.hash.algorithm} {record.hash.digest}\n" in said
+    builds = [line for line in commands(said) if line.startswith("zoo.build")]
+    assert len(builds) == len(shown)
+    assert all(line.startswith(f'zoo.build("{name}", ') for line in builds)
     # An address is never broken.
     assert all(len(line) <= 100 for line in said.splitlines() if "://" not in line)
     assert said.endswith("Nothing is fetched: no file has a SHA-256 that its authors published.\n")
