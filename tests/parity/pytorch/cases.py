@@ -1,0 +1,45 @@
+"""What is asked of both engines: nets in toy widths, and image sizes that include odd ones."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+# Places along a side, from border to border, at which the class is recorded, and at which the
+# scores and the gradient are.
+CLASSES, SCORES = 64, 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A model with its options, images [n, h, w, channels], and how it is run."""
+
+    model: str
+    options: dict[str, Any]
+    shape: tuple[int, int, int, int]
+    training: bool = False  # batch normalization by the batch's statistics
+
+
+DECONVNET = {"classes": 5, "stages": (4, 5, 6, 7, 8), "head": 12}
+UNET = {"classes": 5, "channels": 3, "filters": 4, "depth": 2, "dropout": 0.0}
+VALID, MIRROR = {"border": "valid"}, {"border": "mirror"}
+
+CASES = {
+    "deconvnet": Case("deconvnet", DECONVNET, (1, 224, 224, 3)),
+    "deconvnet_odd": Case("deconvnet", DECONVNET, (1, 97, 131, 3)),
+    "deconvnet_tall": Case("deconvnet", DECONVNET, (1, 257, 33, 3)),
+    "deconvnet_training": Case("deconvnet", DECONVNET, (2, 224, 256, 3), training=True),
+    "unet_valid": Case("unet", UNET | VALID, (2, 92, 108, 3)),
+    "unet_release": Case("unet", UNET | VALID | {"definition": "release"}, (1, 92, 76, 3)),
+    "unet_deep": Case("unet", UNET | VALID | {"depth": 4, "filters": 8}, (1, 204, 220, 3)),
+    "unet_mirror": Case("unet", UNET | MIRROR | {"depth": 3}, (1, 37, 50, 3)),
+    "unet_narrow": Case("unet", UNET | MIRROR | {"channels": 1}, (1, 5, 81, 1)),
+}
+
+
+def places(array: np.ndarray, count: int) -> np.ndarray:
+    """Of images [n, h, w, …] at most `count` rows and columns, evenly, with the first and last."""
+    rows, columns = (
+        np.unique(np.linspace(0, side - 1, count).astype(int)) for side in array.shape[1:3]
+    )
+    return array[:, rows][:, :, columns]

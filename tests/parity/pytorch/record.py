@@ -1,0 +1,180 @@
+"""Records what DeconvNet and U-Net answer in PyTorch, for the tests of the zoo's.
+
+The nets are written here a second time, from the tables of the papers and of the authors' files
+and not from the zoo's models, with PyTorch's functions alone: `conv2d`, `conv_transpose2d`,
+`batch_norm`, `max_pool2d(return_indices=True)`, `max_unpool2d`. Every parameter comes from
+`formula.py`. From the root of the repository:
+
+    python3.11 -m venv /tmp/pytorch
+    /tmp/pytorch/bin/pip install -r tests/parity/pytorch/requirements.txt
+    /tmp/pytorch/bin/python tests/parity/pytorch/record.py
+
+This writes `golden.npz` beside the script and prints what it found. `tests/test_parity_pytorch.py`
+holds the zoo's models against the file, so that nobody needs PyTorch to run the tests.
+
+It computes in double precision, so that no rounding of PyTorch's is recorded, except that the mean
+colour is subtracted in single precision as the authors do. Of each of the `CASES` the file has, at
+some places, the class, the scores, and the gradient of the images when each score counts
+`formula.uniform("upstream", …)` times.
+"""
+
+import math
+import os
+import pathlib
+
+import formula
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
+from cases import CASES, CLASSES, SCORES, Case, places
+
+GOLDEN = pathlib.Path(__file__).with_name("golden.npz")
+MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
+
+
+def given(layer: str, role: str, *shape: int) -> torch.Tensor:
+    return torch.from_numpy(formula.parameter(layer, role, shape)).double()
+
+
+def conv(x: torch.Tensor, name: str, outputs: int, size: int, *, pad: int = 0) -> torch.Tensor:
+    kernel = given(name, "kernel", outputs, x.shape[1], size, size)
+    return F.conv2d(x, kernel, given(name, "bias", outputs), padding=pad)
+
+
+def deconv(
+    x: torch.Tensor, name: str, outputs: int, size: int, *, pad: int = 0, stride: int = 1
+) -> torch.Tensor:
+    kernel = given(name, "kernel", x.shape[1], outputs, size, size)
+    bias = given(name, "bias", outputs)
+    return F.conv_transpose2d(x, kernel, bias, stride=stride, padding=pad)
+
+
+def bn_relu(x: torch.Tensor, name: str, *, training: bool) -> torch.Tensor:
+    scale, shift, mean, variance = (
+        given(name, role, x.shape[1]) for role in ("scale", "shift", "mean", "variance")
+    )
+    # The batch's own statistics where none are given.
+    kept = (None, None) if training else (mean, variance)
+    return F.relu(F.batch_norm(x, *kept, scale, shift, training=training, eps=1e-9))
+
+
+def deconvnet(images: torch.Tensor, case: Case) -> torch.Tensor:
+    """Scores [n, classes, h, w] of RGB images [n, 3, h, w], 0-255."""
+    height, width = images.shape[2:]
+    bottom, right = (max(224, math.ceil(side / 32) * 32) - side for side in (height, width))
+    x = F.pad(images, (0, right, 0, bottom)).flip(1)
+    x = (x - torch.tensor(MEAN_BGR).reshape(1, 3, 1, 1)).double()
+    one, two, three, four, five = case.options["stages"]
+    head = case.options["head"]
+
+    def normalized(x: torch.Tensor, name: str) -> torch.Tensor:
+        return bn_relu(x, name, training=case.training)
+
+    masks = {}
+    for stage, (count, outputs) in enumerate(
+        [(2, one), (2, two), (3, three), (3, four), (3, five)], start=1
+    ):
+        for index in range(1, count + 1):
+            x = normalized(conv(x, f"conv{stage}_{index}", outputs, 3, pad=1), f"bn{stage}_{index}")
+        x, masks[stage] = F.max_pool2d(x, 2, return_indices=True)
+    x = normalized(conv(x, "fc6", head, 7), "bnfc6")
+    x = normalized(conv(x, "fc7", head, 1), "bnfc7")
+    x = normalized(deconv(x, "fc6-deconv", five, 7), "fc6-deconv-bn")
+    for stage, widths in [
+        (5, (five, five, four)),
+        (4, (four, four, three)),
+        (3, (three, three, two)),
+        (2, (two, one)),
+        (1, (one, one)),
+    ]:
+        x = F.max_unpool2d(x, masks[stage], 2)
+        for index, outputs in enumerate(widths, start=1):
+            name = f"{stage}_{index}"
+            x = normalized(deconv(x, f"deconv{name}", outputs, 3, pad=1), f"debn{name}")
+    scores = conv(x, "seg-score-voc", case.options["classes"], 1)
+    return scores[:, :, :height, :width]
+
+
+def unet(images: torch.Tensor, case: Case) -> torch.Tensor:
+    """Scores [n, classes, h, w] of images [n, channels, h, w], 0-255."""
+    depth, filters = case.options["depth"], case.options["filters"]
+    release = case.options.get("definition") == "release"
+    height, width = images.shape[2:]
+    if case.options["border"] == "mirror":
+        images = mirrored(images, depth)
+    x, skips = images.double() / 255, []
+    for level in range(depth + 1):
+        x = F.relu(conv(x, f"conv_d{level}a-b", filters << level, 3))
+        x = F.relu(conv(x, f"conv_d{level}b-c", filters << level, 3))
+        if level < depth:
+            skips.append(x)
+            x = F.max_pool2d(x, 2)
+    below = f"d{depth}c"
+    for level in range(depth - 1, -1, -1):
+        # In the release the last of them keeps the features of the level below.
+        outputs = filters << (1 if release and level == 0 else level)
+        x = deconv(x, f"upconv_{below}_u{level}a", outputs, 2, stride=2)
+        skip = centre(skips[level], x)
+        x = torch.cat([F.relu(x), skip] if release else [skip, x], dim=1)
+        x = F.relu(conv(x, f"conv_u{level}b-c", filters << level, 3))
+        x = F.relu(conv(x, f"conv_u{level}c-d", filters << level, 3))
+        below = f"u{level}d"
+    scores = conv(x, "conv_u0d-score", case.options["classes"], 1)
+    return scores[:, :, :height, :width]
+
+
+def centre(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    top, left = ((a - b) // 2 for a, b in zip(x.shape[2:], like.shape[2:], strict=True))
+    return x[:, :, top : top + like.shape[2], left : left + like.shape[3]]
+
+
+def mirrored(images: torch.Tensor, depth: int) -> torch.Tensor:
+    """The images with a mirrored border, so that a valid net's scores begin at their top left."""
+    for axis in (2, 3):
+        side = images.shape[axis]
+        tile = next(n for n in range(side, 10_000) if (valid_size(n, depth) or 0) >= side)
+        margin = (tile - valid_size(tile, depth)) // 2
+        sources = np.pad(np.arange(side), (margin, tile - side - margin), mode="reflect")
+        images = images.index_select(axis, torch.from_numpy(sources))
+    return images
+
+
+def valid_size(size: int, depth: int) -> int | None:
+    """The size of the scores for an image of `size`; None where a pooling would meet odd rows."""
+    for _ in range(depth):
+        size -= 4
+        if size < 2 or size % 2:
+            return None
+        size //= 2
+    size -= 4
+    for _ in range(depth):
+        size = 2 * size - 4
+    return size if size > 0 else None
+
+
+def record(name: str, case: Case, arrays: dict[str, np.ndarray]) -> str:
+    """Adds the arrays of one case and returns what there is to say about it."""
+    net = {"deconvnet": deconvnet, "unet": unet}[case.model]
+    image = torch.from_numpy(formula.images(case.shape)).requires_grad_()
+    answer = net(image.permute(0, 3, 1, 2), case).permute(0, 2, 3, 1)
+    scores = answer.detach().numpy()
+    answer.backward(torch.from_numpy(formula.uniform("upstream", scores.shape)))
+    class_map = scores.argmax(-1).astype("uint8")
+    arrays[f"{name}_class_map"] = places(class_map, CLASSES)
+    arrays[f"{name}_scores"] = places(scores, SCORES).astype("float32")
+    arrays[f"{name}_gradient"] = places(image.grad.numpy(), SCORES)
+    won = np.bincount(class_map.ravel(), minlength=scores.shape[-1])
+    return (
+        f"{name}: scores {scores.min():.3g} to {scores.max():.3g}, pixels of each class "
+        f"{', '.join(map(str, won))}"
+    )
+
+
+if __name__ == "__main__":
+    arrays: dict[str, np.ndarray] = {}
+    findings = [f"PyTorch {torch.__version__}, NumPy {np.__version__}"]
+    findings += [record(name, case, arrays) for name, case in CASES.items()]
+    unfinished = GOLDEN.with_name("golden.unfinished.npz")
+    np.savez_compressed(unfinished, findings=np.array(findings), **arrays)
+    os.replace(unfinished, GOLDEN)
+    print(*findings, f"Wrote {GOLDEN} ({GOLDEN.stat().st_size} bytes).", sep="\n")
