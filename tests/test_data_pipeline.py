@@ -98,8 +98,6 @@ def test_scaling_moves_image_and_label_together_and_blurs_no_label():
     label = np.where(image[..., 0] > 0, 7, 3).astype(np.uint8)
     files = (("", ""),)
     dataset = data.Dataset("edge", "train", ("a",) * 8, 1, files, lambda index: (image, label))
-        "edge", "train", ("a",) * 8, 1, (("", ""),), lambda index: (image, label)
-    )
     sizes = set()
     for position in range(40):
         scaled, classes = pipeline.draw(dataset, position, seed=0, crop=0, augment=("scale",))
