@@ -10,6 +10,8 @@ import csv
 import dataclasses
 import datetime
 import importlib
+import json
+import math
 import pathlib
 import sys
 from typing import Any
@@ -66,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", choices=data.NAMES, help="the data set (default: the run's)")
     parser.add_argument("--data-dir", type=pathlib.Path, help="its folder (default: the run's)")
     parser.add_argument("--split", choices=("train", "val"), default="val")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--record", action="store_true", help=f"add the scores of a run to {RESULTS.name}"
     )
@@ -113,11 +116,26 @@ def _evaluate(options: argparse.Namespace) -> None:
     else:
         answer = scoring.of_tflite(options.tflite)
     scores = scoring.measure(answer, dataset)
-    print(f"{dataset.name}, split {dataset.split}, {len(dataset)} images")
-    print(show({"score": scores}, dataset.class_names))
+    if options.json:
+        print(json.dumps(_as_json(dataset, scores), indent=2))
+    else:
+        print(f"{dataset.name}, split {dataset.split}, {len(dataset)} images")
+        print(show({"score": scores}, dataset.class_names))
     if options.record:
         record(recorded, dataset, scores)
         print(f"added to {RESULTS}")
+
+
+def _as_json(dataset: data.Dataset, scores: dict[str, Any]) -> dict[str, Any]:
+    """The scores by name; null for a class that neither occurs nor is answered."""
+    per_class = zip(dataset.class_names, scores["iou_per_class"], strict=True)
+    return {
+        "data": dataset.name,
+        "split": dataset.split,
+        "images": len(dataset),
+        **{name: float(scores[name]) for name in SCORES},
+        "iou_per_class": {name: None if math.isnan(iou) else float(iou) for name, iou in per_class},
+    }
 
 
 def record(recorded: dict[str, Any], dataset: data.Dataset, scores: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import importlib
+import json
 import pathlib
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_a_run_is_scored_from_its_published_weights(run, expected, capsys):
     assert expected in out
     assert "iou coin" in out
     assert expected not in evaluated(capsys, "--workdir", run[0], "--split", "train")
+
+
+def test_scores_as_json_are_those_of_the_table(run, expected, capsys):
+    found = json.loads(evaluated(capsys, "--workdir", run[0], "--json"))
+    assert f"pixel_accuracy            {found['pixel_accuracy']:.4f}\n" == expected
+    assert (found["data"], found["split"], found["images"]) == ("coins", "val", 1)
+    assert list(found["iou_per_class"]) == ["background", "coin"]
+    assert found["mean_iou"] == pytest.approx(np.mean(list(found["iou_per_class"].values())))
 
 
 def test_a_saved_model_is_scored(run, expected, capsys, tmp_path):
