@@ -1,0 +1,187 @@
+"""Reads one matrix of labels from a MATLAB file, and takes no more memory than its limit allows.
+
+scipy.io reads these files without limits: 60 kB of nested cells end the process, and 290 kB that
+declare a 2 × 2 matrix cost 500 MB. Label files need one matrix of whole numbers, perhaps a field of
+a struct, and that part of the format is small.
+
+The format: MathWorks, "MAT-File Format", level 5, which MATLAB's `save -v6` and `-v7` and
+`scipy.io.savemat` write.
+"""
+
+import itertools
+import math
+import pathlib
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from recipes.data.dataset import DataError
+
+LARGEST = 64 * 2**20  # bytes of a file, and of all that is compressed in it
+
+_COMPRESSED, _MATRIX = 15, 14  # what an element holds, where it is not numbers
+_NUMBERS = {
+    **{1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4"},
+    **{7: "f4", 9: "f8", 12: "i8", 13: "u8"},
+}
+_NUMERIC = range(6, 16)  # the classes of matrices, double to uint64
+_OTHERS = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "sparse"}
+_COMPLEX = 0x0800
+# Far above what a label file has: a damaged one is not to be followed for minutes.
+_MOST_SIZES, _MOST_FIELDS, _LONGEST_NAME = 32, 1000, 63
+
+
+def read_array(file: pathlib.Path, *names: str) -> np.ndarray:
+    """A matrix of whole numbers, `[h, w]`, of an integer type: that of the file, or int32.
+
+    >>> label = read_array(folder / "cls" / "2008_000002.mat", "GTcls", "Segmentation")
+
+    Args:
+        file: A MATLAB file of level 5.
+        names: The name of the variable, and of a field in it where it is a struct.
+
+    Raises:
+        DataError: The file is missing, too large or damaged, has no such matrix, or the matrix
+            holds something else than whole numbers.
+    """
+    wanted = ".".join(names)
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{file}: there is no such file. Add it, or take it off the list."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error}). Replace it.") from error
+    try:
+        return _whole(_find(content, names))
+    except _OtherContentError as error:
+        raise DataError(
+            f"{file}: a label is the matrix {wanted!r}, of whole numbers; {error}. Replace it."
+        ) from error
+    except (ValueError, struct.error, zlib.error) as error:
+        raise DataError(
+            f"{file}: cannot be read as a MATLAB file ({error}). Replace it, or save it in MATLAB "
+            "by `save -v7`."
+        ) from error
+
+
+class _OtherContentError(Exception):
+    """A sound file without the matrix; says what is there."""
+
+
+def _find(content: bytes, names: tuple[str, ...]) -> np.ndarray:
+    if not content:
+        raise ValueError("it is empty")
+    if len(content) > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST:,} bytes")
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if order is None or struct.unpack_from(order + "H", content, 124) != (0x0100,):
+        raise ValueError("it has no header of a level 5 MAT-file")
+    there = []
+    left = LARGEST
+    for kind, element in _elements(memoryview(content)[128:], order):
+        if kind == _COMPRESSED:
+            element = _inflate(element, left)
+            left -= len(element)
+            kind, element = next(_elements(memoryview(element), order), (0, element))
+        if kind != _MATRIX:
+            raise ValueError(f"a variable is stored as type {kind}")
+        name, parts = _matrix(element, order)
+        if name == names[0]:
+            return _numbers(_field(parts, names[1:], order), order)
+        there.append(repr(name))
+    raise _OtherContentError(f"it holds {', '.join(there[:10]) or 'nothing'}")
+
+
+def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    """The type and the content of each element, one after the other."""
+    at = 0
+    while at < len(data):
+        kind, size = struct.unpack_from(order + "II", data, at)
+        start = at + 8
+        if kind >> 16:  # a short one: size and type share four bytes, the content has the others
+            kind, size, start = kind & 0xFFFF, kind >> 16, at + 4
+            if size > 4:
+                raise ValueError(f"a short element declares {size} bytes")
+        if size > len(data) - start:
+            raise ValueError(f"it declares {size:,} bytes where {len(data) - start:,} are left")
+        yield kind, data[start : start + size]
+        at = max(at + 8, start + size)
+        if kind != _COMPRESSED:
+            at += -at % 8
+
+
+def _inflate(element: memoryview, most: int) -> bytes:
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(element, most + 1)
+    if len(inflated) > most:
+        raise ValueError(f"it holds more than {LARGEST:,} bytes")
+    if not inflater.eof:
+        raise ValueError("its compressed data end too soon")
+    return inflated
+
+
+def _matrix(element: memoryview, order: str) -> tuple[str, tuple]:
+    """The name of a matrix; and its class, sizes, and an iterator over what follows."""
+    rest = _elements(element, order)
+    header = [content for _, content in itertools.islice(rest, 3)]
+    if len(header) < 3:
+        raise ValueError("a matrix has no header")
+    (flags,) = struct.unpack_from(order + "I", header[0])
+    if len(header[1]) > 4 * _MOST_SIZES:
+        raise ValueError(f"a matrix has more than {_MOST_SIZES} dimensions")
+    sizes = struct.unpack(f"{order}{len(header[1]) // 4}i", header[1])
+    return bytes(header[2][:_LONGEST_NAME]).decode("latin1"), (flags, sizes, rest)
+
+
+def _field(parts: tuple, names: tuple[str, ...], order: str) -> tuple:
+    """What `_matrix` says of a struct's field; where no field is named, of the matrix itself."""
+    for name in names:
+        flags, sizes, rest = parts
+        if flags & 0xFF != 2 or math.prod(sizes) != 1:
+            raise _OtherContentError(f"it holds no struct with a field {name!r}")
+        (_, length), (_, text) = itertools.islice(rest, 2)
+        (length,) = struct.unpack(order + "i", length)
+        if length < 1 or len(text) > _MOST_FIELDS * length:
+            raise ValueError(f"a struct declares {len(text):,} bytes of names, {length} for each")
+        fields = [
+            bytes(text[at : at + length]).split(b"\0")[0].decode("latin1")
+            for at in range(0, len(text), length)
+        ]
+        if name not in fields:
+            raise _OtherContentError(f"the struct has the fields {', '.join(map(repr, fields))}")
+        element = next(itertools.islice(rest, fields.index(name), None), None)
+        if element is None:
+            raise ValueError(f"the field {name!r} is not there")
+        _, parts = _matrix(element[1], order)
+    return parts
+
+
+def _numbers(parts: tuple, order: str) -> np.ndarray:
+    flags, sizes, rest = parts
+    if flags & 0xFF not in _NUMERIC or flags & _COMPLEX:
+        what = _OTHERS.get(flags & 0xFF, "complex")
+        raise _OtherContentError(f"it is {what}")
+    if len(sizes) != 2 or min(sizes) < 1:
+        raise _OtherContentError(f"it is {'×'.join(map(str, sizes))}")
+    kind, content = next(rest, (None, b""))
+    if kind not in _NUMBERS:
+        raise ValueError(f"its numbers are stored as type {kind}")
+    numbers = np.frombuffer(content, np.dtype(_NUMBERS[kind]).newbyteorder(order))
+    if numbers.size != math.prod(sizes):
+        raise ValueError(f"{numbers.size:,} numbers do not make {sizes[0]}×{sizes[1]}")
+    return numbers.reshape(sizes, order="F")
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    if numbers.dtype.kind != "f":
+        return numbers.astype(numbers.dtype.newbyteorder("="))
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int32)
+    if not np.array_equal(whole, numbers):
+        raise _OtherContentError(f"it holds {numbers[whole != numbers][0]}")
+    return whole
