@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from parity.pytorch import formula
-from parity.pytorch.cases import CASES, CLASSES, SCORES, places
+from parity.pytorch.cases import CASES, CLASSES, SCORES, TOLERANCE, UNDECIDED, places
 
 import zoo
 
@@ -62,7 +62,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_answer_is_pytorchs(name, golden, tolerance):
+def test_scores_and_gradients_are_those_of_pytorch(name, golden):
     case = CASES[name]
     # A small batch's statistics amplify a rounding of float32 a thousand times, in either engine.
     precision = "float64" if case.training else "float32"
@@ -75,14 +75,14 @@ def test_the_answer_is_pytorchs(name, golden, tolerance):
         loss = tf.reduce_sum(scores * upstream)
     scores, gradient = scores.numpy(), tape.gradient(loss, images).numpy()
 
-    recorded = {what: golden[f"{name}_{what}"] for what in ("class_map", "scores", "gradient")}
-    assert len(np.unique(recorded["class_map"])) >= 3
-    agreement = (places(scores.argmax(-1), CLASSES) == recorded["class_map"]).mean()
-    off = difference(places(scores, SCORES), recorded["scores"])
-    gradient_off = difference(places(gradient, SCORES), recorded["gradient"])
-    assert agreement >= 0.9999, HOW.format(name)
-    assert off < 1e-5, HOW.format(name)
-    assert gradient_off < 1e-5, HOW.format(name)
+    expected = {what: golden[f"{name}_{what}"] for what in ("class_map", "scores", "gradient")}
+    decided = expected["class_map"] != UNDECIDED
+    assert decided.mean() > 0.99
+    assert len(np.unique(expected["class_map"][decided])) >= 3
+    class_map = places(scores.argmax(-1), CLASSES)
+    assert (class_map == expected["class_map"])[decided].all(), HOW.format(name)
+    assert difference(places(scores, SCORES), expected["scores"]) < TOLERANCE, HOW.format(name)
+    assert difference(places(gradient, SCORES), expected["gradient"]) < TOLERANCE, HOW.format(name)
 
 
 def test_the_recorded_file_is_small():

@@ -5,6 +5,10 @@ from typing import Any
 
 import numpy as np
 
+# Largest difference between two engines, relative to the largest value.
+TOLERANCE = 1e-5
+# What a class map has where the best two scores are closer than that.
+UNDECIDED = 255
 # Places along a side, from border to border, at which the class is recorded, and at which the
 # scores and the gradient are.
 CLASSES, SCORES = 64, 8

@@ -12,10 +12,10 @@ class wins somewhere:
     scale     1 + 0.5 u                             shift     0.5 u
     mean      0.5 u                                 variance  1 + 0.5 u
 
-Kernels of U-Net's convolutions and of the scores lose half of their mean and grow by 1.2, because
-their inputs are not normalized. What DeconvNet normalizes afterwards is 10⁻⁴ of that: kernel, bias
-and mean; the variance 10⁻⁸. It is then of the size of the epsilon of 10⁻⁹, so that another epsilon
-shows. The size of the image's values is taken back in the first kernel.
+Kernels of U-Net's convolutions lose half of their mean, because their inputs are not normalized,
+DeconvNet's last all of it; both grow by 1.2. What DeconvNet normalizes afterwards is 10⁻⁴ of that:
+kernel, bias and mean; the variance 10⁻⁸. It is then of the size of the epsilon of 10⁻⁹, so that
+another epsilon shows. The size of the image's values is taken back in the first kernel.
 """
 
 import math
@@ -26,7 +26,6 @@ import numpy as np
 SMALL = 1e-4
 # Layers whose output is not normalized: U-Net's, and DeconvNet's last.
 PLAIN = ("conv_", "upconv_", "seg-score")
-UNCENTRED = ("conv_", "seg-score")
 
 
 def uniform(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -48,8 +47,9 @@ def parameter(layer: str, role: str, shape: tuple[int, ...]) -> np.ndarray:
     small = 1 if layer.startswith(PLAIN) else SMALL
     if role == "kernel":
         value = small * math.sqrt(6 / _incoming(layer, shape)) * u
-        if layer.startswith(UNCENTRED):
-            value = 1.2 * (value - 0.5 * value.mean(axis=(1, 2, 3), keepdims=True))
+        if layer.startswith(("conv_", "seg-score")):
+            part = 0.5 if layer.startswith("conv_") else 1
+            value = 1.2 * (value - part * value.mean(axis=(1, 2, 3), keepdims=True))
         if layer == "conv1_1":
             value /= 64
     else:

@@ -26,7 +26,7 @@ import formula
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
-from cases import CASES, CLASSES, SCORES, Case, places
+from cases import CASES, CLASSES, SCORES, TOLERANCE, UNDECIDED, Case, places
 
 GOLDEN = pathlib.Path(__file__).with_name("golden.npz")
 MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
@@ -160,13 +160,16 @@ def record(name: str, case: Case, arrays: dict[str, np.ndarray]) -> str:
     scores = answer.detach().numpy()
     answer.backward(torch.from_numpy(formula.uniform("upstream", scores.shape)))
     class_map = scores.argmax(-1).astype("uint8")
+    second, first = np.moveaxis(np.sort(scores, axis=-1)[..., -2:], -1, 0)
+    undecided = first - second < TOLERANCE * np.abs(scores).max()
+    class_map[undecided] = UNDECIDED
     arrays[f"{name}_class_map"] = places(class_map, CLASSES)
     arrays[f"{name}_scores"] = places(scores, SCORES).astype("float32")
     arrays[f"{name}_gradient"] = places(image.grad.numpy(), SCORES)
-    won = np.bincount(class_map.ravel(), minlength=scores.shape[-1])
+    won = np.bincount(class_map[~undecided], minlength=scores.shape[-1])
     return (
         f"{name}: scores {scores.min():.3g} to {scores.max():.3g}, pixels of each class "
-        f"{', '.join(map(str, won))}"
+        f"{', '.join(map(str, won))}, of none {undecided.sum()}"
     )
 
 
