@@ -7,6 +7,8 @@ import pathlib
 import typing
 from typing import Any
 
+from recipes.data import NAMES
+
 
 class RecipeError(Exception):
     """What stops a run, and what its user can do about it."""
@@ -38,7 +40,7 @@ class Recipe:
     options: dict[str, Any] = dataclasses.field(
         default_factory=dict, metadata={"help": "the model's options, as JSON"}
     )
-    data: str = _field("the data set: coins, shapes or voc")
+    data: str = _field("the data set: " + ", ".join(NAMES))
     steps: int = _field("training steps", least=1)
     batch_size: int = _field("images of one batch, over all replicas", least=1)
     crop: int = _field("height and width of random crops; 0: whole images", default=0, least=0)

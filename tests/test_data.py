@@ -146,7 +146,8 @@ def test_the_command_shows_what_is_in_a_data_set(tmp_path, capsys):
 
 
 def test_an_unknown_data_set_is_an_error(tmp_path):
-    with pytest.raises(data.DataError, match="one of coins, shapes, voc; received 'cats'"):
+    named = ", ".join(data.NAMES)
+    with pytest.raises(data.DataError, match=f"one of {named}; received 'cats'"):
         data.load("cats", tmp_path)
 
 

@@ -21,6 +21,8 @@ from PIL import ExifTags, Image
 from recipes.data.dataset import DataError, Dataset
 from zoo.class_names import CLASS_NAMES
 
+MAX_PIXELS = 2**26  # 8192²; Pillow itself warns from 89 and refuses from 179 million pixels on
+
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     """VOC's own splits from the folder that holds JPEGImages."""
@@ -36,9 +38,9 @@ def read(folder: pathlib.Path, *, name: str, class_names: tuple[str, ...]) -> di
     return {split: _split(folder, name, split, class_names) for split in ("train", "val")}
 
 
-def read_image(file: pathlib.Path) -> np.ndarray:
-    """An image as uint8 `[h, w, 3]` RGB."""
-    with _readable(file), Image.open(file) as image:
+def read_image(file: pathlib.Path, *, channels: int = 3, page: int = 0) -> np.ndarray:
+    """An image as uint8 `[h, w, 3]` RGB, or `[h, w, 1]` grey; of a TIFF stack the given page."""
+    with opened(file, page=page) as image:
         if image.mode.startswith(("I", "F")):
             raise DataError(
                 f"{file}: an image has 8 bits per channel; this one is stored as {image.mode!r}. "
@@ -49,12 +51,13 @@ def read_image(file: pathlib.Path) -> np.ndarray:
                 f"{file}: an image is stored the way its label is; this one is to be turned by its "
                 "EXIF orientation. Save it turned, without that tag."
             )
-        return np.asarray(image.convert("RGB"))
+        pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"))
+        return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def read_label(file: pathlib.Path) -> np.ndarray:
-    """A label as uint8 `[h, w]`: the indices of a palette or grey PNG, not its colours."""
-    with _readable(file), Image.open(file) as image:
+def read_label(file: pathlib.Path, *, page: int = 0) -> np.ndarray:
+    """A label as uint8 `[h, w]`: the indices of a palette or grey image, not its colours."""
+    with opened(file, page=page) as image:
         if image.mode not in ("P", "L"):
             raise DataError(
                 f"{file}: a label holds one class index per pixel; this one is stored as "
@@ -64,14 +67,29 @@ def read_label(file: pathlib.Path) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _readable(file: pathlib.Path) -> Iterator[None]:
+def opened(file: pathlib.Path, *, page: int = 0) -> Iterator[Image.Image]:
+    """An image that Pillow has opened, at one of its pages; its pixels may be read inside `with`.
+
+    Raises:
+        DataError: There is no such file or page, it is no image, is damaged, or is too large.
+    """
     try:
-        yield
+        with Image.open(file) as image:
+            image.seek(page)
+            # Known from the header: a small file can declare more pixels than there is memory.
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"{file}: an image has {MAX_PIXELS:,} pixels at most; this one has "
+                    f"{image.width * image.height:,}. Cut it into tiles."
+                )
+            yield image
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(
             f"{file}: there is no such file. Add it, or take it off the list."
         ) from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged bytes make Pillow's readers raise whatever comes of them
         raise DataError(f"{file}: cannot be read as an image ({error}). Replace it.") from error
 
 

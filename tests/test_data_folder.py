@@ -1,0 +1,211 @@
+"""A folder of one's own images and masks: what is read, and what is said of what cannot be."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo.pictures
+from recipes import data
+from recipes.data import folder as reader
+from recipes.data.verify import verify
+
+NAMES = [f"field {number}" for number in range(10)]  # the last of them is held out
+
+
+def mask():
+    label = np.zeros((20, 30), np.uint8)
+    label[5:15, 5:15] = 2
+    label[5] = 255
+    return label
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    (tmp_path / "classes.txt").write_text("ground\ncat\nred fox\n")
+    for number, name in enumerate(NAMES):
+        add(tmp_path, name, ending=(".jpg", ".jpeg", ".png", ".JPG")[number % 4])
+    return tmp_path
+
+
+def add(folder, name, *, ending=".png", shape=(20, 30, 3)):
+    image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    Image.fromarray(image).save(folder / "images" / (name + ending))
+    zoo.pictures.save_class_map(folder / "masks" / f"{name}.png", mask())
+
+
+def names(dataset):
+    return [image.rpartition("/")[2].rpartition(".")[0] for image, _ in dataset.files]
+
+
+def problem(folder, split="train"):
+    with pytest.raises(data.DataError) as error:
+        verify(data.load("folder", folder)[split])
+    return str(error.value)
+
+
+def refusal(folder):
+    with pytest.raises(data.DataError) as error:
+        data.load("folder", folder)
+    return str(error.value)
+
+
+def test_images_masks_and_classes_are_read(folder):
+    train = data.load("folder", folder)["train"]
+    assert (train.name, train.split, train.channels) == ("folder", "train", 3)
+    assert train.class_names == ("ground", "cat", "red fox")
+    image, label = train.example(1)
+    assert image.shape == (20, 30, 3)
+    np.testing.assert_array_equal(label, mask())
+    assert train.files[1] == (
+        str(folder / "images/field 1.jpeg"),
+        str(folder / "masks/field 1.png"),
+    )
+    np.testing.assert_array_equal(verify(train), [9 * 480, 0, 9 * 90])
+
+
+def test_grey_masks_hold_indices_too(folder):
+    Image.fromarray(mask()).save(folder / "masks/field 0.png")
+    np.testing.assert_array_equal(data.load("folder", folder)["train"].example(0)[1], mask())
+
+
+def test_a_file_that_is_added_moves_no_other(folder):
+    before = data.load("folder", folder)
+    assert names(before["val"]) == ["field 9"]
+    for number in range(200):
+        add(folder, f"new{number}")
+    after = data.load("folder", folder)
+    for split in ("train", "val"):
+        assert set(names(before[split])) <= set(names(after[split]))
+    assert len(after["train"]) + len(after["val"]) == 210
+    assert 0.1 < len(after["val"]) / 210 < 0.3
+
+
+def test_lists_decide_the_splits(folder):
+    (folder / "val.txt").write_bytes(b"\xef\xbb\xbffield 3\r\n\r\nfield 0\r\n")  # by Notepad
+    splits = data.load("folder", folder)
+    assert names(splits["val"]) == ["field 3", "field 0"]
+    assert names(splits["train"]) == [name for name in NAMES if name not in ("field 0", "field 3")]
+    (folder / "train.txt").write_text("field 5\n")
+    splits = data.load("folder", folder)
+    assert [names(split) for split in splits.values()] == [["field 5"], ["field 3", "field 0"]]
+    (folder / "val.txt").unlink()
+    assert names(data.load("folder", folder)["val"]) == [n for n in NAMES if n != "field 5"]
+
+
+def test_lists_that_break_a_rule_are_named(folder):
+    (folder / "train.txt").write_text("field 1\nfield 2\n")
+    (folder / "val.txt").write_text("field 2\n")
+    assert f"{folder}/val.txt: what is trained on is not held out; field 2" in refusal(folder)
+    (folder / "val.txt").write_text("field 3.JPG\n")
+    assert problem(folder, "val").endswith("Add it, or take it off the list.")
+    (folder / "val.txt").write_text("field 0.jpg\n")
+    assert refusal(folder) == (
+        f"{folder}/val.txt: a name is written without its ending; received 'field 0.jpg'. "
+        "Write field 0."
+    )
+    (folder / "val.txt").write_text("\n")
+    assert "val has none of the 10 names in images and masks. Write one name" in refusal(folder)
+    (folder / "val.txt").write_bytes(b"\xff\xfe\x00")
+    assert f"{folder}/val.txt: cannot be read as text" in refusal(folder)
+
+
+def test_images_are_grey_where_all_are_stored_so(folder):
+    for file in (folder / "images").iterdir():
+        file.unlink()
+    for name in NAMES:
+        add(folder, name, shape=(20, 30))
+    split = data.load("folder", folder)["train"]
+    assert split.channels == 1
+    image, _ = split.example(0)
+    with Image.open(split.files[0][0]) as stored:
+        np.testing.assert_array_equal(image[..., 0], np.asarray(stored))
+    verify(split)
+    add(folder, "field 9")  # one in colour, even though it is held out
+    split = data.load("folder", folder)["train"]
+    assert split.channels == split.example(0)[0].shape[-1] == 3
+
+
+def test_another_layout_is_named_with_what_lacks(folder):
+    (folder / "classes.txt").rename(folder / "labels.txt")
+    assert f"there is no {folder}/classes.txt. Write one class name a line" in refusal(folder)
+    (folder / "classes.txt").write_text("only\n\n")
+    assert refusal(folder) == (
+        f"{folder}/classes.txt: 2 to 255 classes have a name of their own each; received 1 names, "
+        "1 of them different. Write one a line, the background first."
+    )
+    (folder / "classes.txt").write_text("same\nsame\n")
+    assert "received 2 names, 1 of them different" in refusal(folder)
+    (folder / "classes.txt").write_text("one\nother\n")
+    (folder / "masks").rename(folder / "labels")
+    assert f"there is no {folder}/masks. Pass the folder that holds images" in refusal(folder)
+
+
+def test_two_images_of_one_name_are_refused(folder):
+    Image.new("RGB", (30, 20)).save(folder / "images/field 0.png")
+    assert refusal(folder) == (
+        f"{folder}/images/field 0.png: a name stands for one file; there is field 0.jpg too. "
+        "Rename one of them."
+    )
+
+
+def test_an_image_without_a_mask_and_a_mask_without_an_image_are_named(folder):
+    (folder / "masks/field 0.png").unlink()
+    (folder / "images/field 1.jpeg").rename(folder / "images/field 1.bmp")
+    (folder / "images/._name 1.jpg").write_bytes(b"of a Mac")
+    assert problem(folder) == (
+        "2 of the 9 examples of folder (train) cannot be used:\n"
+        f"  {folder}/images/field 0.jpg: each image has a mask; there is no "
+        f"{folder}/masks/field 0.png. Add it.\n"
+        f"  {folder}/masks/field 1.png: each mask has an image; there is no "
+        f"{folder}/images/field 1 with one of the endings .jpg, .jpeg, .png. Add it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda content: content[: len(content) // 2], "cannot be read as an image"),
+        (lambda content: b"", "cannot be read as an image"),
+        (lambda content: b"no image at all" * 9, "cannot be read as an image"),
+    ],
+    ids=["truncated", "empty", "text"],
+)
+@pytest.mark.parametrize("file", ["images/field 0.jpg", "images/field 2.png", "masks/field 3.png"])
+def test_a_file_that_is_damaged_is_named(folder, file, damage, reason):
+    path = folder / file
+    path.write_bytes(damage(path.read_bytes()))
+    text = problem(folder)
+    assert "1 of the 9 examples" in text
+    assert f"{path}: {reason}" in text
+
+
+def test_masks_that_hold_no_indices_are_named(folder):
+    masks = folder / "masks"
+    Image.fromarray(zoo.pictures.voc_palette()[mask()]).save(masks / "field 0.png")
+    Image.fromarray(mask()[:, 1:]).save(masks / "field 1.png")
+    Image.fromarray(np.where(mask() == 2, 128, 0).astype(np.uint8)).save(masks / "field 2.png")
+    Image.fromarray(mask().astype(np.uint16)).save(masks / "field 3.png")
+    text = problem(folder)
+    assert "4 of the 9 examples" in text
+    assert "field 0.png: a label holds one class index per pixel; this one is stored as 'R" in text
+    assert "field 1.png: a label has its image's size; it is 20×29" in text
+    assert "field 2.png: a label holds the classes 0 to 2 and 255; it holds 128 too" in text
+    assert "field 3.png: a label holds one class index per pixel; this one is stored as 'I" in text
+
+
+def test_255_as_the_foreground_is_refused(folder):
+    for file in (folder / "masks").iterdir():
+        Image.fromarray(np.where(mask() == 2, 255, 0).astype(np.uint8)).save(file)
+    assert problem(folder) == (
+        "The labels of folder (train) must hold two classes at least; they hold 0, 255. 255 is no "
+        "class: if it means the foreground, save it as 1."
+    )
+
+
+def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(folder, monkeypatch):
+    monkeypatch.setattr(reader.voc, "MAX_PIXELS", 599)
+    text = problem(folder)
+    assert "9 of the 9 examples" in text
+    assert "field 0.jpg: an image has 599 pixels at most; this one has 600. Cut it into" in text
