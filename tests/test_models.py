@@ -212,6 +212,15 @@ def test_the_channel_order_and_mean_are_inside(name):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(seen)[0, 0, 0], expected, rtol=1e-6)
 
 
+def test_another_mean_colour_is_an_option():
+    model = zoo.build("fcn8s", **TOYS["fcn8s"].options, mean_bgr=(1, 2, 3.5))
+    subtracted = keras.Model(model.input, model.get_layer("subtract_mean").output)
+    np.testing.assert_allclose(subtracted(np.array([[[[3.5, 2, 1]]]])), 0, atol=1e-6)
+    for mean in ((1, 2), (1, 2, 300), "abc"):
+        with pytest.raises(ValueError, match=r"three numbers from 0 to 255.*received.*Pass mean_"):
+            zoo.build("fcn_alexnet", **TOYS["fcn_alexnet"].options, mean_bgr=mean)
+
+
 def receptive_field(model: keras.Model, until: str) -> int:
     """From the last layer's window back to the image: field = (field - 1) · stride + kernel."""
     field = 1

@@ -17,9 +17,6 @@ import re
 import sys
 import textwrap
 
-import numpy as np
-
-from zoo.models.fcn import MEAN_BGR
 from zoo.weights.catalog import Record, records
 
 
@@ -110,9 +107,6 @@ def explain(record: Record, model: str | None) -> str:
     else:
         fields.append(("hash", "none is known"))
     fields.append(("notes", record.notes))
-    if record.model and record.mean_bgr:
-        shift = np.subtract(MEAN_BGR, record.mean_bgr)[::-1].round(3).tolist()
-        fields.append(("images", f"trained with another mean colour: pass RGB images + {shift}"))
     lines = [record.file]
     for name, text in fields:
         indents = {"initial_indent": f"  {name:8}  ", "subsequent_indent": " " * 12}

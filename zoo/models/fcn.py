@@ -21,7 +21,7 @@ from zoo.models.inputs import check_at_least, check_classes, image_input, subtra
 from zoo.registry import register
 from zoo.weights import load
 
-# The mean colour of the authors' VOC data layers.
+# The mean colour of the authors' VOC data layers; `mean_bgr=` gives another data set's.
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 # Of each net: its skips, the last deconvolution (name, kernel, stride) and the crop's offset.
@@ -58,11 +58,12 @@ def fcn_alexnet(
     channels: int = 3,
     stages: tuple[int, ...] = alexnet_trunk.WIDTHS,
     head: int = 4096,
+    mean_bgr: tuple[float, float, float] = MEAN_BGR,
 ) -> keras.Model:
     """FCN-AlexNet: 32-pixel scores of a grouped, normalized AlexNet, up-sampled at once."""
     check_classes(classes)
     image = image_input(channels)
-    x = subtract_mean(image, mean_bgr=MEAN_BGR)
+    x = subtract_mean(image, mean_bgr=mean_bgr)
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     x = alexnet_trunk.alexnet(x, stages=stages)
     x = _classifier(x, kernel=6, head=head)
@@ -80,6 +81,7 @@ def fcn32s(
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
     head: int = 4096,
+    mean_bgr: tuple[float, float, float] = MEAN_BGR,
 ) -> keras.Model:
     """FCN-32s: 32-pixel scores of a fully convolutional VGG, up-sampled at once."""
     return _fcn_vgg("fcn32s", **locals())
@@ -95,6 +97,7 @@ def fcn16s(
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
     head: int = 4096,
+    mean_bgr: tuple[float, float, float] = MEAN_BGR,
     upsampling: str = "fixed",
 ) -> keras.Model:
     """FCN-16s: FCN-32s with the scores of pool4 added at 16 pixels."""
@@ -111,6 +114,7 @@ def fcn8s(
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
     head: int = 4096,
+    mean_bgr: tuple[float, float, float] = MEAN_BGR,
     upsampling: str = "fixed",
 ) -> keras.Model:
     """FCN-8s: FCN-16s with the scores of pool3 added at 8 pixels; trained stage by stage."""
@@ -127,6 +131,7 @@ def fcn8s_atonce(
     trunk: str = "vgg16",
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
     head: int = 4096,
+    mean_bgr: tuple[float, float, float] = MEAN_BGR,
     upsampling: str = "fixed",
 ) -> keras.Model:
     """FCN-8s at-once: FCN-8s with scaled pools, so that it trains in one stage."""
@@ -143,6 +148,7 @@ def _fcn_vgg(
     trunk: str,
     stages: tuple[int, ...],
     head: int,
+    mean_bgr: tuple[float, float, float],
     upsampling: str = "fixed",
 ) -> keras.Model:
     check_classes(classes)
@@ -152,7 +158,7 @@ def _fcn_vgg(
             f"nets of 2015); received {upsampling!r}. Pass upsampling='fixed'."
         )
     image = image_input(channels)
-    x = subtract_mean(image, mean_bgr=MEAN_BGR)
+    x = subtract_mean(image, mean_bgr=mean_bgr)
     # Large enough for the 7 × 7 window of fc6 to fit at any image size, down to 1 × 1.
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages)

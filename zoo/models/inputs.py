@@ -48,6 +48,12 @@ def subtract_mean(image: keras.KerasTensor, *, mean_bgr: tuple[float, ...]) -> k
     Runs in float32 whatever the precision policy: bfloat16 cannot tell 255 from 254.5. For grey
     images the mean is the mean of the three.
     """
+    numbers = [x for x in mean_bgr if isinstance(x, int | float) and 0 <= x <= 255]
+    if len(mean_bgr) != 3 or len(numbers) != 3:
+        raise ValueError(
+            "mean_bgr is the mean colour of the training images, three numbers from 0 to 255 for "
+            f"blue, green and red; received {mean_bgr!r}. Pass mean_bgr=(104, 116.7, 122.7)."
+        )
     if image.shape[-1] == 1:
         offset = [-sum(mean_bgr) / 3]
     else:

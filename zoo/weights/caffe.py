@@ -216,13 +216,17 @@ def _run(data: mmap.mmap, start: int, end: int, step: int) -> int:
     """How many records of `step` bytes that begin with the byte at `start` follow one another."""
     tag, whole, count, block = data[start : start + 1], (end - start) // step, 0, 16
     while count < whole:
-        stop = min(count + block, whole)
-        tags = data[start + count * step : start + stop * step : step]
+        first, stop = start + count * step, min(count + block, whole)
+        tags = data[first : start + stop * step : step]
         others = len(tags.lstrip(tag))
         count = stop - others
         if others:
             break
-        block = min(4 * block, 1 << 16)  # a short run costs little, and a long one little memory
+        if block < 1 << 16:
+            block *= 4  # a short run costs little, and a long one little memory
+        elif hasattr(data, "madvise"):  # nor do the pages that were searched stay in memory
+            page = first // mmap.PAGESIZE * mmap.PAGESIZE
+            data.madvise(mmap.MADV_DONTNEED, page, start + stop * step - page)
     return count
 
 

@@ -39,8 +39,7 @@ class Record:
     `model`, built with `options`, takes every weight of it as `weights=`; None if no model of the
     zoo is this net. The models in `encoder_of` take its trunk as `encoder_weights=`. `classes`
     counts those of `data`, which `zoo.class_names.CLASS_NAMES[data]` names, but for ImageNet and
-    PhC-U373. `member` is the file of weights in an archive. `mean_bgr` is the mean colour that was
-    subtracted in training, where it is not the model's own.
+    PhC-U373. `member` is the file of weights in an archive.
     """
 
     file: str
@@ -52,7 +51,6 @@ class Record:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     encoder_of: tuple[str, ...] = ()
     member: str | None = None
-    mean_bgr: tuple[float, float, float] | None = None
     scores: tuple[Score, ...] = ()
     hash: Hash | None = None
     notes: str = ""
@@ -156,11 +154,11 @@ RECORDS = (
     _fcn("pascalcontext-fcn8s-heavy.caffemodel", "fcn8s", "pascal_context"),
     _fcn(
         *("nyud-fcn32s-color-heavy.caffemodel", "fcn32s", "nyudv2"),
-        mean_bgr=(116.190, 97.203, 92.318),
+        options={"mean_bgr": [116.190, 97.203, 92.318]},
     ),
     _fcn(
         *("nyud-fcn32s-hha-heavy.caffemodel", "fcn32s", "nyudv2"),
-        mean_bgr=(132.431, 94.076, 118.477),
+        options={"mean_bgr": [132.431, 94.076, 118.477]},
         notes="For depth as HHA images (Gupta et al., rcnn-depth). The authors keep the order of "
         "their channels and the zoo's nets reverse it: reverse the channels first.",
     ),

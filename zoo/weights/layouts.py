@@ -56,6 +56,8 @@ def _weights(layer: keras.layers.Layer, blobs: list[np.ndarray]) -> list[np.ndar
         blobs = [_ungrouped(blobs[0], layer.output.shape[-1]), *blobs[1:]]
         if len(blobs) == 1 and len(layer.weights) == 2:  # trained without a bias
             blobs.append(np.zeros(layer.output.shape[-1], "float32"))
+        if len(blobs) == 2 and len(layer.weights) < 2 and not blobs[1].any():
+            del blobs[1]  # a bias that was there and never learned, as in the FCN-32s of 2015
     if not layer.weights:
         return blobs
     if isinstance(layer, keras.layers.BatchNormalization):

@@ -188,6 +188,14 @@ def test_other_constants_are_refused(layer, change, text, model, blobs, tmp_path
     load(model, tmp_path, blobs, option="encoder_weights")  # the remedy
 
 
+def test_a_bias_of_zeros_in_a_fixed_up_sampling_is_none(model, blobs, tmp_path):
+    blobs["upscore8"].append(np.zeros(4, "float32"))
+    load(model, tmp_path, blobs)
+    blobs["upscore8"][1][2] = 1e-3
+    text = "upscore8: [4, 4, 16, 16] and [4] in the file, and not the fixed numbers"
+    check_refused(model, tmp_path, blobs, text)
+
+
 def test_a_grouped_up_sampling_is_the_same(model, blobs, tmp_path):
     for layer in ("upscore2", "upscore_pool4", "upscore8"):
         kernel = blobs[layer][0]
