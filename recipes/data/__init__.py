@@ -5,7 +5,7 @@ import pathlib
 
 from recipes.data.dataset import DataError, Dataset
 
-NAMES = ("coins", "folder", "shapes", "voc")
+NAMES = ("coins", "folder", "isbi", "shapes", "voc")
 
 
 def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:

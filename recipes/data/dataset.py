@@ -18,7 +18,8 @@ class Dataset:
 
     `example(index)` gives the image, uint8 `[h, w, channels]`, and its label, uint8 `[h, w]` of
     classes and 255 for pixels that are neither trained nor scored. `files` names the image and the
-    label of each example for messages.
+    label of each example for messages. Where the objects of a class are told apart,
+    `instances(index)` gives their numbers, int32 `[h, w]`, and 0 for pixels of none.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Dataset:
     channels: int
     files: tuple[tuple[str, str], ...]
     example: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    instances: Callable[[int], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.files)

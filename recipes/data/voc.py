@@ -73,13 +73,14 @@ def opened(file: pathlib.Path, *, page: int = 0) -> Iterator[Image.Image]:
     Raises:
         DataError: There is no such file or page, it is no image, is damaged, or is too large.
     """
+    shown = f"{file} (page {page + 1})" if page else file
     try:
         with Image.open(file) as image:
             image.seek(page)
             # Known from the header: a small file can declare more pixels than there is memory.
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(
-                    f"{file}: an image has {MAX_PIXELS:,} pixels at most; this one has "
+                    f"{shown}: an image has {MAX_PIXELS:,} pixels at most; this one has "
                     f"{image.width * image.height:,}. Cut it into tiles."
                 )
             yield image
@@ -90,7 +91,7 @@ def opened(file: pathlib.Path, *, page: int = 0) -> Iterator[Image.Image]:
             f"{file}: there is no such file. Add it, or take it off the list."
         ) from error
     except Exception as error:  # damaged bytes make Pillow's readers raise whatever comes of them
-        raise DataError(f"{file}: cannot be read as an image ({error}). Replace it.") from error
+        raise DataError(f"{shown}: cannot be read as an image ({error}). Replace it.") from error
 
 
 def _split(folder: pathlib.Path, name: str, split: str, class_names: tuple[str, ...]) -> Dataset:

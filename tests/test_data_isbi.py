@@ -1,0 +1,231 @@
+"""The ISBI challenges' TIFF files, written as their authors' programs write them."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from recipes import data
+from recipes.data import isbi, voc
+from recipes.data.verify import verify
+
+SIZE = (40, 48)
+
+
+def membranes():
+    """Eleven labels whose membrane, two pixels wide, goes one column further in each."""
+    labels = np.full((11, *SIZE), 255, np.uint8)
+    for page, label in enumerate(labels):
+        label[:, 10 + page : 12 + page] = 0
+    return labels
+
+
+def volume(count=11):
+    return np.random.default_rng(0).integers(0, 255, (count, *SIZE), np.uint8)
+
+
+@pytest.fixture
+def stacks(tmp_path):
+    tifffile.imwrite(tmp_path / "train-volume.tif", volume(), imagej=True)
+    tifffile.imwrite(tmp_path / "train-labels.tif", membranes(), imagej=True)
+    return tmp_path
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Two films; cells 3 and 700 touch, 9 stands alone."""
+    for film, frames in (("01", (0, 2, 4, 6, 8)), ("02", (1, 3))):
+        (tmp_path / film).mkdir()
+        (tmp_path / f"{film}_GT" / "SEG").mkdir(parents=True)
+        (tmp_path / f"{film}_GT" / "TRA").mkdir()
+        for frame in range(9):
+            tifffile.imwrite(tmp_path / film / f"t{frame:03}.tif", volume(1)[0] // (frame + 1))
+        for frame in frames:
+            name = tmp_path / f"{film}_GT" / "SEG" / f"man_seg{frame:03}.tif"
+            Image.fromarray(cells()).save(name, compression="tiff_lzw")
+    return tmp_path
+
+
+def cells():
+    ids = np.zeros(SIZE, np.uint16)
+    ids[4:20, 4:12], ids[4:20, 12:20], ids[30:36, 30:36] = 3, 700, 9
+    return ids
+
+
+def problem(folder, split="train"):
+    with pytest.raises(data.DataError) as error:
+        verify(data.load("isbi", folder)[split])
+    return str(error.value)
+
+
+def refusal(folder):
+    with pytest.raises(data.DataError) as error:
+        data.load("isbi", folder)
+    return str(error.value)
+
+
+def test_the_last_fifth_of_the_pages_is_held_out(stacks):
+    splits = data.load("isbi", stacks)
+    assert [len(split) for split in splits.values()] == [9, 2]
+    assert splits["val"].files[1] == (
+        f"{stacks}/train-volume.tif (page 11)",
+        f"{stacks}/train-labels.tif (page 11)",
+    )
+    read = [split.example(index) for split in splits.values() for index in range(len(split))]
+    np.testing.assert_array_equal([image[..., 0] for image, _ in read], volume())
+    np.testing.assert_array_equal([label for _, label in read], membranes() == 255)
+    assert {image.shape for image, _ in read} == {(*SIZE, 1)}
+    assert splits["train"].class_names == ("membrane", "cell")
+    np.testing.assert_array_equal(verify(splits["val"]), [2 * 80, 2 * (1920 - 80)])
+
+
+def test_cells_of_a_section_are_numbered(stacks):
+    train = data.load("isbi", stacks)["train"]
+    ids = train.instances(3)
+    assert ids.dtype == np.int32
+    np.testing.assert_array_equal(ids > 0, train.example(3)[1])
+    assert set(ids[:, :13].ravel()) == {1}
+    assert set(ids[:, 15:].ravel()) == {2}
+
+
+def test_the_last_fifth_of_each_films_annotated_frames_is_held_out(films):
+    splits = data.load("isbi", films)
+    assert [len(split) for split in splits.values()] == [5, 2]
+    assert [files[0].removeprefix(f"{films}/") for files in splits["val"].files] == [
+        "01/t008.tif",
+        "02/t003.tif",
+    ]
+    assert splits["val"].files[1][1] == f"{films}/02_GT/SEG/man_seg003.tif"
+    image, _ = splits["val"].example(0)
+    np.testing.assert_array_equal(image[..., 0], volume(1)[0] // 9)
+    assert splits["train"].class_names == ("background", "cell")
+
+
+def test_cells_that_touch_are_kept_apart(films):
+    train = data.load("isbi", films)["train"]
+    ids, (_, label) = train.instances(0), train.example(0)
+    expected = cells()
+    expected[4:20, 11:13] = 0
+    np.testing.assert_array_equal(ids, expected)
+    np.testing.assert_array_equal(label, expected > 0)
+    assert verify(train)[1] == 5 * (2 * 16 * 7 + 36)
+
+
+def test_cells_that_touch_at_a_corner_are_kept_apart():
+    ids = np.zeros((6, 6), np.int32)
+    ids[:3, :3], ids[3:, 3:] = 1, 2
+    apart = isbi._apart(ids)
+    assert (apart[2, 2], apart[3, 3]) == (0, 0)
+    assert np.count_nonzero(apart) == 16
+
+
+def test_another_layout_is_named(tmp_path):
+    assert refusal(tmp_path) == (
+        f"{tmp_path} has neither ISBI layout: there is no train-volume.tif, and no "
+        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as --data-dir."
+    )
+
+
+def test_stacks_of_different_lengths_are_refused(stacks):
+    tifffile.imwrite(stacks / "train-labels.tif", membranes()[:-1], imagej=True)
+    assert refusal(stacks) == (
+        f"{stacks}/train-labels.tif: each page of train-volume.tif has its label; it has 10 pages, "
+        "and train-volume.tif has 11. Replace one of them."
+    )
+    (stacks / "train-labels.tif").unlink()
+    assert f"{stacks}/train-labels.tif: there is no such file" in refusal(stacks)
+    tifffile.imwrite(stacks / "train-volume.tif", volume(1))
+    tifffile.imwrite(stacks / "train-labels.tif", membranes()[:1])
+    assert f"{stacks}: each split has an example, and the last of several" in refusal(stacks)
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0 no image" * 9], ids=["empty", "text"])
+def test_a_stack_that_is_no_image_is_named(stacks, content):
+    (stacks / "train-volume.tif").write_bytes(content)
+    assert f"{stacks}/train-volume.tif: cannot be read as an image" in refusal(stacks)
+
+
+def test_a_page_of_smoothed_labels_and_one_of_another_size_are_named(stacks):
+    pages = [Image.fromarray(label) for label in membranes()]
+    smooth = membranes()[4]
+    smooth[0, :3] = 128, 7, 128
+    pages[4] = Image.fromarray(smooth)
+    pages[6] = Image.fromarray(membranes()[6, 1:])
+    pages[0].save(stacks / "train-labels.tif", save_all=True, append_images=pages[1:])
+    text = problem(stacks)
+    assert "2 of the 9 examples of isbi (train) cannot be used" in text
+    assert (
+        f"{stacks}/train-labels.tif (page 5): a label holds 0 on membranes and 255 in cells; it "
+        "holds 7, 128 too. Replace it, or save it without smoothing." in text
+    )
+    assert "train-labels.tif (page 7): a label has its image's size; it is 39×48 and" in text
+
+
+def test_a_stack_that_ends_early_is_named_with_its_page(stacks):
+    file = stacks / "train-volume.tif"
+    # Pillow writes a page's pixels after its header, ImageJ all headers after all pixels.
+    pages = [Image.fromarray(page) for page in volume()]
+    pages[0].save(file, save_all=True, append_images=pages[1:])
+    whole = file.read_bytes()
+    file.write_bytes(whole[: whole.rindex(volume()[-1].tobytes()) + 900])
+    assert f"{file} (page 11): cannot be read as an image" in problem(stacks, "val")
+    assert verify(data.load("isbi", stacks)["train"]).all()  # the other pages are there
+
+
+@pytest.mark.filterwarnings("ignore:.*(Corrupt EXIF|Truncated):UserWarning")
+def test_a_stack_of_imagej_that_ends_early_is_refused(stacks):
+    file = stacks / "train-volume.tif"
+    whole = file.read_bytes()
+    pixels = whole.rindex(volume()[-1].tobytes())
+    for end in (pixels + 900, pixels + 1920 + 100):
+        file.write_bytes(whole[:end])
+        assert f"{stacks}/train-" in refusal(stacks)
+
+
+def test_a_stack_has_limits(stacks, monkeypatch):
+    monkeypatch.setattr(isbi, "MAX_PAGES", 10)
+    assert refusal(stacks) == (
+        f"{stacks}/train-volume.tif: a stack has 10 pages at most; this one has more. Cut it."
+    )
+    monkeypatch.undo()
+    splits = data.load("isbi", stacks)
+    monkeypatch.setattr(voc, "MAX_PIXELS", 1919)
+    with pytest.raises(data.DataError, match=r"1,919 pixels at most; this one has 1,920\. Cut"):
+        verify(splits["train"])
+
+
+def test_damaged_and_missing_frames_are_all_named(films):
+    (films / "01/t000.tif").unlink()
+    image, label = films / "01/t002.tif", films / "01_GT/SEG/man_seg004.tif"
+    image.write_bytes(image.read_bytes()[:1000])
+    label.write_bytes(b"")
+    tifffile.imwrite(films / "01_GT/SEG/man_seg006.tif", cells()[1:])
+    tifffile.imwrite(films / "02/t001.tif", volume(1)[0].astype(np.uint16))
+    text = problem(films)
+    assert "5 of the 5 examples" in text
+    assert f"{films}/01/t000.tif: there is no such file" in text
+    assert f"{image}: cannot be read as an image" in text
+    assert f"{label}: cannot be read as an image" in text
+    assert "man_seg006.tif: a label has its image's size; it is 39×48 and" in text
+    assert "02/t001.tif: an image has 8 bits per channel; this one is stored as 'I;16'" in text
+
+
+def test_labels_that_hold_no_cell_numbers_are_named(films):
+    seg = films / "01_GT/SEG"
+    tifffile.imwrite(seg / "man_seg000.tif", np.zeros((*SIZE, 3), np.uint8))
+    tifffile.imwrite(seg / "man_seg002.tif", cells().astype(np.int32) * 100)
+    tifffile.imwrite(seg / "man_seg004.tif", cells().astype(np.int32) - 1)
+    text = problem(films)
+    assert (
+        f"{seg}/man_seg000.tif: a label holds one cell number per pixel; this one is stored as "
+        "'RGB'. Save the numbers as a 16-bit grey TIFF." in text
+    )
+    assert "man_seg002.tif: the number of a cell is 1 to 65,535, or 0 for none; it holds " in text
+    assert "it holds 0 to 70000. Number the cells anew." in text
+    assert "it holds -1 to 699. Number the cells anew." in text
+
+
+def test_eight_bits_are_enough_for_few_cells(films):
+    few = np.minimum(cells(), 200).astype(np.uint8)
+    tifffile.imwrite(films / "01_GT/SEG/man_seg000.tif", few)
+    assert set(data.load("isbi", films)["train"].instances(0).ravel()) == {0, 3, 9, 200}
