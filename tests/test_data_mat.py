@@ -127,6 +127,12 @@ def test_files_that_are_no_mat_files(file, tmp_path):
     assert "it has no header of a level 5 MAT-file" in said(file)
 
 
+def test_a_file_that_ends_after_the_matrix_is_not_whole(file):
+    scipy.io.savemat(file, {"S": LABEL, "names": np.array(["sky"], object)})
+    file.write_bytes(file.read_bytes()[:-8])
+    assert "cannot be read as a MATLAB file (it declares" in said(file)
+
+
 def test_lies_are_not_believed(file):
     numbers = element(9, np.zeros(4).tobytes())
     for variable, reason in {

@@ -69,6 +69,30 @@ def read_array(file: pathlib.Path, *names: str) -> np.ndarray:
         ) from error
 
 
+def read_label(file: pathlib.Path, *names: str, classes: np.ndarray, first: int = 0) -> np.ndarray:
+    """A label, uint8 `[h, w]`, whose file has other numbers than the classes.
+
+    Args:
+        file: As for `read_array`.
+        names: As for `read_array`.
+        classes: uint8 `[numbers]`, what each number of the file stands for: a class, or 255.
+        first: The number that `classes` begins with.
+
+    Raises:
+        DataError: As `read_array`, or the matrix holds other numbers.
+    """
+    numbers = read_array(file, *names)
+    last = first + len(classes) - 1
+    outside = np.unique(numbers[(numbers < first) | (numbers > last)])
+    if outside.size:
+        shown = [str(number) for number in outside[:10]] + ["…"] * (outside.size > 10)
+        raise DataError(
+            f"{file}: a label holds the numbers {first} to {last}; it holds {', '.join(shown)} "
+            "too. Replace it."
+        )
+    return classes[numbers.astype(np.int32) - first]
+
+
 class _OtherContentError(Exception):
     """A sound file without the matrix; says what is there."""
 
@@ -83,7 +107,8 @@ def _find(content: bytes, names: tuple[str, ...]) -> np.ndarray:
         raise ValueError("it has no header of a level 5 MAT-file")
     there = []
     left = LARGEST
-    for kind, element in _elements(memoryview(content)[128:], order):
+    variables = _elements(memoryview(content)[128:], order)
+    for kind, element in variables:
         if kind == _COMPRESSED:
             element = _inflate(element, left)
             left -= len(element)
@@ -92,7 +117,10 @@ def _find(content: bytes, names: tuple[str, ...]) -> np.ndarray:
             raise ValueError(f"a variable is stored as type {kind}")
         name, parts = _matrix(element, order)
         if name == names[0]:
-            return _numbers(_field(parts, names[1:], order), order)
+            found = _numbers(_field(parts, names[1:], order), order)
+            for _ in variables:  # raises where the file ends too soon
+                pass
+            return found
         there.append(repr(name))
     raise _OtherContentError(f"it holds {', '.join(there[:10]) or 'nothing'}")
 

@@ -1,0 +1,69 @@
+"""Data sets whose splits are lists of names, and whose image and label are files of that name."""
+
+import functools
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from recipes.data import voc
+from recipes.data.dataset import DataError, Dataset
+
+
+def listed(
+    lists: tuple[pathlib.Path, ...],
+    *,
+    name: str,
+    split: str,
+    class_names: tuple[str, ...],
+    image: Callable[[str], pathlib.Path],
+    label: Callable[[str], pathlib.Path],
+    read_label: Callable[[pathlib.Path], np.ndarray],
+    remedy: str,
+) -> Dataset:
+    """The examples on some lists, in their order; images are read as RGB.
+
+    Args:
+        lists: Text files with one name a line.
+        name: The data set's.
+        split: "train" or "val".
+        class_names: In the order of the classes.
+        image: Gives the image file of a name.
+        label: Gives the label file of a name.
+        read_label: Gives the label in such a file, uint8 `[h, w]`.
+        remedy: What to do where a list is missing: one sentence.
+
+    Raises:
+        DataError: A list is missing, is no text, or is empty.
+    """
+    names = [one for file in lists for one in read_lines(file, remedy=remedy)]
+    files = tuple((str(image(one)), str(label(one))) for one in names)
+    example = functools.partial(_example, files, read_label)
+    return Dataset(name, split, class_names, 3, files, example)
+
+
+def read_lines(file: pathlib.Path, *, remedy: str) -> list[str]:
+    """The lines of a text file that hold something, without the spaces around them.
+
+    Raises:
+        DataError: The file is missing, is no text, or is empty.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{file}: there is no such file. {remedy}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read as text ({error}). {remedy}") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise DataError(f"{file}: a list has one name a line at least; it is empty. {remedy}")
+    return lines
+
+
+def _example(
+    files: tuple[tuple[str, str], ...],
+    read_label: Callable[[pathlib.Path], np.ndarray],
+    index: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    image, label = map(pathlib.Path, files[index])
+    return voc.read_image(image), read_label(label)

@@ -1,0 +1,74 @@
+"""SIFT Flow: outdoor scenes in 33 semantic classes, or 3 geometric (`sift_flow_geometric`).
+
+    Images/OUTDOOR/NAME.jpg           256 × 256
+    SemanticLabels/OUTDOOR/NAME.mat   S: 0 where there is no class, 1 to 33
+    GeoLabels/OUTDOOR/NAME.mat        S: -1 where there is no class, 1 to 3
+    trainval.txt, test.txt            one NAME a line: 2,486 and 200
+
+OUTDOOR stands for spatial_envelope_256x256_static_8outdoorcategories. Download
+http://www.cs.unc.edu/~jtighe/Papers/ECCV10/siftflow/SiftFlowDataset.zip and unpack it; put the two
+lists beside the three folders, from `data/sift-flow` in
+github.com/shelhamer/fcn.berkeleyvision.org; pass their folder as --data-dir. The layout is that of
+the FCN authors' data layer, `siftflow_layers.py`.
+
+The splits are theirs: "train" is trainval.txt and "val" is test.txt; two images without labels are
+on neither. No test image shows a cow, a desert or the moon: their scores are not numbers.
+
+Liu, Yuen and Torralba, "Nonparametric Scene Parsing via Label Transfer", PAMI 2011; the geometric
+labels: Tighe and Lazebnik, "SuperParsing", ECCV 2010.
+"""
+
+import functools
+import pathlib
+
+import numpy as np
+
+from recipes.data.dataset import IGNORE_LABEL, Dataset
+from recipes.data.listed import listed
+from recipes.data.mat import read_label
+from zoo.class_names import CLASS_NAMES
+
+OUTDOOR = "spatial_envelope_256x256_static_8outdoorcategories"
+_REMEDY = (
+    "Pass the folder that holds Images, SemanticLabels, GeoLabels, trainval.txt and test.txt as "
+    "--data-dir."
+)
+
+
+def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
+    """The semantic labels with the FCN authors' splits."""
+    return read(data_dir, name="sift_flow", labels="SemanticLabels", first=0)
+
+
+def read(data_dir: pathlib.Path, *, name: str, labels: str, first: int) -> dict[str, Dataset]:
+    """The splits "train" and "val".
+
+    Args:
+        data_dir: The folder that holds the lists.
+        name: The data set's, a key of `CLASS_NAMES`.
+        labels: The folder with the labels: "SemanticLabels" or "GeoLabels".
+        first: The least number in them; up to 0, none is a class.
+
+    Raises:
+        DataError: A list is missing or empty.
+    """
+    class_names = CLASS_NAMES[name]
+    void = [IGNORE_LABEL] * (1 - first)
+    classes = np.array([*void, *range(len(class_names))], np.uint8)
+    return {
+        split: listed(
+            (data_dir / f"{one}.txt",),
+            name=name,
+            split=split,
+            class_names=class_names,
+            image=lambda scene: data_dir / "Images" / OUTDOOR / f"{scene}.jpg",
+            label=lambda scene: data_dir / labels / OUTDOOR / f"{scene}.mat",
+            read_label=functools.partial(_read_label, classes=classes, first=first),
+            remedy=_REMEDY,
+        )
+        for split, one in (("train", "trainval"), ("val", "test"))
+    }
+
+
+def _read_label(file: pathlib.Path, *, classes: np.ndarray, first: int) -> np.ndarray:
+    return read_label(file, "S", classes=classes, first=first)

@@ -1,0 +1,130 @@
+"""NYUDv2 in the layout of the FCN authors' copy, in colour and as HHA; each bad file is named."""
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from recipes import data
+from recipes.data import nyudv2
+from recipes.data.verify import verify
+
+LISTS = {"train": ("5449", "6140"), "val": ("5010",), "test": ("5001", "5002")}
+SIZE = (425, 560)
+
+
+def labels():
+    label = np.zeros(SIZE, np.uint8)
+    label[10:20], label[20:], label[-1] = 1, 20, 40
+    return label
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for part in ("data/images", "data/hha", "segmentation"):
+        (tmp_path / part).mkdir(parents=True)
+    for split, numbers in LISTS.items():
+        (tmp_path / f"{split}.txt").write_text("\n".join(numbers) + "\n")
+        for number in numbers:
+            picture(tmp_path, "images", number, int(number) % 256)
+            picture(tmp_path, "hha", number, (131, 94, 118))
+            save(tmp_path, number, labels())
+    return tmp_path
+
+
+def picture(folder, images, number, colour, size=SIZE):
+    pixels = np.broadcast_to(np.uint8(colour), (*size, 3))
+    Image.fromarray(pixels).save(folder / "data" / images / f"img_{number}.png")
+
+
+def save(folder, number, label):
+    file = folder / "segmentation" / f"img_{number}.mat"
+    scipy.io.savemat(file, {"segmentation": label}, do_compression=True)
+    return file
+
+
+def problem(folder, name="nyudv2"):
+    with pytest.raises(data.DataError) as error:
+        verify(data.load(name, folder)["train"])
+    return str(error.value)
+
+
+def test_numbers_are_one_more_than_the_classes_and_the_splits_are_the_papers(folder):
+    splits = data.load("nyudv2", folder)
+    assert [image for image, _ in splits["train"].files] == [
+        str(folder / f"data/images/img_{number}.png") for number in ("5449", "6140", "5010")
+    ]
+    assert [label for _, label in splits["val"].files] == [
+        str(folder / f"segmentation/img_{number}.mat") for number in ("5001", "5002")
+    ]
+    image, label = splits["val"].example(1)
+    assert image.shape == (*SIZE, 3)
+    assert image.dtype == label.dtype == np.uint8
+    assert (image == 5002 % 256).all()
+    np.testing.assert_array_equal(label, labels() - np.uint8(1))  # 0 becomes 255
+    pixels = dict(zip(splits["val"].class_names, verify(splits["val"]), strict=True))
+    assert len(pixels) == 40
+    assert {name: count for name, count in pixels.items() if count} == {
+        "wall": 2 * 5600,  # 1
+        "floor mat": 2 * 404 * 560,  # 20
+        "otherprop": 2 * 560,  # 40
+    }
+
+
+def test_other_lists_keep_the_test_images_out(folder):
+    splits = nyudv2.read(folder, name="nyudv2", images="images", train=("train",), val=("val",))
+    assert [len(dataset) for dataset in splits.values()] == [2, 1]
+    assert splits["val"].files[0][0].endswith("img_5010.png")
+
+
+def test_hha_images_keep_the_order_of_their_channels(folder):
+    splits = data.load("nyudv2_hha", folder)
+    assert splits["train"].name == "nyudv2_hha"
+    image, label = splits["train"].example(0)
+    np.testing.assert_array_equal(image[0, 0], [131, 94, 118])
+    assert label.shape == image.shape[:2]
+    assert verify(splits["train"])[0] == 3 * 5600
+
+
+def test_each_bad_file_is_named_with_its_reason(folder):
+    label = labels()
+    label[0, 0] = 41
+    outside = save(folder, "5449", label)
+    short = save(folder, "6140", labels())
+    short.write_bytes(short.read_bytes()[:150])
+    smaller = save(folder, "5010", labels()[:, 1:])
+    text = problem(folder)
+    assert text.startswith("3 of the 3 examples of nyudv2 (train) cannot be used:")
+    assert f"{outside}: a label holds the numbers 0 to 40; it holds 41 too. Replace it." in text
+    assert f"{short}: cannot be read as a MATLAB file (" in text
+    assert f"{smaller}: a label has its image's size; it is 425×559 and" in text
+
+
+def test_missing_and_empty_files_are_named(folder):
+    (folder / "data/hha/img_5449.png").unlink()
+    (folder / "data/hha/img_6140.png").write_bytes(b"")
+    (folder / "segmentation/img_5010.mat").unlink()
+    text = problem(folder, "nyudv2_hha")
+    assert f"{folder}/data/hha/img_5449.png: there is no such file. Add it, or" in text
+    assert f"{folder}/data/hha/img_6140.png: cannot be read as an image" in text
+    assert f"{folder}/segmentation/img_5010.mat: there is no such file." in text
+    (folder / "segmentation/img_5010.mat").write_bytes(b"")
+    assert "img_5010.mat: cannot be read as a MATLAB file (it is empty)" in problem(folder)
+
+
+def test_depth_of_16_bits_is_not_taken_for_an_image(folder):
+    depth = Image.fromarray(np.full(SIZE, 2500, np.uint16))
+    depth.save(folder / "data/hha/img_5449.png")
+    assert "img_5449.png: an image has 8 bits per channel; this one is stored as 'I;16'" in problem(
+        folder, "nyudv2_hha"
+    )
+
+
+def test_a_missing_list_is_named_with_the_folder_it_wants(folder):
+    (folder / "test.txt").unlink()
+    with pytest.raises(data.DataError) as error:
+        data.load("nyudv2", folder)
+    assert str(error.value) == (
+        f"{folder}/test.txt: there is no such file. Pass the folder that holds data/images, "
+        "data/hha, segmentation, train.txt, val.txt and test.txt as --data-dir."
+    )
