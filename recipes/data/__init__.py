@@ -5,7 +5,18 @@ import pathlib
 
 from recipes.data.dataset import DataError, Dataset
 
-NAMES = ("coins", "folder", "isbi", "shapes", "voc")
+NAMES = (
+    "coins",
+    "folder",
+    "isbi",
+    "nyudv2",
+    "nyudv2_hha",
+    "pascal_context",
+    "shapes",
+    "sift_flow",
+    "sift_flow_geometric",
+    "voc",
+)
 
 
 def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
