@@ -1,12 +1,13 @@
 """A recipe is data: its fields are the command line, and its values are checked."""
 
 import dataclasses
+import importlib
 import json
 
 import pytest
 
+import zoo
 from recipes import __main__ as listing
-from recipes import coins_unet, shapes_fcn8s
 from recipes.recipe import Recipe, RecipeError, difference, parse
 
 RECIPE = Recipe(
@@ -151,8 +152,17 @@ def test_recipes_are_listed(capsys):
     assert "python -m recipes.coins_unet --workdir runs/coins_unet" in out
 
 
-def test_every_recipe_is_named_after_its_data_and_model():
-    modules = {"coins_unet": coins_unet, "shapes_fcn8s": shapes_fcn8s}
-    assert modules.keys() == listing.recipes().keys()
-    for name, module in modules.items():
-        assert module.RECIPE.name == name
+@pytest.mark.parametrize("name", listing.recipes())
+def test_every_recipe_is_named_after_its_data_and_model(name):
+    recipe = importlib.import_module(f"recipes.{name}").RECIPE
+    assert recipe.name == name
+    zoo.build(recipe.model, classes=2, **recipe.options)
+
+
+def test_the_runs_on_shapes_are_one_benchmark():
+    """All models of the zoo, with the same data, steps, seed and optimizer."""
+    recipes = [
+        importlib.import_module(f"recipes.shapes_{name}").RECIPE for name in zoo.list_models()
+    ]
+    same = [dataclasses.replace(recipe, model="", options={}) for recipe in recipes]
+    assert all(recipe == same[0] for recipe in same)

@@ -1,0 +1,31 @@
+"""A narrow DeconvNet learns textured shapes from scratch.
+
+Noh, Hong and Han, "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015, with 16 to
+64 instead of 64 to 512 filters, on whole scenes instead of boxes around objects.
+
+Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/shapes.py
+Command   python -m recipes.shapes_deconvnet --workdir runs/shapes_deconvnet
+Time      not yet run
+Result    not yet run
+"""
+
+import sys
+
+from recipes.recipe import Recipe
+
+RECIPE = Recipe(
+    model="deconvnet",
+    options={"stages": [16, 32, 64, 64, 64], "head": 128},
+    data="shapes",
+    steps=800,
+    batch_size=8,
+    crop=96,
+    augment=("flip", "turn"),
+    learning_rate=1e-3,
+    schedule="cosine",
+)
+
+if __name__ == "__main__":
+    from recipes.train import main
+
+    sys.exit(main(RECIPE, __doc__))

@@ -1,0 +1,31 @@
+"""A small U-Net learns textured shapes from scratch.
+
+Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+MICCAI 2015, with 16 instead of 64 filters and 3 instead of 4 levels.
+
+Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/shapes.py
+Command   python -m recipes.shapes_unet --workdir runs/shapes_unet
+Time      not yet run
+Result    not yet run
+"""
+
+import sys
+
+from recipes.recipe import Recipe
+
+RECIPE = Recipe(
+    model="unet",
+    options={"filters": 16, "depth": 3},
+    data="shapes",
+    steps=800,
+    batch_size=8,
+    crop=96,
+    augment=("flip", "turn"),
+    learning_rate=1e-3,
+    schedule="cosine",
+)
+
+if __name__ == "__main__":
+    from recipes.train import main
+
+    sys.exit(main(RECIPE, __doc__))
