@@ -12,6 +12,7 @@ NAMES = (
     "nyudv2",
     "nyudv2_hha",
     "pascal_context",
+    "sbd",
     "shapes",
     "sift_flow",
     "sift_flow_geometric",
