@@ -106,9 +106,18 @@ def test_lists_that_break_a_rule_are_named(folder):
         "Write field 0."
     )
     (folder / "val.txt").write_text("\n")
-    assert "val has none of the 10 names in images and masks. Write one name" in refusal(folder)
+    assert refusal(folder) == (
+        f"{folder}/val.txt: a list has one name a line at least; it is empty. Write one name a "
+        "line into it."
+    )
     (folder / "val.txt").write_bytes(b"\xff\xfe\x00")
     assert f"{folder}/val.txt: cannot be read as text" in refusal(folder)
+    (folder / "val.txt").unlink()
+    (folder / "train.txt").write_text("\n".join(NAMES))
+    assert refusal(folder) == (
+        f"{folder}: each split has an example; val has none of the 10 names in images and masks. "
+        "Write one name a line into val.txt."
+    )
 
 
 def test_images_are_grey_where_all_are_stored_so(folder):
@@ -133,7 +142,7 @@ def test_another_layout_is_named_with_what_lacks(folder):
     (folder / "classes.txt").write_text("only\n\n")
     assert refusal(folder) == (
         f"{folder}/classes.txt: 2 to 255 classes have a name of their own each; received 1 names, "
-        "1 of them different. Write one a line, the background first."
+        "1 of them different. Write one class name a line into it, the background first."
     )
     (folder / "classes.txt").write_text("same\nsame\n")
     assert "received 2 names, 1 of them different" in refusal(folder)

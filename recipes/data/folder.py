@@ -20,6 +20,7 @@ from PIL import Image
 
 from recipes.data import voc
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from recipes.data.listed import read_lines
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 _GREY = ("1", "L", "LA")
@@ -67,32 +68,19 @@ def _example(
 
 
 def _class_names(file: pathlib.Path) -> tuple[str, ...]:
-    names = _lines(file)
-    if names is None:
+    remedy = "Write one class name a line into it, the background first."
+    if not file.exists():
         raise DataError(
-            f"{file.parent} is not a folder of images and masks: there is no {file}. Write one "
-            "class name a line into it, the background first, and pass the folder that holds "
-            "images, masks and classes.txt as --data-dir."
+            f"{file.parent} is not a folder of images and masks: there is no {file}. {remedy} Pass "
+            "the folder that holds images, masks and classes.txt as --data-dir."
         )
+    names = tuple(read_lines(file, remedy=remedy))
     if not 2 <= len(names) <= IGNORE_LABEL or len(set(names)) != len(names):
         raise DataError(
             f"{file}: 2 to {IGNORE_LABEL} classes have a name of their own each; received "
-            f"{len(names)} names, {len(set(names))} of them different. Write one a line, the "
-            "background first."
+            f"{len(names)} names, {len(set(names))} of them different. {remedy}"
         )
     return names
-
-
-def _lines(file: pathlib.Path) -> tuple[str, ...] | None:
-    """The lines that hold something; None if there is no such file."""
-    try:
-        # Notepad puts a byte order mark first, which would be part of the first name.
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read as text ({error}). Save it as UTF-8.") from error
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _by_name(folder: pathlib.Path, endings: tuple[str, ...]) -> dict[str, pathlib.Path]:
@@ -117,8 +105,10 @@ def _by_name(folder: pathlib.Path, endings: tuple[str, ...]) -> dict[str, pathli
 
 
 def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
-    lists = {split: _lines(folder / f"{split}.txt") for split in ("train", "val")}
-    train, val = lists["train"], lists["val"]
+    train, val = (
+        read_lines(file, remedy="Write one name a line into it.") if file.exists() else None
+        for file in (folder / "train.txt", folder / "val.txt")
+    )
     both = sorted(set(train or ()) & set(val or ()))
     if both:
         raise DataError(
@@ -129,11 +119,11 @@ def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
         val = [name for name in names if _is_held_out(name)]
     # One list leaves the other names to the other split.
     if train is None:
-        train = [name for name in names if name not in set(val)]
+        train = sorted(set(names).difference(val))
     if val is None:
-        val = [name for name in names if name not in set(train)]
+        val = sorted(set(names).difference(train))
     for split, part in (("train", train), ("val", val)):
-        ended = [name for name in part if name not in names and name.endswith(ENDINGS)]
+        ended = [name for name in part if name.endswith(ENDINGS) and name not in names]
         if ended:
             raise DataError(
                 f"{folder / split}.txt: a name is written without its ending; received "
@@ -144,7 +134,7 @@ def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
                 f"{folder}: each split has an example; {split} has none of the {len(names)} names "
                 f"in images and masks. Write one name a line into {split}.txt."
             )
-    return {"train": list(train), "val": list(val)}
+    return {"train": train, "val": val}
 
 
 def _is_held_out(name: str) -> bool:

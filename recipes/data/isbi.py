@@ -13,7 +13,8 @@ Cell tracking (PhC-C2DH-U373 or DIC-C2DH-HeLa, unpacked); classes background and
     01_GT/SEG/man_seg000.tif    the cells of some of them, 16 bits: 0, or the number of the cell
 
 The last fifth of the annotated frames of each film is "val". Where two cells touch, the pixels that
-have another cell beside them are background, so that the classes alone tell the cells apart.
+have another cell beside them are background, so that the classes alone tell the cells apart. Frames
+need not number all of their cells: those without a number are background.
 
 The EM data come from https://imagej.net/events/isbi-2012-segmentation-challenge and are free for
 making and testing non-commercial segmentation software (Cardona et al., "An Integrated Micro- and
