@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import re
 
 import pytest
 
@@ -147,8 +148,10 @@ def test_only_a_constant_rate_goes_on_to_more_steps():
 def test_recipes_are_listed(capsys):
     listing.main()
     out = capsys.readouterr().out
-    assert "coins_unet    A small U-Net outlines the coins of one photograph." in out
-    assert "shapes_fcn8s  " in out
+    assert re.search(
+        r"^coins_unet +A small U-Net outlines the coins of one photograph\.$", out, re.M
+    )
+    assert re.search(r"^shapes_fcn8s +A narrow FCN-8s", out, re.M)
     assert "python -m recipes.coins_unet --workdir runs/coins_unet" in out
 
 
