@@ -5,10 +5,10 @@
     segmentation/img_NUMBER.mat       segmentation: 0 where there is no class, 1 to 40
     train.txt, val.txt, test.txt      one NUMBER a line, from 5001 on: 381, 414 and 654
 
-Download http://dl.caffe.berkeleyvision.org/nyud.tar.gz, the FCN authors' copy of the data of Gupta,
-Arbelaez and Malik (CVPR 2013, ECCV 2014), and unpack it; put the three lists beside it, from
-`data/nyud` in github.com/shelhamer/fcn.berkeleyvision.org; pass the folder as --data-dir. The
-layout is that of their data layer, `nyud_layers.py`; the size is that of others who used the copy.
+Download http://dl.caffe.berkeleyvision.org/nyud.tar.gz, the FCN authors' copy of the data of Gupta
+et al. (CVPR 2013, ECCV 2014), and unpack it; put the three lists beside it, from `data/nyud` in
+github.com/shelhamer/fcn.berkeleyvision.org; pass the folder as --data-dir. The layout is that of
+their data layer, `nyud_layers.py`; the size is what others found in the copy.
 
 The splits are those of the FCN paper: "train" is train.txt and val.txt together, 795 images, and
 "val" is test.txt. To choose between settings without the test images, `read` takes other lists.

@@ -67,8 +67,7 @@ def _classes(file: pathlib.Path) -> np.ndarray:
     numbers = {}
     for line in read_lines(file, remedy=_REMEDY):
         number, _, name = line.partition(":")
-        # Some names have a space where the classes have none.
-        numbers[name.replace(" ", "")] = number
+        numbers[name.strip()] = number
     if sorted(numbers.values()) != sorted(map(str, range(1, len(numbers) + 1))):
         raise DataError(
             f"{file}: a line is a number, a colon and a name of its own, and the numbers are 1, 2, "
