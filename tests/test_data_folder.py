@@ -66,7 +66,8 @@ def test_images_masks_and_classes_are_read(folder):
 
 
 def test_grey_masks_hold_indices_too(folder):
-    Image.fromarray(mask()).save(folder / "masks/field 0.png")
+    (folder / "masks/field 0.png").unlink()
+    Image.fromarray(mask()).save(folder / "masks/field 0.PNG")
     np.testing.assert_array_equal(data.load("folder", folder)["train"].example(0)[1], mask())
 
 
@@ -126,8 +127,8 @@ def test_images_are_grey_where_all_are_stored_so(folder):
     for name in NAMES:
         add(folder, name, shape=(20, 30))
     split = data.load("folder", folder)["train"]
-    assert split.channels == 1
     image, _ = split.example(0)
+    assert split.channels == image.shape[-1] == 1
     with Image.open(split.files[0][0]) as stored:
         np.testing.assert_array_equal(image[..., 0], np.asarray(stored))
     verify(split)

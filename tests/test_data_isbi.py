@@ -13,14 +13,14 @@ SIZE = (40, 48)
 
 
 def membranes():
-    """Eleven labels whose membrane, two pixels wide, goes one column further in each."""
-    labels = np.full((11, *SIZE), 255, np.uint8)
+    """Twelve labels whose membrane, two pixels wide, goes one column further in each."""
+    labels = np.full((12, *SIZE), 255, np.uint8)
     for page, label in enumerate(labels):
         label[:, 10 + page : 12 + page] = 0
     return labels
 
 
-def volume(count=11):
+def volume(count=12):
     return np.random.default_rng(0).integers(0, 255, (count, *SIZE), np.uint8)
 
 
@@ -66,10 +66,10 @@ def refusal(folder):
 
 def test_the_last_fifth_of_the_pages_is_held_out(stacks):
     splits = data.load("isbi", stacks)
-    assert [len(split) for split in splits.values()] == [9, 2]
+    assert [len(split) for split in splits.values()] == [10, 2]
     assert splits["val"].files[1] == (
-        f"{stacks}/train-volume.tif (page 11)",
-        f"{stacks}/train-labels.tif (page 11)",
+        f"{stacks}/train-volume.tif (page 12)",
+        f"{stacks}/train-labels.tif (page 12)",
     )
     read = [split.example(index) for split in splits.values() for index in range(len(split))]
     np.testing.assert_array_equal([image[..., 0] for image, _ in read], volume())
@@ -80,12 +80,14 @@ def test_the_last_fifth_of_the_pages_is_held_out(stacks):
 
 
 def test_cells_of_a_section_are_numbered(stacks):
-    train = data.load("isbi", stacks)["train"]
-    ids = train.instances(3)
+    splits = data.load("isbi", stacks)
+    train, ids = splits["train"], splits["train"].instances(3)
     assert ids.dtype == np.int32
     np.testing.assert_array_equal(ids > 0, train.example(3)[1])
     assert set(ids[:, :13].ravel()) == {1}
     assert set(ids[:, 15:].ravel()) == {2}
+    val = splits["val"]
+    np.testing.assert_array_equal(val.instances(1) > 0, val.example(1)[1])
 
 
 def test_the_last_fifth_of_each_films_annotated_frames_is_held_out(films):
@@ -129,8 +131,8 @@ def test_another_layout_is_named(tmp_path):
 def test_stacks_of_different_lengths_are_refused(stacks):
     tifffile.imwrite(stacks / "train-labels.tif", membranes()[:-1], imagej=True)
     assert refusal(stacks) == (
-        f"{stacks}/train-labels.tif: each page of train-volume.tif has its label; it has 10 pages, "
-        "and train-volume.tif has 11. Replace one of them."
+        f"{stacks}/train-labels.tif: each page of train-volume.tif has its label; it has 11 pages, "
+        "and train-volume.tif has 12. Replace one of them."
     )
     (stacks / "train-labels.tif").unlink()
     assert f"{stacks}/train-labels.tif: there is no such file" in refusal(stacks)
@@ -153,7 +155,7 @@ def test_a_page_of_smoothed_labels_and_one_of_another_size_are_named(stacks):
     pages[6] = Image.fromarray(membranes()[6, 1:])
     pages[0].save(stacks / "train-labels.tif", save_all=True, append_images=pages[1:])
     text = problem(stacks)
-    assert "2 of the 9 examples of isbi (train) cannot be used" in text
+    assert "2 of the 10 examples of isbi (train) cannot be used" in text
     assert (
         f"{stacks}/train-labels.tif (page 5): a label holds 0 on membranes and 255 in cells; it "
         "holds 7, 128 too. Replace it, or save it without smoothing." in text
@@ -168,7 +170,7 @@ def test_a_stack_that_ends_early_is_named_with_its_page(stacks):
     pages[0].save(file, save_all=True, append_images=pages[1:])
     whole = file.read_bytes()
     file.write_bytes(whole[: whole.rindex(volume()[-1].tobytes()) + 900])
-    assert f"{file} (page 11): cannot be read as an image" in problem(stacks, "val")
+    assert f"{file} (page 12): cannot be read as an image" in problem(stacks, "val")
     assert verify(data.load("isbi", stacks)["train"]).all()  # the other pages are there
 
 
