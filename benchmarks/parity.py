@@ -18,6 +18,7 @@ import zoo  # isort: skip  # first: it keeps the terminal free of TensorFlow's s
 
 import argparse
 import dataclasses
+import gc
 import importlib.metadata
 import math
 import os
@@ -282,6 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
             results.append(compared(net, size, our_layers(ours, expected, image), expected))
             report(score_table(results[-1:]).splitlines()[-1])
         del ours, theirs
+        gc.collect()  # a Keras model refers to itself: 1 GB would stay until Python gets to it
     names = ("torchfcn", "torch", "tensorflow", "keras", "numpy")
     text = DOCUMENT_TEXT.format(
         versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in names),
