@@ -14,8 +14,8 @@ holds the zoo's models against the file, so that nobody needs PyTorch to run the
 
 It computes in double precision, so that no rounding of PyTorch's is recorded, except that the mean
 colour is subtracted in single precision as the authors do. Of each of the `CASES` the file has, at
-some places, the class, the scores, and the gradient of the images when each score counts
-`formula.uniform("upstream", …)` times.
+some places, the class (none where two are almost equal), the scores, and the gradient of the images
+when each score counts `formula.uniform("upstream", …)` times.
 """
 
 import math
