@@ -69,8 +69,7 @@ def train(
     try:
         records.check_workdir(workdir, recipe)
         splits = data.load(recipe.data, data_dir or workdir / "data")
-        for split in splits.values():
-            verify(split)
+        verify(splits)
         state = _start(recipe, splits["train"], strategy)
         with output_folder(workdir, strategy) as out:
             records.write_recipe(out, recipe, data_dir, strategy.num_replicas_in_sync)

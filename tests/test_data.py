@@ -8,7 +8,7 @@ import zoo.pictures
 from recipes import data
 from recipes.data import __main__ as command
 from recipes.data import coins, shapes, voc
-from recipes.data.verify import verify
+from recipes.data.verify import examine
 
 CLASS_NAMES = ("background", "thing", "other")
 
@@ -56,7 +56,7 @@ def test_labels_are_palette_indices_and_not_colours(folder):
 
 
 def test_verify_counts_the_pixels_of_each_class(folder):
-    np.testing.assert_array_equal(verify(read(folder)["train"]), [2 * 480, 0, 2 * 90])
+    np.testing.assert_array_equal(examine(read(folder)["train"]).pixels, [2 * 480, 0, 2 * 90])
 
 
 def test_voc_has_its_21_classes_and_names_the_folder_it_wants(folder):
@@ -72,7 +72,7 @@ def test_voc_has_its_21_classes_and_names_the_folder_it_wants(folder):
 
 def problem(folder):
     with pytest.raises(data.DataError) as error:
-        verify(read(folder)["train"])
+        examine(read(folder)["train"])
     return str(error.value)
 
 
@@ -137,11 +137,18 @@ def test_only_the_first_ten_problems_are_listed(folder):
 
 def test_the_command_shows_what_is_in_a_data_set(tmp_path, capsys):
     shapes.write(tmp_path / "shapes", train=2, val=1)
-    assert command.main(["shapes", "--data-dir", str(tmp_path)]) == 0
+    assert command.main(["verify", "shapes", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "train: 2 examples" in out
+    assert "train: 2 examples, 96×128 (height × width)\n" in out
     assert "triangle" in out
-    assert command.main(["voc", "--data-dir", str(tmp_path)]) == 1
+    for name in ("000000", "000002"):
+        (tmp_path / "shapes/JPEGImages" / f"{name}.jpg").write_bytes(b"")
+    assert command.main(["verify", "shapes", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    for split, name in (("train", "000000"), ("val", "000002")):  # both, at once
+        assert f"examples of shapes ({split}) cannot be used:\n" in err
+        assert f"{name}.jpg: cannot be read as an image" in err
+    assert command.main(["verify", "voc", str(tmp_path)]) == 1
     assert "is not a data set in PASCAL VOC's layout" in capsys.readouterr().err
 
 
@@ -163,8 +170,8 @@ def test_coins_are_cut_where_no_coin_is():
     assert not train_label[-7:].any()
     assert not val_label[:8].any()
     # Labels made from the photograph alone: about a third is coin, in both parts.
-    assert 0.3 < verify(splits["train"])[1] / train_label.size < 0.4
-    assert 0.3 < verify(splits["val"])[1] / val_label.size < 0.4
+    assert 0.3 < examine(splits["train"]).pixels[1] / train_label.size < 0.4
+    assert 0.3 < examine(splits["val"]).pixels[1] / val_label.size < 0.4
 
 
 def test_shapes_are_a_function_of_the_seed_and_of_nothing_else():
@@ -189,7 +196,7 @@ def test_shapes_are_written_in_vocs_layout_with_borders(tmp_path):
     drawn, truth = shapes.scene(0, 6)
     np.testing.assert_array_equal(label, truth)
     assert abs(image.astype(int) - drawn).mean() < 8  # a JPEG of it
-    assert (verify(splits["train"]) > 0).all()
+    assert (examine(splits["train"]).pixels > 0).all()
     # No pixel of an object touches another class: the border is between them.
     void = label == 255
     for axis in (0, 1):

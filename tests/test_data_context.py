@@ -6,7 +6,7 @@ import scipy.io
 from PIL import Image
 
 from recipes import data
-from recipes.data.verify import verify
+from recipes.data.verify import examine
 
 # The numbers of the 59 classes in labels.txt, in the order of the classes: 1 is aeroplane.
 NUMBERS = (
@@ -58,7 +58,7 @@ def save(folder, name, label, variable="LabelMap"):
 
 def problem(folder):
     with pytest.raises(data.DataError) as error:
-        verify(data.load("pascal_context", folder)["train"])
+        examine(data.load("pascal_context", folder)["train"])
     return str(error.value)
 
 
@@ -78,7 +78,7 @@ def test_each_class_has_its_number_and_all_others_are_background(folder):
     assert val.class_names[11] == "diningtable"
     assert val.class_names[28] == "clothes"
     assert val.class_names[52] == "bedcloth"
-    pixels = verify(val)
+    pixels = examine(val).pixels
     assert pixels.sum() == label.size
     assert pixels[0] == np.isin(numbers(), NUMBERS, invert=True).sum()
 

@@ -7,7 +7,7 @@ from PIL import Image
 import zoo.pictures
 from recipes import data
 from recipes.data import folder as reader
-from recipes.data.verify import verify
+from recipes.data.verify import examine
 
 NAMES = [f"field {number}" for number in range(10)]  # the last of them is held out
 
@@ -41,7 +41,7 @@ def names(dataset):
 
 def problem(folder, split="train"):
     with pytest.raises(data.DataError) as error:
-        verify(data.load("folder", folder)[split])
+        examine(data.load("folder", folder)[split])
     return str(error.value)
 
 
@@ -62,7 +62,7 @@ def test_images_masks_and_classes_are_read(folder):
         str(folder / "images/field 1.jpeg"),
         str(folder / "masks/field 1.png"),
     )
-    np.testing.assert_array_equal(verify(train), [9 * 480, 0, 9 * 90])
+    np.testing.assert_array_equal(examine(train).pixels, [9 * 480, 0, 9 * 90])
 
 
 def test_grey_masks_hold_indices_too(folder):
@@ -131,7 +131,7 @@ def test_images_are_grey_where_all_are_stored_so(folder):
     assert split.channels == image.shape[-1] == 1
     with Image.open(split.files[0][0]) as stored:
         np.testing.assert_array_equal(image[..., 0], np.asarray(stored))
-    verify(split)
+    examine(split)
     add(folder, "field 9")  # one in colour, even though it is held out
     split = data.load("folder", folder)["train"]
     assert split.channels == split.example(0)[0].shape[-1] == 3

@@ -7,7 +7,7 @@ from PIL import Image
 
 from recipes import data
 from recipes.data import isbi, voc
-from recipes.data.verify import verify
+from recipes.data.verify import examine
 
 SIZE = (40, 48)
 
@@ -54,7 +54,7 @@ def cells():
 
 def problem(folder, split="train"):
     with pytest.raises(data.DataError) as error:
-        verify(data.load("isbi", folder)[split])
+        examine(data.load("isbi", folder)[split])
     return str(error.value)
 
 
@@ -76,7 +76,7 @@ def test_the_last_fifth_of_the_pages_is_held_out(stacks):
     np.testing.assert_array_equal([label for _, label in read], membranes() == 255)
     assert {image.shape for image, _ in read} == {(*SIZE, 1)}
     assert splits["train"].class_names == ("membrane", "cell")
-    np.testing.assert_array_equal(verify(splits["val"]), [2 * 80, 2 * (1920 - 80)])
+    np.testing.assert_array_equal(examine(splits["val"]).pixels, [2 * 80, 2 * (1920 - 80)])
 
 
 def test_cells_of_a_section_are_numbered(stacks):
@@ -110,7 +110,7 @@ def test_cells_that_touch_are_kept_apart(films):
     expected[4:20, 11:13] = 0
     np.testing.assert_array_equal(ids, expected)
     np.testing.assert_array_equal(label, expected > 0)
-    assert verify(train)[1] == 5 * (2 * 16 * 7 + 36)
+    assert examine(train).pixels[1] == 5 * (2 * 16 * 7 + 36)
 
 
 def test_cells_that_touch_at_a_corner_are_kept_apart():
@@ -171,7 +171,7 @@ def test_a_stack_that_ends_early_is_named_with_its_page(stacks):
     whole = file.read_bytes()
     file.write_bytes(whole[: whole.rindex(volume()[-1].tobytes()) + 900])
     assert f"{file} (page 12): cannot be read as an image" in problem(stacks, "val")
-    assert verify(data.load("isbi", stacks)["train"]).all()  # the other pages are there
+    assert examine(data.load("isbi", stacks)["train"]).pixels.all()  # the other pages are there
 
 
 @pytest.mark.filterwarnings("ignore:.*(Corrupt EXIF|Truncated):UserWarning")
@@ -193,7 +193,7 @@ def test_a_stack_has_limits(stacks, monkeypatch):
     splits = data.load("isbi", stacks)
     monkeypatch.setattr(voc, "MAX_PIXELS", 1919)
     with pytest.raises(data.DataError, match=r"1,919 pixels at most; this one has 1,920\. Cut"):
-        verify(splits["train"])
+        examine(splits["train"])
 
 
 def test_damaged_and_missing_frames_are_all_named(films):

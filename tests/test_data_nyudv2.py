@@ -7,7 +7,7 @@ from PIL import Image
 
 from recipes import data
 from recipes.data import nyudv2
-from recipes.data.verify import verify
+from recipes.data.verify import examine
 
 LISTS = {"train": ("5449", "6140"), "val": ("5010",), "test": ("5001", "5002")}
 SIZE = (425, 560)
@@ -45,7 +45,7 @@ def save(folder, number, label):
 
 def problem(folder, name="nyudv2"):
     with pytest.raises(data.DataError) as error:
-        verify(data.load(name, folder)["train"])
+        examine(data.load(name, folder)["train"])
     return str(error.value)
 
 
@@ -62,7 +62,7 @@ def test_numbers_are_one_more_than_the_classes_and_the_splits_are_the_papers(fol
     assert image.dtype == label.dtype == np.uint8
     assert (image == 5002 % 256).all()
     np.testing.assert_array_equal(label, labels() - np.uint8(1))  # 0 becomes 255
-    pixels = dict(zip(splits["val"].class_names, verify(splits["val"]), strict=True))
+    pixels = dict(zip(splits["val"].class_names, examine(splits["val"]).pixels, strict=True))
     assert len(pixels) == 40
     assert {name: count for name, count in pixels.items() if count} == {
         "wall": 2 * 5600,  # 1
@@ -83,7 +83,7 @@ def test_hha_images_keep_the_order_of_their_channels(folder):
     image, label = splits["train"].example(0)
     np.testing.assert_array_equal(image[0, 0], [131, 94, 118])
     assert label.shape == image.shape[:2]
-    assert verify(splits["train"])[0] == 3 * 5600
+    assert examine(splits["train"]).pixels[0] == 3 * 5600
 
 
 def test_each_bad_file_is_named_with_its_reason(folder):

@@ -9,7 +9,7 @@ from PIL import Image
 import zoo.pictures
 from recipes import data
 from recipes.data import sbd
-from recipes.data.verify import verify
+from recipes.data.verify import examine
 
 TRAIN = ("2008_000002", "2008_000003", "2010_001425")
 VAL2011 = ("2007_000033", "2008_000003", "2009_000013")  # the second is in SBD's train, too
@@ -59,7 +59,7 @@ def folder(tmp_path):
 
 def problem(folder, split="train"):
     with pytest.raises(data.DataError) as error:
-        verify(data.load("sbd", folder)[split])
+        examine(data.load("sbd", folder)[split])
     return str(error.value)
 
 
@@ -88,8 +88,10 @@ def test_labels_come_from_each_data_sets_own_files(folder):
     assert image.shape == (20, 30, 3)
     assert label.dtype == np.uint8
     np.testing.assert_array_equal(label, labels())
-    np.testing.assert_array_equal(verify(splits["train"])[[0, 20]], [3 * 500, 3 * 100])
-    np.testing.assert_array_equal(verify(splits["val"])[[0, 20]], [2 * 480, 2 * 90])  # without void
+    np.testing.assert_array_equal(examine(splits["train"]).pixels[[0, 20]], [3 * 500, 3 * 100])
+    np.testing.assert_array_equal(
+        examine(splits["val"]).pixels[[0, 20]], [2 * 480, 2 * 90]
+    )  # without void
 
 
 def test_vocs_archive_is_read_as_it_unpacks(folder):
@@ -97,7 +99,7 @@ def test_vocs_archive_is_read_as_it_unpacks(folder):
     (folder / "VOCdevkit").rename(folder / "TrainVal/VOCdevkit")
     val = data.load("sbd", folder)["val"]
     assert val.files[0][0].startswith(f"{folder}/TrainVal/VOCdevkit/VOC2011/JPEGImages/")
-    verify(val)
+    examine(val)
 
 
 def test_the_whole_lists_give_the_authors_numbers(folder):

@@ -6,7 +6,7 @@ import scipy.io
 from PIL import Image
 
 from recipes import data
-from recipes.data.verify import verify
+from recipes.data.verify import examine
 
 OUTDOOR = "spatial_envelope_256x256_static_8outdoorcategories"
 TRAINVAL = ("coast_natu975", "street_urb885", "forest_nat717")
@@ -53,7 +53,7 @@ def save(folder, labels, name, label, variable="S"):
 
 def problem(folder, name="sift_flow"):
     with pytest.raises(data.DataError) as error:
-        verify(data.load(name, folder)["train"])
+        examine(data.load(name, folder)["train"])
     return str(error.value)
 
 
@@ -70,7 +70,7 @@ def test_semantic_numbers_are_one_more_than_the_classes(folder):
     assert picture.shape == (256, 256, 3)
     assert picture.dtype == label.dtype == np.uint8
     np.testing.assert_array_equal(label, semantic() - np.uint8(1))  # 0 becomes 255
-    pixels = dict(zip(train.class_names, verify(train), strict=True))
+    pixels = dict(zip(train.class_names, examine(train).pixels, strict=True))
     assert {name: n for name, n in pixels.items() if n} == {
         "awning": 3 * 25600,  # 1
         "sky": 3 * 25600,  # 28
@@ -84,7 +84,7 @@ def test_geometric_numbers_begin_with_minus_one(folder):
     train = splits["train"]
     assert train.name == "sift_flow_geometric"
     assert train.class_names == ("sky", "horizontal", "vertical")
-    np.testing.assert_array_equal(verify(train), [2 * 25600, 2 * 25600, 2 * 56 * 9])
+    np.testing.assert_array_equal(examine(train).pixels, [2 * 25600, 2 * 25600, 2 * 56 * 9])
     _, label = train.example(0)
     np.testing.assert_array_equal(label, np.where(geometric() < 1, 255, geometric() - 1))
     assert (train.example(1)[1] == 255).all()
