@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import struct
 import zipfile
 
 import h5py
@@ -11,6 +12,7 @@ import pytest
 from toys import TOYS, build_toy
 
 import zoo
+from zoo.weights import hdf5
 
 FCN = TOYS["fcn8s"].options
 DAMAGED = "FILE is damaged or not a file of weights that Keras 3 saved: "
@@ -90,7 +92,11 @@ def test_other_files_by_these_names(model, path, tmp_path):
         ("vars", np.zeros(3), "/vars is not a group"),
         ("vars/0", np.zeros(3), "its model has variables outside of the layers"),
         ("layers/conv2d/layers", np.zeros(3), "/layers/conv2d is a model or layer that holds"),
-        ("layers/conv2d/vars", None, "/layers/conv2d is a model or layer that holds others"),
+        ("layers/conv2d/vars", None, "/layers/conv2d/vars is missing or a link"),
+        ("layers/conv2d/more", np.zeros(3), "/layers/conv2d is a model or layer that holds others"),
+        ("more", np.zeros(3), "it holds more than layers, optimizer, vars"),
+        ("layers/conv2d/vars/more", np.zeros(3), "/layers/conv2d/vars/2 is missing or a link"),
+        ("layers/\x1b[31m", np.zeros(3), r"'/layers/\x1b[31m' is not printable"),
         ("layers/conv2d/vars/0/0", np.zeros(3), "/layers/conv2d/vars/0 is not a dataset"),
         (
             "layers/conv2d/vars/0",
@@ -122,17 +128,24 @@ def test_numbers_in_another_file(model, path, tmp_path):
     check_refused(model, path, DAMAGED + "/layers/conv2d/vars/1 keeps its numbers in another file")
 
 
-def test_numbers_that_cannot_be_read(model, path):
-    with h5py.File(path, "a") as file:
-        del file["layers/conv2d/vars/1"]
-        damaged = file["layers/conv2d/vars"].create_dataset("1", (4,), "f4", compression="gzip")
-        damaged[:] = 0
-        start = damaged.id.get_chunk_info(0).byte_offset
-    content = bytearray(path.read_bytes())
-    content[start : start + 4] = b"gzip"
-    path.write_bytes(content)
-    check_refused(model, path, "  conv1_1: damaged (")
-    check_refused(model, path, "); copy or download the file again\n")
+def test_numbers_that_lie_beyond_the_file(model, path):
+    with h5py.File(path) as file:
+        variable = file["layers/conv2d/vars/0"].id
+        place = struct.pack("<QQ", variable.get_offset(), variable.get_storage_size())
+    content = path.read_bytes()
+    assert content.count(place) == 1
+    path.write_bytes(content.replace(place, struct.pack("<Q", len(content)) + place[8:]))
+    check_refused(model, path, DAMAGED)
+
+
+def test_numbers_that_cannot_be_read(model, path, monkeypatch):
+    def failing(self, key):
+        raise OSError("a bad sector")
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", failing)
+    check_refused(
+        model, path, "  conv1_1: damaged (a bad sector); copy or download the file again\n"
+    )
 
 
 def test_two_layers_of_one_name(model, path):
@@ -141,12 +154,59 @@ def test_two_layers_of_one_name(model, path):
     check_refused(model, path, DAMAGED + "two layers have the name 'conv1_1'")
 
 
-def test_a_shape_that_lies_costs_nothing(model, path):
-    """A terabyte that is declared and not there: shapes are compared before a number is read."""
+def create(path, **options) -> None:
+    """Puts another array in the place of one."""
     with h5py.File(path, "a") as file:
-        del file["layers/conv2d/vars/0"]
-        file["layers/conv2d/vars"].create_dataset("0", (1 << 19, 1 << 19), "f4", compression="gzip")
-    check_refused(model, path, "  conv1_1: [524288, 524288] and [4] in the file")
+        del file["layers/conv2d/vars/1"]
+        file["layers/conv2d/vars"].create_dataset("1", dtype="f4", **options)
+
+
+def test_a_terabyte_that_is_not_there(model, path):
+    create(path, shape=(1 << 19, 1 << 19))
+    check_refused(
+        model, path, DAMAGED + "/layers/conv2d/vars/1 holds fewer numbers than its shape says"
+    )
+
+
+def test_a_chunk_larger_than_its_array(model, path):
+    """A kilobyte that is four gigabytes when read, though the shape is the model's."""
+    create(path, shape=(4,), maxshape=(None,), chunks=(1 << 29,), compression="gzip")
+    check_refused(model, path, DAMAGED + "/layers/conv2d/vars/1 keeps its numbers in chunks")
+
+
+def test_an_array_too_many(model, path):
+    with h5py.File(path, "a") as file:
+        file["layers/conv2d/vars/2"] = np.zeros(3, "f4")
+    check_refused(model, path, "  conv1_1: [3, 3, 3, 4] and [4] and [3] in the file, [3, 3, 3, 4]")
+    with h5py.File(path, "a") as file:
+        for index in range(3, 65):
+            file[f"layers/conv2d/vars/{index}"] = np.zeros(3, "f4")
+    check_refused(model, path, DAMAGED + "/layers/conv2d/vars has more than 64 members")
+
+
+def test_more_layers_than_any_model_has(model, path):
+    with h5py.File(path, "a") as file:
+        for index in range(1025):
+            file.create_group(f"layers/{index}")
+    check_refused(model, path, DAMAGED + "it has more than 1024 layers")
+
+
+def test_a_zip_that_grows_is_not_unpacked(model, tmp_path, monkeypatch):
+    path = tmp_path / "saved.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(50_000_000))
+    assert path.stat().st_size < 50_000
+    monkeypatch.setattr(hdf5.shutil, "copyfileobj", None)
+    check_refused(model, path, DAMAGED + "model.weights.h5 in it is compressed")
+
+
+def test_a_zip_of_many_members_is_not_listed(model, tmp_path, monkeypatch):
+    path = tmp_path / "saved.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        for index in range(40):
+            archive.writestr(f"{index}" * 25_000, b"")
+    monkeypatch.setattr(hdf5.zipfile, "ZipFile", None)
+    check_refused(model, path, DAMAGED + "the list of its members is too long")
 
 
 @pytest.mark.parametrize(

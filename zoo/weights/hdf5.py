@@ -2,41 +2,57 @@
 
 Keras writes each layer's variables to `layers/<key>/vars/<index>`; the keys are made up, and the
 layer's own name is an attribute of `vars`. Nothing but these arrays is used: no configuration, no
-code and no pickle of the file is ever looked at.
+code and no pickle of the file is ever looked at. What Keras never writes is refused, above all
+what could grow as it is read: compressed parts, numbers in other files, names without end.
 """
 
 import contextlib
+import math
+import mmap
 import os
 import shutil
+import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import h5py
 
-# What Keras calls the weights inside of a `.keras` file, which is a zip.
-MEMBER = "model.weights.h5"
+from zoo.weights.hdf5_text import text_attribute
+
+# What Keras calls the weights inside of a `.keras` file, which is a zip; it has few other members.
+MEMBER, LONGEST_DIRECTORY = "model.weights.h5", 1 << 20
+# What Keras writes beside each other. The state of an optimizer is not weights.
+CONTENTS = {"layers", "vars", "optimizer"}
+# Far more than any model has: they bound the time that a file from a stranger can cost.
+MOST_LAYERS, MOST_VARIABLES = 1024, 64
 # What the two libraries raise for files that are not as they should be; we raise RuntimeError.
-DAMAGE = (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, zipfile.BadZipFile)
+DAMAGE = (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError)
+DAMAGE += (OverflowError, struct.error, zipfile.BadZipFile)
 
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike) -> Iterator[tuple[str, dict[str, list[h5py.Dataset]]]]:
     """The name of the model and the variables of each layer by its name, until the block ends.
 
-    The numbers are read only where a variable is used as an array: compare its shape before.
+    The numbers are read only where a variable is used as an array: compare its shape before. They
+    take no more memory than its shape says.
 
     Raises:
-        ValueError: The file is of another kind, damaged, or refers to what lies outside of it.
+        ValueError: The file is of another kind, damaged, holds more than Keras writes, or refers
+            to what lies outside of it.
     """
     with contextlib.ExitStack() as stack:
+        archived = str(path).endswith(".keras")
         try:
-            source = path
-            if str(path).endswith(".keras"):
-                source = stack.enter_context(tempfile.TemporaryFile())
-                _unzip(path, source)
-            file = stack.enter_context(h5py.File(source, "r"))
-            content = _name(file), _layers(file)
+            file = stack.enter_context(open(path, "rb"))
+            if archived:
+                archive, file = file, stack.enter_context(tempfile.TemporaryFile())
+                _unzip(archive, file)
+            data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            root = stack.enter_context(h5py.File(file if archived else path, "r"))
+            content = _model(root, data), _layers(root, data)
         except DAMAGE as error:
             raise ValueError(
                 f"{path} is damaged or not a file of weights that Keras 3 saved: {error}. "
@@ -45,52 +61,79 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[str, dict[str, list[h5py.D
         yield content
 
 
-def _unzip(path: str | os.PathLike, target: object) -> None:
+def _unzip(file: BinaryIO, target: BinaryIO) -> None:
     """Copies the weights of a `.keras` file, checking the sum that the zip keeps."""
-    with zipfile.ZipFile(path) as archive:
+    # zipfile makes an object of each member that the directory lists, before we can count.
+    end = zipfile._EndRecData(file)
+    if end and end[zipfile._ECD_SIZE] > LONGEST_DIRECTORY:
+        raise RuntimeError("the list of its members is too long")
+    with zipfile.ZipFile(file) as archive:
         # Keras does not compress; what grows as it is read was made to fill the disk.
         if archive.getinfo(MEMBER).compress_type != zipfile.ZIP_STORED:
             raise RuntimeError(f"{MEMBER} in it is compressed")
         with archive.open(MEMBER) as member:
             shutil.copyfileobj(member, target)
+    target.flush()
 
 
-def _name(file: h5py.File) -> str:
+def _model(file: h5py.File, data: mmap.mmap) -> str:
+    if len(file) > len(CONTENTS) or not CONTENTS.issuperset(file):
+        raise RuntimeError(f"it holds more than {', '.join(sorted(CONTENTS))}")
     own = _child(file, "vars", h5py.Group)
     if len(own):
         raise RuntimeError("its model has variables outside of the layers")
-    return str(own.attrs["name"])
+    return _name(own, data)
 
 
-def _layers(file: h5py.File) -> dict[str, list[h5py.Dataset]]:
+def _layers(file: h5py.File, data: mmap.mmap) -> dict[str, list[h5py.Dataset]]:
     layers = {}
     groups = _child(file, "layers", h5py.Group)
+    if len(groups) > MOST_LAYERS:
+        raise RuntimeError(f"it has more than {MOST_LAYERS} layers")
     for key in groups:
         group = _child(groups, key, h5py.Group)
-        if set(group) != {"vars"}:
-            raise RuntimeError(f"{group.name} is a model or layer that holds others")
         variables = _child(group, "vars", h5py.Group)
-        name = str(variables.attrs["name"])
+        if len(group) > 1:
+            raise RuntimeError(f"{group.name} is a model or layer that holds others")
+        if len(variables) > MOST_VARIABLES:
+            raise RuntimeError(f"{variables.name} has more than {MOST_VARIABLES} members")
+        name = _name(variables, data)
         if name in layers:
             raise RuntimeError(f"two layers have the name {name!r}")
-        indices = sorted(variables, key=lambda index: (len(index), str(index)))
-        layers[name] = [_child(variables, index, h5py.Dataset) for index in indices]
+        layers[name] = [
+            _child(variables, str(index), h5py.Dataset) for index in range(len(variables))
+        ]
         for variable in layers[name]:
-            if variable.dtype.kind != "f":
-                raise RuntimeError(
-                    f"{name} has numbers of type {variable.dtype}; float32, float16 and float64 "
-                    "are read"
-                )
+            _check_numbers(name, variable)
     return {name: variables for name, variables in layers.items() if variables}
+
+
+def _name(group: h5py.Group, data: mmap.mmap) -> str:
+    return text_attribute(data, h5py.h5o.get_info(group.id).addr, "name")
+
+
+def _check_numbers(layer: str, variable: h5py.Dataset) -> None:
+    """Refuses numbers that are not there, as they are, as many as the shape says."""
+    if variable.dtype.kind != "f" or variable.dtype.itemsize not in (2, 4, 8):
+        raise RuntimeError(
+            f"{layer} has numbers of type {variable.dtype}; float32, float16 and float64 are read"
+        )
+    if variable.external or variable.is_virtual:
+        raise RuntimeError(f"{variable.name} keeps its numbers in another file")
+    if variable.chunks:  # a chunk may be larger than the array
+        raise RuntimeError(f"{variable.name} keeps its numbers in chunks, compressed or not")
+    if variable.id.get_storage_size() != math.prod(variable.shape) * variable.dtype.itemsize:
+        raise RuntimeError(f"{variable.name} holds fewer numbers than its shape says")
 
 
 def _child(group: h5py.Group, name: str, kind: type) -> h5py.Group | h5py.Dataset:
     """A member of a group, never one that lies in another place or file."""
+    path = f"{group.name.rstrip('/')}/{name}"
+    if not path.isprintable():  # messages show it
+        raise RuntimeError(f"{path!r} is not printable")
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise RuntimeError(f"{group.name.rstrip('/')}/{name} is missing or a link")
+        raise RuntimeError(f"{path} is missing or a link")
     child = group[name]
     if not isinstance(child, kind):
-        raise RuntimeError(f"{child.name} is not a {kind.__name__.lower()}")
-    if kind is h5py.Dataset and (child.external or child.is_virtual):
-        raise RuntimeError(f"{child.name} keeps its numbers in another file")
+        raise RuntimeError(f"{path} is not a {kind.__name__.lower()}")
     return child

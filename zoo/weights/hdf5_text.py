@@ -1,0 +1,83 @@
+"""Reads the texts that are attributes in an HDF5 file, without the HDF5 library.
+
+The library believes a damaged text: it takes the four gigabytes that a file of twelve kilobytes
+claims for one, or never ends. So the few texts that weights have are found here, as h5py writes
+them, by "HDF5 File Format Specification Version 3.0", sections III.D, IV.A.1 and IV.A.2.m.
+"""
+
+import itertools
+import mmap
+import struct
+from collections.abc import Iterator
+
+LONGEST_TEXT = 256
+# Of one object: the bytes of a block of its header, its messages, and the bytes of a heap of texts.
+MOST_BYTES, MOST_MESSAGES = 1 << 16, 256
+# Types of messages.
+CONTINUATION, ATTRIBUTE = 0x10, 0x0C
+
+
+def text_attribute(data: mmap.mmap | bytes, address: int, name: str) -> str:
+    """The attribute of the object whose header begins at `address`: one printable line.
+
+    Raises:
+        RuntimeError: It is missing, or anything else than such a text.
+        struct.error: What it refers to lies outside of the file.
+    """
+    for kind, body in itertools.islice(_messages(data, address), MOST_MESSAGES):
+        if kind != ATTRIBUTE:
+            continue
+        version, *sizes = struct.unpack_from("<BxHHH", body)
+        start, padding = (9, 1) if version == 3 else (8, 8 if version == 1 else 1)
+        parts = []
+        for size in sizes:  # of the name, the type and the dimensions
+            parts.append(body[start : start + size])
+            start += -(-size // padding) * padding
+        found, dtype, dimensions = parts
+        if found.rstrip(b"\0") != name.encode():
+            continue
+        # Class 9 is of variable length, and 1 makes it a text; one text has no dimensions.
+        if dtype[0] & 15 == 9 and dtype[1] & 15 == 1 and dimensions[1] == 0:
+            text = _text(data, *struct.unpack_from("<IQI", body, start))
+            if text.isprintable():
+                return text
+    raise RuntimeError(f"the object at byte {address} has no {name} of one line")
+
+
+def _messages(data: mmap.mmap | bytes, address: int) -> Iterator[tuple[int, bytes]]:
+    """The type and the content of each message of an object header."""
+    if data[address : address + 4] == b"OHDR":  # version 2
+        (flags,) = struct.unpack_from("<5xB", data, address)
+        start = address + 6 + 16 * (flags >> 5 & 1) + 4 * (flags >> 4 & 1)
+        width = 1 << (flags & 3)
+        blocks = [(start + width, int.from_bytes(data[start : start + width], "little"))]
+        head, around = "<BHB2x" if flags & 4 else "<BHB", 4
+    else:
+        blocks = [(address + 16, *struct.unpack_from("<8xI", data, address))]
+        head, around = "<HHB3x", 0
+    for start, size in blocks:
+        block, position = data[start : start + min(size, MOST_BYTES)], 0
+        while position + struct.calcsize(head) <= len(block):
+            kind, size, _ = struct.unpack_from(head, block, position)
+            position += struct.calcsize(head)
+            body = block[position : position + size]
+            position += size
+            if kind == CONTINUATION:
+                start, size = struct.unpack_from("<QQ", body)
+                blocks.append((start + around, size - 2 * around))
+            yield kind, body
+
+
+def _text(data: mmap.mmap | bytes, length: int, heap: int, number: int) -> str:
+    """A text of a "global heap": before each are 16 bytes with its number and its size."""
+    mark, end = struct.unpack_from("<4s4xQ", data, heap)
+    if mark != b"GCOL" or end > MOST_BYTES or length > LONGEST_TEXT:
+        raise RuntimeError(f"there is no text of at most {LONGEST_TEXT} bytes at byte {heap}")
+    end, position = heap + end, heap + 16
+    while position + 16 <= end:
+        found, size = struct.unpack_from("<H6xQ", data, position)
+        position += 16
+        if found == number and length <= size:
+            return data[position : position + length].decode()
+        position += -(-size // 8) * 8
+    raise RuntimeError(f"the texts at byte {heap} have no number {number}")
