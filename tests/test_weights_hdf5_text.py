@@ -37,6 +37,20 @@ def test_texts_as_h5py_reads_them(libver, track_order):
             assert text_attribute(memory.getvalue(), address(group), "name") == name
 
 
+def test_texts_of_a_group_with_settings_of_its_own():
+    memory, settings = io.BytesIO(), h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    settings.set_attr_phase_change(9, 3)
+    settings.set_obj_track_times(True)
+    with h5py.File(memory, "w", libver="latest") as file:
+        group = h5py.Group(h5py.h5g.create(file.id, b"group", gcpl=settings))
+        group.attrs["name"] = "conv1"
+        place = address(group)
+    header = memory.getvalue()[place:]
+    assert header[:4] == b"OHDR"
+    assert header[5] & 0x30 == 0x30  # times and numbers of attributes lie before the messages
+    assert text_attribute(memory.getvalue(), place, "name") == "conv1"
+
+
 @pytest.fixture
 def path(tmp_path):
     """A small file as Keras writes them."""
@@ -79,6 +93,8 @@ def test_a_name_that_is_too_long(path):
     ("place", "value", "text"),
     [
         ("length", 0xFF000003, "there is no text of at most 256 bytes"),  # HDF5 takes 4 GB
+        ("length", 200, "have no number 1"),
+        ("mark", 0, "there is no text of at most 256 bytes"),
         ("heap", 1 << 63, "too large"),
         ("heap", 40_000, "offset"),
         ("heap", 8, "there is no text of at most 256 bytes"),
@@ -93,6 +109,7 @@ def test_a_text_that_lies(place, value, text, path):
     reference = content.index(struct.pack("<IQI", 3, heap, 1))
     offset, form = {
         "length": (reference, "<I"),
+        "mark": (heap, "<I"),
         "heap": (reference + 4, "<Q"),
         "number": (reference + 12, "<I"),
         "heap's size": (heap + 8, "<Q"),

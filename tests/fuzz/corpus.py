@@ -72,7 +72,10 @@ CASES = {
     "unpacked": (one(shape(2, 3) + one_by_one(DATA, FLOATS)), None),
     "unpacked-v1-double": (one(shape(6) + one_by_one(DOUBLE_DATA, DOUBLES), v1=True), None),
     "unpacked-long": (one(shape(48) + one_by_one(DATA, FLOATS * 8)), None),
-    "unpacked-long-tags": (one(shape(6) + one_by_one(DATA, FLOATS, size=3)), None),
+    "unpacked-long-tags": (  # and field 21, whose tag begins with the same byte
+        one(shape(6) + one_by_one(DATA, FLOATS, size=3) + one_by_one(21, FLOATS, size=3)),
+        None,
+    ),
     "unpacked-between-derivatives": (
         one(
             shape(6)

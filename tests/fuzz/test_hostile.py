@@ -37,7 +37,10 @@ HOSTILE = {
         lambda: blobs(field(7, field(1, varint(1, size=10) * 8)) + NUMBER, 5_000),
         TOO_MANY,
     ),
-    "many dimensions": (lambda: one(shape(*[1] * 100_000) + NUMBER), "more than 8 dimensions"),
+    "many dimensions": (
+        lambda: one(field(7, field(1, b"\x01" * 2_000_000)) + NUMBER),
+        "more than 8 dimensions",
+    ),
     "many shapes": (lambda: one(shape() * 100_000 + NUMBER), TOO_MANY),
     "many pieces": (lambda: one(shape(100_000) + NUMBER * 100_000), TOO_MANY),
     "many empty pieces": (lambda: one(field(DATA, b"") * 100_000), TOO_MANY),

@@ -36,8 +36,7 @@ def text_attribute(data: mmap.mmap | bytes, address: int, name: str) -> str:
         found, dtype, dimensions = parts
         if found.rstrip(b"\0") != name.encode():
             continue
-        # Class 9 is of variable length, and 1 makes it a text; one text has no dimensions.
-        if dtype[0] & 15 == 9 and dtype[1] & 15 == 1 and dimensions[1] == 0:
+        if dtype[0] & 15 == 9 and dimensions[1] == 0:  # one value, of variable length
             text = _text(data, *struct.unpack_from("<IQI", body, start))
             if text.isprintable():
                 return text
