@@ -89,11 +89,11 @@ def test_both_options(model, path):
 
 @pytest.mark.parametrize("option", ["weights", "encoder_weights"])
 @pytest.mark.parametrize(
-    "file", ["model.h5", "model.pth", "folder", "model.weights.H5", "", 5, True]
+    "file", ["model.hdf5", "model.pth", "folder", "model.weights.H5", "", 5, True]
 )
 def test_unknown_endings(option, file, model):
-    text = f"{option} is the path of a file that ends in .weights.h5, .keras or .caffemodel; "
-    check_refused(model, file, text + f"received {str(file)!r}. Give such a file.", option=option)
+    text = f"{option} is the path of a file that ends in .weights.h5, .h5, .keras or .caffemodel"
+    check_refused(model, file, f"{text}; received {str(file)!r}. Give such a file.", option=option)
 
 
 def test_imagenet_is_for_the_encoder(model):

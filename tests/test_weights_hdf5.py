@@ -15,7 +15,7 @@ import zoo
 from zoo.weights import hdf5
 
 FCN = TOYS["fcn8s"].options
-DAMAGED = "FILE is damaged or not a file of weights that Keras 3 saved: "
+DAMAGED = "FILE is damaged or not a file of weights that Keras saved: "
 REMEDY = "Copy or download it again, or save it again with model.save_weights(…)."
 
 

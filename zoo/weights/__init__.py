@@ -16,7 +16,7 @@ from zoo.weights.transplant import Progress, Source, fill, fill_encoder
 
 __all__ = ["CaffeFileError", "catalog", "is_whole", "load", "read_caffemodel", "save", "sha256"]
 
-ENDINGS = (".weights.h5", ".keras", ".caffemodel")
+ENDINGS = (".weights.h5", ".h5", ".keras", ".caffemodel")
 
 
 def load(
@@ -35,10 +35,10 @@ def load(
 
     Args:
         model: A model of the zoo.
-        weights: A `.weights.h5` or `.keras` file of the same model, or the `.caffemodel` of its
-            authors. Sets every weight. A `.caffemodel` of DeconvNet must be the one for inference:
-            its normalizations have a scale and a shift with the averages folded in, or these and
-            a mean and a variance.
+        weights: A `.weights.h5`, `.keras` or `.h5` (Keras 2) file of the same model, or the
+            `.caffemodel` of its authors. Sets every weight. A `.caffemodel` of DeconvNet must be
+            the one for inference: its normalizations have a scale and a shift with the averages
+            folded in, or these and a mean and a variance.
         encoder_weights: `"imagenet"`, or a file as above of any net on the same trunk: a coarser
             FCN, a VGG. Sets the layers of the same name, the whole trunk among them, and leaves
             the others, and score layers for another number of classes, as they were initialised.

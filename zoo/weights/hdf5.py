@@ -1,4 +1,4 @@
-"""Opens the weights in a `.weights.h5` or `.keras` file, layer by layer.
+"""Opens the weights in a `.weights.h5` or `.keras` file, or a `.h5` of Keras 2, layer by layer.
 
 Keras writes each layer's variables to `layers/<key>/vars/<index>`; the keys are made up, and the
 layer's own name is an attribute of `vars`. Nothing but these arrays is used: no configuration, no
@@ -10,6 +10,7 @@ import contextlib
 import math
 import mmap
 import os
+import re
 import shutil
 import struct
 import tempfile
@@ -26,18 +27,21 @@ MEMBER, LONGEST_DIRECTORY = "model.weights.h5", 1 << 20
 # What Keras writes beside each other. The state of an optimizer is not weights.
 CONTENTS = {"layers", "vars", "optimizer"}
 # Far more than any model has: they bound the time that a file from a stranger can cost.
-MOST_LAYERS, MOST_VARIABLES = 1024, 64
+MOST_LAYERS, MOST_VARIABLES, MOST_GROUPS = 1024, 64, 4
+# What an array of Keras 2 is, by its name, and the order in which layers have them.
+ROLE_OF_KERAS_2 = re.compile(r"(kernel|bias|gamma|beta|moving_mean|moving_variance|W|b)(_1)?:0$")
+ORDER = ("kernel", "W", "gamma", "bias", "b", "beta", "moving_mean", "moving_variance")
 # What the two libraries raise for files that are not as they should be; we raise RuntimeError.
 DAMAGE = (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError)
 DAMAGE += (OverflowError, struct.error, zipfile.BadZipFile)
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike) -> Iterator[tuple[str, dict[str, list[h5py.Dataset]]]]:
+def opened(path: str | os.PathLike) -> Iterator[tuple[str | None, dict[str, list[h5py.Dataset]]]]:
     """The name of the model and the variables of each layer by its name, until the block ends.
 
-    The numbers are read only where a variable is used as an array: compare its shape before. They
-    take no more memory than its shape says.
+    Keras 2 did not write down the name of the model. The numbers are read only where a variable is
+    used as an array: compare its shape before. They take no more memory than its shape says.
 
     Raises:
         ValueError: The file is of another kind, damaged, holds more than Keras writes, or refers
@@ -52,10 +56,13 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[str, dict[str, list[h5py.D
                 _unzip(archive, file)
             data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             root = stack.enter_context(h5py.File(file if archived else path, "r"))
-            content = _model(root, data), _layers(root, data)
+            if str(path).endswith((".weights.h5", ".keras")):
+                content = _model(root, data), _layers(root, data)
+            else:
+                content = None, _layers_of_keras_2(root)
         except DAMAGE as error:
             raise ValueError(
-                f"{path} is damaged or not a file of weights that Keras 3 saved: {error}. "
+                f"{path} is damaged or not a file of weights that Keras saved: {error}. "
                 "Copy or download it again, or save it again with model.save_weights(…)."
             ) from error
         yield content
@@ -106,6 +113,37 @@ def _layers(file: h5py.File, data: mmap.mmap) -> dict[str, list[h5py.Dataset]]:
         for variable in layers[name]:
             _check_numbers(name, variable)
     return {name: variables for name, variables in layers.items() if variables}
+
+
+def _layers_of_keras_2(file: h5py.File) -> dict[str, list[h5py.Dataset]]:
+    """The variables in a `.h5` of Keras 2: of weights alone, or of a model that holds them."""
+    groups = _child(file, "model_weights", h5py.Group) if "model_weights" in file else file
+    if len(groups) > MOST_LAYERS:
+        raise RuntimeError(f"it has more than {MOST_LAYERS} layers")
+    layers = {}
+    for name in groups:
+        variables = {}
+        for key, variable in _leaves(_child(groups, name, h5py.Group)):
+            role = ROLE_OF_KERAS_2.search(key)
+            if not role or role[1] in variables:
+                raise RuntimeError(f"{variable.name} is no weight of a layer")
+            _check_numbers(name, variable)
+            variables[role[1]] = variable
+        if variables:
+            layers[name] = [variables[role] for role in sorted(variables, key=ORDER.index)]
+    return layers
+
+
+def _leaves(group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
+    """The arrays of a layer, which lie below groups that repeat its name."""
+    for _ in range(MOST_GROUPS):
+        if len(group) != 1 or not isinstance(group.get(next(iter(group))), h5py.Group):
+            break
+        group = _child(group, next(iter(group)), h5py.Group)
+    if len(group) > MOST_VARIABLES:
+        raise RuntimeError(f"{group.name} has more than {MOST_VARIABLES} members")
+    for key in group:
+        yield key, _child(group, key, h5py.Dataset)
 
 
 def _name(group: h5py.Group, data: mmap.mmap) -> str:
