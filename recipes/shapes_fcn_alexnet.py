@@ -5,8 +5,8 @@ with 16 to 48 instead of 96 to 384 filters.
 
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/shapes.py
 Command   python -m recipes.shapes_fcn_alexnet --workdir runs/shapes_fcn_alexnet
-Time      not yet run
-Result    not yet run
+Time      3 minutes on 2 cores that did other work too
+Result    mean IU 0.1896 on 100 scenes that training does not see
 """
 
 import sys
