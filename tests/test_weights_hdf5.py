@@ -221,3 +221,19 @@ def test_numbers_of_another_type(dtype, found, model, path):
         f"{DAMAGED}conv1_2 has numbers of type {found}; float32, float16 and float64 are read. "
         + REMEDY,
     )
+
+
+@pytest.mark.parametrize("place", ["layers/conv2d/linked", "linked"])
+@pytest.mark.parametrize("ending", ["h5", "weights.h5"])
+def test_a_link_is_never_followed(ending, place, model, tmp_path, monkeypatch):
+    path, reached, original = tmp_path / f"saved.{ending}", [], h5py.Group.__getitem__
+    with h5py.File(path, "w") as file:
+        file[place] = h5py.ExternalLink("/etc/passwd", "/")
+
+    def followed(self, name):
+        reached.append(name)
+        return original(self, name)
+
+    monkeypatch.setattr(h5py.Group, "__getitem__", followed)
+    check_refused(model, path, DAMAGED.partition(":")[0])
+    assert "linked" not in reached

@@ -137,9 +137,10 @@ def _layers_of_keras_2(file: h5py.File) -> dict[str, list[h5py.Dataset]]:
 def _leaves(group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
     """The arrays of a layer, which lie below groups that repeat its name."""
     for _ in range(MOST_GROUPS):
-        if len(group) != 1 or not isinstance(group.get(next(iter(group))), h5py.Group):
+        inner = _child(group, next(iter(group)), h5py.HLObject) if len(group) == 1 else None
+        if not isinstance(inner, h5py.Group):
             break
-        group = _child(group, next(iter(group)), h5py.Group)
+        group = inner
     if len(group) > MOST_VARIABLES:
         raise RuntimeError(f"{group.name} has more than {MOST_VARIABLES} members")
     for key in group:
