@@ -90,14 +90,14 @@ def fill_encoder(
     layers = [layer for layer in model.layers if layer.weights]
     shared = [layer for layer in layers if layer.name in source.layers]
     if not shared:
-        raise ValueError(
+        raise source.error(
             f"encoder_weights copies layers by their names; {source.name} has "
             f"{_listed(sorted(source.layers))}, and {model.name} has "
             f"{_listed(layer.name for layer in layers)}. Give weights of the same trunk."
         )
     missing = [x.name for x in layers if TRUNK.fullmatch(x.name) and x not in shared]
     if missing:
-        raise ValueError(
+        raise source.error(
             f"encoder_weights fills the whole trunk of {model.name}; {source.name} lacks "
             f"{_listed(missing)}. Give weights that hold these layers too; the fully connected "
             "ones belong to the trunk."

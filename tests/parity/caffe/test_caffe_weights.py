@@ -280,6 +280,14 @@ def test_the_trunk_of_another_width(model, blobs, tmp_path):
     )
 
 
+def test_a_trunk_that_ends_too_soon(model, blobs, tmp_path):
+    del blobs["fc7"]
+    text = "FILE lacks fc7. Give weights that hold these layers too"
+    check_refused(model, tmp_path, blobs, text, option="encoder_weights")
+    text = "encoder_weights copies layers by their names; FILE has other, and fcn8s_atonce has"
+    check_refused(model, tmp_path, {"other": blobs["fc6"]}, text, option="encoder_weights")
+
+
 @pytest.mark.parametrize("option", ["weights", "encoder_weights"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
 def test_numbers_that_are_not_finite(option, value, model, blobs, tmp_path):
