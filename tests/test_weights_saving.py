@@ -1,5 +1,6 @@
 """Saving weights with their sha256, and `zoo convert`."""
 
+import os
 import pathlib
 
 import keras
@@ -58,6 +59,24 @@ def test_a_save_that_fails_leaves_what_was_there(path, monkeypatch):
     assert path.read_bytes() == before
     assert zoo.weights.is_whole(path)
     assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_save_that_is_cut_off_between_the_two_files_leaves_a_file_that_can_be_used(
+    path, monkeypatch
+):
+    replace, calls = os.replace, []
+
+    def cut_off(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", cut_off)
+        zoo.weights.save(zoo.build("fcn8s", **FCN), path)
+    assert zoo.weights.is_whole(path) is None
+    zoo.build("fcn8s", **FCN, weights=path)
 
 
 def test_what_reads_back_as_other_numbers_is_not_kept(path, monkeypatch):
