@@ -181,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
-    parser.add_argument("--repeats", type=int, default=15, help="runs of each, 10 or more")
+    parser.add_argument("--repeats", type=int, default=31, help="runs of each, 10 or more")
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="HxWxC")
     options = parser.parse_args(arguments)
     if options.batch < 1 or options.repeats < 10:
