@@ -48,7 +48,7 @@ def make_step(
             optimizer.apply(as_caffe(recipe, gradients, variables), variables)
             for total in sums:
                 total.assign(tf.zeros_like(total))
-        return loss, tf.cast(not finite, tf.int32), stops
+        return loss, tf.cast(tf.logical_not(finite), tf.int32), stops
 
     @tf.function(input_signature=[*spec, tf.TensorSpec((), tf.int32)])
     def add(images: Any, labels: Any, stop: tf.Tensor) -> tuple:
