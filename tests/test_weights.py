@@ -6,6 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from refusals import check_refused
 from toys import TOYS, build_toy, keras_vgg
 
 import zoo
@@ -30,15 +31,6 @@ def path(tmp_path):
 def check_same(model: keras.Model, other: keras.Model) -> None:
     for weight, expected in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, expected)
-
-
-def check_refused(model, file, message: str, *, option="weights", kind=ValueError) -> None:
-    """Refused with this text, in which FILE is the file; the model is as it was."""
-    before = model.get_weights()
-    with pytest.raises(kind, match=re.escape(message.replace("FILE", str(file)))):
-        zoo.weights.load(model, **{option: file})
-    for weight, old in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, old)
 
 
 @pytest.mark.parametrize("ending", ["weights.h5", "keras"])
@@ -283,7 +275,11 @@ def test_imagenet(trunk, monkeypatch, model):
     monkeypatch.setattr(imagenet, "VGG", {**imagenet.VGG, key: trained})
     shapes = {name: tuple(model.get_layer(name).kernel.shape) for name in imagenet.SHAPES}
     monkeypatch.setattr(imagenet, "SHAPES", shapes)
-    check_holds_vgg(zoo.build("fcn8s", **FCN, trunk=trunk, encoder_weights="imagenet"), vgg)
+    filled = zoo.build("fcn8s", **FCN, trunk=trunk, encoder_weights="imagenet")
+    check_holds_vgg(filled, vgg)
+    told = []
+    zoo.weights.load(filled, encoder_weights="imagenet", progress=lambda *n: told.append(n))
+    assert told[-1][0] == told[-1][1] > 0
 
 
 @pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])

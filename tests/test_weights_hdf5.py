@@ -9,6 +9,7 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
+from refusals import check_refused
 from toys import TOYS, build_toy
 
 import zoo
@@ -30,15 +31,6 @@ def path(tmp_path):
     path = tmp_path / "saved.weights.h5"
     build_toy("fcn8s").save_weights(path)
     return path
-
-
-def check_refused(model, file, message: str, *, option="weights", kind=ValueError) -> None:
-    """Refused with this text, in which FILE is the file; the model is as it was."""
-    before = model.get_weights()
-    with pytest.raises(kind, match=re.escape(message.replace("FILE", str(file)))):
-        zoo.weights.load(model, **{option: file})
-    for weight, old in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, old)
 
 
 def replace(path, name: str, value) -> None:

@@ -6,6 +6,7 @@ import definitions
 import keras
 import numpy as np
 import pytest
+import refusals
 from messages import write_caffemodel
 
 import zoo
@@ -38,13 +39,9 @@ def load(model, tmp_path, blobs, *, option="weights", **form):
 
 
 def check_refused(model, tmp_path, blobs, message: str, *, option="weights", **form) -> None:
-    """Refused with this text, in which FILE is the file; the model is as it was."""
-    before = model.get_weights()
-    text = message.replace("FILE", str(tmp_path / "net.caffemodel"))
-    with pytest.raises(zoo.weights.CaffeFileError, match=re.escape(text)):
-        load(model, tmp_path, blobs, option=option, **form)
-    for weight, old in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, old)
+    path = write_caffemodel(tmp_path / "net.caffemodel", blobs, **form)
+    kind = zoo.weights.CaffeFileError
+    refusals.check_refused(model, path, message, option=option, kind=kind)
 
 
 @pytest.mark.parametrize("option", ["weights", "encoder_weights"])
