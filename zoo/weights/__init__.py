@@ -63,7 +63,7 @@ def load(
             caffe = str(weights).endswith(".caffemodel")
             fill(model, source, fixed=fixed_blobs(model) if caffe else {}, progress=progress)
     elif encoder_weights == "imagenet":
-        fill_encoder(model, imagenet.imagenet(model))
+        fill_encoder(model, imagenet.imagenet(model), progress=progress)
     elif encoder_weights is not None:
         with _opened(model, "encoder_weights", encoder_weights) as source:
             layers = {imagenet.author_name(n): arrays for n, arrays in source.layers.items()}

@@ -42,7 +42,7 @@ def fill(
     source: Source,
     *,
     fixed: Mapping[str, np.ndarray],
-    progress: Progress = lambda done, total: None,
+    progress: Progress,
 ) -> None:
     """Sets every weight of `model` from a source that was made by the same net.
 
@@ -76,9 +76,7 @@ def fill(
     _copy(layers, source, progress)
 
 
-def fill_encoder(
-    model: keras.Model, source: Source, *, progress: Progress = lambda done, total: None
-) -> None:
+def fill_encoder(model: keras.Model, source: Source, *, progress: Progress) -> None:
     """Sets the weights of the layers that both have and leaves the others as they are.
 
     The whole trunk must be there. A score layer for another number of classes is left as it is.
