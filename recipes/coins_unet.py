@@ -14,6 +14,7 @@ import sys
 from recipes.recipe import Recipe
 
 RECIPE = Recipe(
+    name="coins_unet",
     model="unet",
     options={"filters": 16, "depth": 3, "dropout": 0.2},
     data="coins",

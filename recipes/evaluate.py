@@ -19,7 +19,7 @@ from typing import Any
 import keras
 
 from recipes import data, records, scoring
-from recipes.recipe import Recipe, RecipeError, difference
+from recipes.recipe import RecipeError, difference, read
 from recipes.train import build
 
 RESULTS = pathlib.Path(__file__).parent / "results.csv"
@@ -38,20 +38,21 @@ def load_model(workdir: pathlib.Path, dataset: data.Dataset) -> keras.Model:
         RecipeError: The run has no trained weights yet, or the file is damaged.
     """
     recorded, weights = _recorded(workdir), workdir / records.WEIGHTS
+    name = recorded["recipe"]["name"]
     if not weights.exists():
         raise RecipeError(
             f"{workdir} holds no trained weights yet: {weights.name} comes with the last step. "
-            f"Run python -m recipes.{recorded['name']} --workdir {workdir} to its end."
+            f"Run python -m recipes.{name} --workdir {workdir} to its end."
         )
     if not zoo.weights.is_whole(weights):
         raise RecipeError(
             f"{weights} is not the file that {weights.name}.sha256 was written for. Run "
-            f"python -m recipes.{recorded['name']} --workdir {workdir} again, which writes both "
+            f"python -m recipes.{name} --workdir {workdir} again, which writes both "
             "from the last checkpoint."
         )
     options = {**recorded["recipe"]["options"], "weights": str(weights)}
-    options.pop("encoder_weights", None)
-    return build(dataclasses.replace(_recipe(recorded), options=options), dataset)
+    recipe = dataclasses.replace(read(recorded["recipe"]), options=options, encoder_weights="")
+    return build(recipe, dataset)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -142,7 +143,7 @@ def record(recorded: dict[str, Any], dataset: data.Dataset, scores: dict[str, An
     """Adds a row to results.csv."""
     environment = recorded["environments"][-1]
     row = {
-        "recipe": recorded["name"],
+        "recipe": recorded["recipe"]["name"],
         "model": recorded["recipe"]["model"],
         "data": dataset.name,
         "split": dataset.split,
@@ -164,12 +165,13 @@ def _check_recordable(recorded: dict[str, Any]) -> None:
     """A row bears a recipe's name, and must be of that recipe as its file has it."""
     if not recorded:
         raise RecipeError("A row of results.csv is of a run. Pass its folder as --workdir.")
-    module = importlib.import_module(f"recipes.{recorded['name']}")
+    name = recorded["recipe"]["name"]
+    module = importlib.import_module(f"recipes.{name}")
     changed = difference(module.RECIPE, recorded["recipe"])
     if changed:
         raise RecipeError(
             "A row of results.csv is of a recipe without other options. This run is not that of "
-            f"python -m recipes.{recorded['name']}: {changed}. Train without options, or change "
+            f"python -m recipes.{name}: {changed}. Train without options, or change "
             "the recipe."
         )
 
@@ -182,11 +184,6 @@ def _recorded(workdir: pathlib.Path) -> dict[str, Any]:
             "--workdir of a recipe."
         )
     return recorded
-
-
-def _recipe(recorded: dict[str, Any]) -> Recipe:
-    fields = recorded["recipe"]
-    return Recipe(**{**fields, "augment": tuple(fields["augment"])})
 
 
 if __name__ == "__main__":

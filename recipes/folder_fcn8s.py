@@ -14,8 +14,9 @@ import sys
 from recipes.recipe import Recipe
 
 RECIPE = Recipe(
+    name="folder_fcn8s",
     model="fcn8s",
-    options={"encoder_weights": "imagenet"},
+    encoder_weights="imagenet",
     data="folder",
     steps=20_000,
     batch_size=4,

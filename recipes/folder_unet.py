@@ -14,6 +14,7 @@ import sys
 from recipes.recipe import Recipe
 
 RECIPE = Recipe(
+    name="folder_unet",
     model="unet",
     options={"filters": 32},
     data="folder",

@@ -1,10 +1,7 @@
-"""A recipe is data: a frozen dataclass whose fields are the command line."""
+"""A recipe is data: a frozen dataclass."""
 
-import argparse
 import dataclasses
 import json
-import pathlib
-import typing
 from typing import Any
 
 from recipes.data import NAMES
@@ -29,16 +26,25 @@ class Recipe:
     Example:
 
     ```python
-    RECIPE = Recipe(model="unet", data="coins", steps=300, batch_size=4, learning_rate=1e-3)
+    RECIPE = Recipe(
+        name="coins_unet", model="unet", data="coins", steps=300, batch_size=4, crop=64,
+        learning_rate=1e-3,
+    )
     ```
 
     Raises:
         RecipeError: A value breaks its field's rule.
     """
 
+    name: str
+    """That of its file, `DATA_MODEL`; not an option of the command line."""
     model: str = _field("the zoo's name of the model")
     options: dict[str, Any] = dataclasses.field(
         default_factory=dict, metadata={"help": "the model's options, as JSON"}
+    )
+    encoder_weights: str = _field(
+        "weights that the first step starts from: imagenet, or a file of a net on the same trunk",
+        default="",
     )
     data: str = _field("the data set: " + ", ".join(NAMES))
     steps: int = _field("training steps", least=1)
@@ -51,6 +57,20 @@ class Recipe:
     )
     accumulate: int = _field(
         "batches whose mean gradient makes one step (Caffe's iter_size)", default=1, least=1
+    )
+    loss: str = _field(
+        "softmax cross-entropy or focal loss of each pixel; or dice, of each image and class",
+        default="softmax",
+        choices=("softmax", "focal", "dice"),
+    )
+    class_weights: tuple[float, ...] = _field(
+        "what the pixels of each class weigh in the loss, separated by commas", default=()
+    )
+    weight_map: bool = _field(
+        "weigh each pixel by U-Net's map, for data that tells objects apart", default=False
+    )
+    loss_sampling: float = _field(
+        "probability with which a cell of 32×32 pixels counts in the loss", default=1.0
     )
     optimizer: str = _field(
         "adam, adamw, or sgd, which is Caffe's with the fields below",
@@ -79,6 +99,10 @@ class Recipe:
         default="float32",
         choices=("float32", "mixed_bfloat16"),
     )
+    sync_batch_norm: bool = _field(
+        "normalize over the batch of all replicas, not of each", default=False
+    )
+    jit: bool = _field("compile the forward and backward pass with XLA", default=False)
     seed: int = _field("of weights, dropout, order and augmentation", default=0, least=0)
     deterministic: bool = _field("use only operations that repeat to the bit", default=True)
     log_every: int = _field("steps between rows of log.csv", default=20, least=1, free=True)
@@ -106,78 +130,52 @@ class Recipe:
                 f"--batch-size {self.batch_size}. Pass --batch-size 1, and several to --accumulate "
                 "to make one step, or a size to --crop."
             )
+        if not 0 < self.loss_sampling <= 1:
+            raise RecipeError(
+                f"--loss-sampling is above 0 and at most 1; received {self.loss_sampling:g}. Pass "
+                "--loss-sampling 1 to train every cell."
+            )
+        if any(not 0 <= weight < float("inf") for weight in self.class_weights):
+            raise RecipeError(
+                f"--class-weights are finite numbers from 0; received {shown(self.class_weights)}. "
+                "Pass 1 for each class, and more for one that counts more."
+            )
+        if self.loss == "dice" and (
+            self.class_weights or self.weight_map or self.reduction == "sum"
+        ):
+            raise RecipeError(
+                "--loss dice is a mean over images and classes, and takes no --class-weights, no "
+                "--weight-map and no --reduction sum; received one of them. Pass --loss softmax."
+            )
+        if self.jit and self.sync_batch_norm:
+            raise RecipeError(
+                "--jit compiles the pass of one replica, and --sync-batch-norm joins them inside "
+                "it; received both. Leave one out."
+            )
 
-    @property
-    def name(self) -> str:
-        """The recipe's name, `DATA_MODEL`."""
-        return f"{self.data}_{self.model}"
 
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """A parsed command line: the recipe as changed by it, and where and on what to run."""
-
-    recipe: Recipe
-    workdir: pathlib.Path
-    data_dir: pathlib.Path | None
-    strategy: str
-
-
-STRATEGIES = ("auto", "one", "mirrored", "workers")
-
-
-def parse(recipe: Recipe, card: str, arguments: list[str] | None = None) -> Command:
-    """Reads a command line; every field of the recipe is an option, its value the default.
-
-    Args:
-        recipe: The recipe as its file has it.
-        card: The docstring of its file, shown by `--help`.
-        arguments: Words of the command line; those of this program if None.
-
-    Raises:
-        RecipeError: A value breaks its field's rule.
-    """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m recipes.{recipe.name}",
-        description=card,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def toy(recipe: Recipe) -> Recipe:
+    """The recipe with a tiny model and few steps: whether all fits together, in a minute."""
+    return dataclasses.replace(
+        recipe,
+        options=recipe.options | _TINY.get(recipe.model, {}),
+        encoder_weights="",
+        steps=20,
+        batch_size=min(recipe.batch_size, 2),
+        crop=min(recipe.crop, 64),
+        accumulate=min(recipe.accumulate, 2),
+        log_every=5,
+        save_every=10,
+        validate_every=20,
     )
-    where = parser.add_argument_group("where")
-    where.add_argument(
-        "--workdir",
-        type=pathlib.Path,
-        required=True,
-        help="folder of this run; the same command goes on with a run that was stopped",
-    )
-    where.add_argument(
-        "--data-dir", type=pathlib.Path, help="folder of the data set (default: WORKDIR/data)"
-    )
-    where.add_argument(
-        "--strategy",
-        choices=STRATEGIES,
-        default="auto",
-        help="devices: one, mirrored (all GPUs), workers (those of TF_CONFIG), or what there is "
-        "(default: auto)",
-    )
-    what = parser.add_argument_group("what: this recipe, and what you change of it")
-    types = typing.get_type_hints(Recipe)
-    for field in dataclasses.fields(Recipe):
-        flag, value = "--" + field.name.replace("_", "-"), getattr(recipe, field.name)
-        text = field.metadata["help"].replace("%", "%%")
-        if types[field.name] is bool:
-            what.add_argument(flag, action=argparse.BooleanOptionalAction, default=value, help=text)
-            continue
-        shown = _show(value).replace("%", "%%") or "none"
-        what.add_argument(
-            flag,
-            type=_READERS.get(types[field.name], types[field.name]),
-            default=value,
-            metavar=field.name.rpartition("_")[2].upper(),
-            help=f"{text} (default: {shown})",
-        )
-    options = vars(parser.parse_args(arguments))
-    changed = {field.name: options.pop(field.name) for field in dataclasses.fields(Recipe)}
-    return Command(recipe=Recipe(**changed), **options)
+
+
+def read(fields: dict[str, Any]) -> Recipe:
+    """A recipe from its fields in recipe.json, where tuples are lists."""
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return Recipe(**values)
 
 
 def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
@@ -201,8 +199,8 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
                 f"{recipe.schedule}"
             )
         return (
-            f"it was started with {flag} {_show(before)}, and this command has "
-            f"{flag} {_show(value)}"
+            f"it was started with {flag} {shown(before)}, and this command has "
+            f"{flag} {shown(value)}"
         )
     return None
 
@@ -229,21 +227,16 @@ def _check(field: dataclasses.Field, value: Any) -> None:
         )
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as it stands on the command line."""
     if isinstance(value, dict):
         return f"'{json.dumps(value)}'"
-    return ",".join(value) if isinstance(value, list | tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {text!r} ({error})") from error
-
-
-_READERS = {
-    dict[str, Any]: _json,
-    tuple[str, ...]: lambda text: tuple(part for part in text.split(",") if part),
+_VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
+_TINY = {
+    **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),
+    "fcn_alexnet": {"stages": [8, 16, 16, 16, 16], "head": 16},
+    "unet": {"filters": 4, "depth": 2},
 }

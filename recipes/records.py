@@ -74,7 +74,6 @@ def write_recipe(
     if not environments or environments[-1] != now:
         environments = [*environments, now]
     contents = {
-        "name": recipe.name,
         "recipe": dataclasses.asdict(recipe),
         "data_dir": None if data_dir is None else str(data_dir),
         "environments": environments,

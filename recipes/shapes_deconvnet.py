@@ -14,6 +14,7 @@ import sys
 from recipes.recipe import Recipe
 
 RECIPE = Recipe(
+    name="shapes_deconvnet",
     model="deconvnet",
     options={"stages": [16, 32, 64, 64, 64], "head": 128},
     data="shapes",

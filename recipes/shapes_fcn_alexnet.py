@@ -14,6 +14,7 @@ import sys
 from recipes.recipe import Recipe
 
 RECIPE = Recipe(
+    name="shapes_fcn_alexnet",
     model="fcn_alexnet",
     options={"stages": [16, 32, 48, 48, 32], "head": 128},
     data="shapes",

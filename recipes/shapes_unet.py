@@ -14,6 +14,7 @@ import sys
 from recipes.recipe import Recipe
 
 RECIPE = Recipe(
+    name="shapes_unet",
     model="unet",
     options={"filters": 16, "depth": 3},
     data="shapes",

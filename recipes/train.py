@@ -21,10 +21,11 @@ import keras
 import tensorflow as tf
 
 from recipes import checkpoints, data, records, scoring
+from recipes.command import parse
 from recipes.data import pipeline
 from recipes.data.verify import verify
 from recipes.devices import choose_strategy, output_folder, stop_signals
-from recipes.recipe import Recipe, RecipeError, parse
+from recipes.recipe import Recipe, RecipeError
 from recipes.step import make_optimizer, make_step
 
 _TOLD_EVERY = 5.0  # seconds between two lines of progress
@@ -92,7 +93,8 @@ def build(recipe: Recipe, dataset: data.Dataset) -> keras.Model:
     """The recipe's model with the classes and channels of a data set.
 
     Raises:
-        RecipeError: The zoo has no such model, or the model no such option.
+        RecipeError: The zoo has no such model, the model no such option, or the weights to start
+            from are not there or do not fit.
     """
     given = {"classes": len(dataset.class_names), "channels": dataset.channels}
     for name in given:
@@ -104,8 +106,9 @@ def build(recipe: Recipe, dataset: data.Dataset) -> keras.Model:
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(recipe.precision)
-        return zoo.build(recipe.model, **given, **recipe.options)
-    except (TypeError, ValueError) as error:
+        start = {"encoder_weights": recipe.encoder_weights} if recipe.encoder_weights else {}
+        return zoo.build(recipe.model, **given, **start, **recipe.options)
+    except (TypeError, ValueError, FileNotFoundError) as error:
         raise RecipeError(str(error)) from error
     finally:
         keras.config.set_dtype_policy(before)

@@ -9,9 +9,11 @@ import pytest
 
 import zoo
 from recipes import __main__ as listing
-from recipes.recipe import Recipe, RecipeError, difference, parse
+from recipes.command import parse
+from recipes.recipe import Recipe, RecipeError, difference, read, toy
 
 RECIPE = Recipe(
+    name="coins_unet",
     model="unet",
     data="coins",
     steps=10,
@@ -33,12 +35,14 @@ def test_every_field_is_an_option_and_its_value_the_default():
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
         "--data shapes --steps 3 --batch-size 2 --crop 16 --augment flip,turn --accumulate 5 "
         "--optimizer sgd --learning-rate 0.5 --momentum 0.8 --bias-rate 2 --weight-decay 0.1 "
-        "--decay-bias --schedule step --step-size 9 --reduction sum --precision "
+        "--decay-bias --encoder-weights imagenet --loss focal --class-weights 1,2.5 --weight-map "
+        "--loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum --precision "
         "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 --validate-every 3"
     )
     command = parse(RECIPE, "", words.split())
     assert (str(command.workdir), str(command.data_dir), command.strategy) == ("w", "d", "one")
     assert command.recipe == Recipe(
+        name="coins_unet",
         model="fcn8s",
         options={"stages": [1, 2]},
         data="shapes",
@@ -53,19 +57,28 @@ def test_every_field_is_an_option_and_its_value_the_default():
         bias_rate=2,
         weight_decay=0.1,
         decay_bias=True,
+        encoder_weights="imagenet",
+        loss="focal",
+        class_weights=(1, 2.5),
+        weight_map=True,
+        loss_sampling=0.5,
         schedule="step",
         step_size=9,
         reduction="sum",
         precision="mixed_bfloat16",
+        jit=True,
         seed=7,
         deterministic=False,
         log_every=1,
         save_every=2,
         validate_every=3,
     )
+    words = ["--workdir", "w", "--sync-batch-norm"]
+    assert parse(RECIPE, "", words).recipe == dataclasses.replace(RECIPE, sync_batch_norm=True)
     # Each field was given another value above: none is missing from the command line.
     for field in dataclasses.fields(Recipe):
-        assert getattr(command.recipe, field.name) != getattr(RECIPE, field.name), field.name
+        if field.name not in ("name", "sync_batch_norm"):
+            assert getattr(command.recipe, field.name) != getattr(RECIPE, field.name), field.name
 
 
 def test_help_shows_the_card_and_each_field(capsys):
@@ -76,7 +89,7 @@ def test_help_shows_the_card_and_each_field(capsys):
     assert "--batch-size SIZE" in out
     assert "images of one batch, over all replicas (default: 4)" in out
     for field in dataclasses.fields(Recipe):
-        assert field.metadata["help"].split()[0] in out
+        assert field.name == "name" or field.metadata["help"].split()[0] in out
 
 
 @pytest.mark.parametrize(
@@ -100,6 +113,10 @@ def test_help_shows_the_card_and_each_field(capsys):
         ({"precision": "float16"}, "--precision takes float32, mixed_bfloat16; received 'float16'"),
         ({"learning_rate": 0.0}, "--learning-rate is above 0; received 0.0"),
         ({"learning_rate": float("nan")}, "--learning-rate is above 0; received nan"),
+        ({"loss_sampling": 0}, "--loss-sampling is above 0 and at most 1; received 0. Pass --loss"),
+        ({"class_weights": (1, -1)}, "--class-weights are finite numbers from 0; received 1,-1."),
+        ({"loss": "dice", "weight_map": True}, "and no --reduction sum; received one of them."),
+        ({"jit": True, "sync_batch_norm": True}, "received both. Leave one out."),
         ({"options": [1]}, "--options takes a JSON object; received [1]"),
         (
             {"crop": 0},
@@ -118,6 +135,26 @@ def test_options_that_are_not_json_are_an_error(capsys):
     with pytest.raises(SystemExit):
         parse(RECIPE, "", ["--workdir", "w", "--options", "depth=3"])
     assert "not JSON: 'depth=3'" in capsys.readouterr().err
+
+
+def test_a_toy_is_small_and_the_command_line_may_change_it():
+    recipe = dataclasses.replace(RECIPE, model="fcn8s", encoder_weights="imagenet", accumulate=9)
+    words = ["--workdir", "w", "--toy", "--steps", "3"]
+    small = parse(recipe, "", words).recipe
+    assert (small.steps, small.accumulate, small.encoder_weights) == (3, 2, "")
+    assert zoo.build("fcn8s", classes=2, **small.options).count_params() < 100_000
+
+
+def test_a_number_of_steps_to_stop_after_is_at_least_one(capsys):
+    assert parse(RECIPE, "", ["--workdir", "w", "--limit-steps", "7"]).limit_steps == 7
+    with pytest.raises(SystemExit):
+        parse(RECIPE, "", ["--workdir", "w", "--limit-steps", "0"])
+    assert "a number of steps is at least 1; received '0'" in capsys.readouterr().err
+
+
+def test_a_recipe_is_read_back_as_it_was_written():
+    recipe = dataclasses.replace(RECIPE, class_weights=(1.0, 2.0), options={"filters": 4})
+    assert read(recorded(recipe)) == recipe
 
 
 def test_a_run_goes_on_with_its_own_recipe_only():
@@ -156,11 +193,11 @@ def test_recipes_are_listed(capsys):
 
 
 @pytest.mark.parametrize("name", listing.recipes())
-def test_every_recipe_is_named_after_its_data_and_model(name):
+def test_every_recipe_is_named_after_its_file_and_model(name):
     recipe = importlib.import_module(f"recipes.{name}").RECIPE
     assert recipe.name == name
-    small = {"encoder_weights": None, "head": 2} if "encoder_weights" in recipe.options else {}
-    zoo.build(recipe.model, classes=2, **recipe.options | small)
+    assert recipe.model in name
+    zoo.build(recipe.model, classes=2, **toy(recipe).options)
 
 
 def test_the_runs_on_shapes_are_one_benchmark():
@@ -168,5 +205,5 @@ def test_the_runs_on_shapes_are_one_benchmark():
     recipes = [
         importlib.import_module(f"recipes.shapes_{name}").RECIPE for name in zoo.list_models()
     ]
-    same = [dataclasses.replace(recipe, model="", options={}) for recipe in recipes]
+    same = [dataclasses.replace(recipe, name="", model="", options={}) for recipe in recipes]
     assert all(recipe == same[0] for recipe in same)

@@ -12,6 +12,7 @@ from recipes.recipe import Recipe
 from recipes.step import make_optimizer, make_step
 
 RECIPE = Recipe(
+    name="coins_unet",
     model="unet",  # not built: the steps below are those of a model of one layer
     data="coins",
     steps=20,

@@ -24,6 +24,7 @@ from recipes.recipe import Recipe, RecipeError
 
 # Dropout and shuffling are on, so that a run that goes on has to restore both.
 RECIPE = Recipe(
+    name="coins_unet",
     model="unet",
     options={"filters": 2, "depth": 1},
     data="coins",
@@ -154,7 +155,7 @@ def test_a_run_with_a_constant_rate_goes_on_to_more_steps(tmp_path, whole):
 def test_the_record_says_what_the_numbers_depend_on(tmp_path, monkeypatch, capsys, whole):
     workdir = whole.copy(tmp_path / "run")
     contents = json.loads((workdir / "recipe.json").read_text())
-    assert contents["name"] == "coins_unet"
+    assert contents["recipe"]["name"] == "coins_unet"
     assert contents["recipe"]["learning_rate"] == 0.01
     (environment,) = contents["environments"]
     assert environment["tensorflow"] == tf.__version__
