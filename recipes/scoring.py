@@ -18,13 +18,65 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 
 
 def measure(predict: Predictor, dataset: Dataset) -> dict[str, Any]:
-    """The scores of `zoo.metrics.scores` over a whole split."""
+    """The scores of `zoo.metrics.scores` over a whole split.
+
+    Raises:
+        RecipeError: What `confusion_matrix` raises.
+    """
+    return zoo.metrics.scores(confusion_matrix(predict, dataset))
+
+
+def confusion_matrix(
+    predict: Predictor,
+    dataset: Dataset,
+    *,
+    indices: range | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> np.ndarray:
+    """Counts the pixels of a split: int64 `[classes, classes]`, rows are the truth.
+
+    Args:
+        predict: What is scored.
+        dataset: The split.
+        indices: The examples to count, all if None. The matrices of its parts add up to a split's.
+        stopped: Asked before each image; once it says yes, the matrix so far is returned.
+
+    Raises:
+        RecipeError: A class map has another size than its label, or holds a class that the data set
+            does not have.
+    """
+    indices = range(len(dataset)) if indices is None else indices
     classes = len(dataset.class_names)
     matrix = np.zeros((classes, classes), np.int64)
-    for index in told(range(len(dataset)), "scoring the images", len(dataset)):
+    for index in told(indices, "scoring the images", len(indices)):
+        if stopped():
+            break
         image, label = dataset.example(index)
-        matrix += zoo.metrics.confusion_matrix(label, predict(image), classes=classes)
-    return zoo.metrics.scores(matrix)
+        class_map = predict(image)
+        _check(class_map, label, dataset, index)
+        matrix += zoo.metrics.confusion_matrix(label, class_map, classes=classes)
+    return matrix
+
+
+def _check(class_map: np.ndarray, label: np.ndarray, dataset: Dataset, index: int) -> None:
+    name, classes = dataset.files[index][0], len(dataset.class_names)
+    if class_map.shape != label.shape:
+        raise RecipeError(
+            f"{name}: a class map is scored at the size of its label, {_size(label)}; received one "
+            f"of {_size(class_map)} (height × width). Score a model that keeps the image's size: a "
+            'U-Net does with border="mirror", which takes the weights of border="valid".'
+        )
+    outside = np.unique(class_map[(class_map < 0) | (class_map >= classes)])
+    if outside.size:
+        raise RecipeError(
+            f"{name}: {dataset.name} has the classes 0 to {classes - 1}; received a class map with "
+            f"{', '.join(map(str, outside[:8]))}. Pass the data set that the model was trained on "
+            "as --data."
+        )
+
+
+def _size(pixels: np.ndarray) -> str:
+    return "×".join(map(str, pixels.shape))
 
 
 def of_model(model: keras.Model) -> Predictor:
