@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from recipes import data
 from recipes.data import pipeline
+from recipes.data.weight_map import gap_weights, weight_map
 from recipes.recipe import Recipe
 
 
@@ -21,7 +23,7 @@ class Numbered:
             place = np.arange(np.prod(self.size), dtype=np.uint8).reshape(self.size)
             return np.stack([np.full(self.size, index, np.uint8), place], -1), place
 
-        files = (("", ""),) * self.count
+        files = tuple((f"{index}.jpg", f"{index}.png") for index in range(self.count))
         return data.Dataset("numbered", "train", ("a", "b"), 2, files, example)
 
 
@@ -29,16 +31,42 @@ def batches(*, numbered=None, **changes):
     options = dict(batch_size=4, first=0, last=5, seed=1, crop=6, augment=("flip", "turn"))
     dataset = (numbered or Numbered()).dataset()
     return [
-        (image.numpy(), label.numpy())
-        for image, label in pipeline.batches(dataset, **(options | changes))
+        tuple(part.numpy() for part in batch)
+        for batch in pipeline.batches(dataset, **(options | changes))
     ]
 
 
 def same(one, other):
     assert len(one) == len(other)
     return all(
-        np.array_equal(a[0], b[0]) and np.array_equal(a[1], b[1])
-        for a, b in zip(one, other, strict=True)
+        np.array_equal(a, b)
+        for parts in zip(one, other, strict=True)
+        for a, b in zip(*parts, strict=True)
+    )
+
+
+# The numbers of cells of the classes 0 to 3; void is no cell's.
+NUMBERS = np.zeros(256, np.int32)
+NUMBERS[1:4] = 300, 40000, 7
+
+
+def cells():
+    """Cells of a class each, in rows of void and background: class and place tell the number."""
+    rng = np.random.default_rng(0)
+    label = np.zeros((60, 70), np.uint8)
+    label[:, :2] = 255
+    for kind in (1, 2, 3, 1, 2):
+        top, left = rng.integers(0, 45, 2)
+        label[top : top + 15, left : left + 12] = kind
+    image = rng.integers(0, 256, (60, 70, 1), np.uint8)
+    return data.Dataset(
+        "cells",
+        "train",
+        ("",) * 4,
+        1,
+        (("", ""),) * 3,
+        lambda _: (image, label),
+        lambda _: NUMBERS[label],
     )
 
 
@@ -118,6 +146,25 @@ def test_every_augmentation_is_an_option_of_recipes():
     assert field.metadata["choices"] == tuple(pipeline.AUGMENTATIONS)
 
 
+@pytest.mark.parametrize("name", pipeline.AUGMENTATIONS)
+def test_each_augmentation_is_the_same_in_tf_data_and_blurs_no_label(name):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 48, 3), np.uint8)
+    label = rng.choice(np.array([0, 7, 255], np.uint8), (40, 48))
+    files = (("", ""),)
+    dataset = data.Dataset("noise", "train", ("",) * 8, 3, files, lambda index: (image, label))
+    options = dict(seed=3, crop=0, augment=(name,))
+    batches = pipeline.batches(dataset, batch_size=1, first=0, last=6, **options)
+    changed = 0
+    for position, batch in enumerate(batches):
+        drawn = pipeline.draw(dataset, position, **options)
+        for one, other in zip(batch, drawn, strict=True):
+            np.testing.assert_array_equal(one[0], other)
+        assert set(np.unique(drawn[1])) == {0, 7, 255}
+        changed += not np.array_equal(drawn[0], image)
+    assert changed >= 2
+
+
 def test_all_augmentations_at_once_are_a_function_of_the_position():
     augment = tuple(pipeline.AUGMENTATIONS)
     whole = batches(augment=augment)
@@ -146,3 +193,63 @@ def test_whole_images_keep_their_size():
     image, label = batches(crop=0, batch_size=1, augment=("flip",))[0]
     assert image.shape == (1, 10, 12, 2)
     assert label.shape == (1, 10, 12)
+
+
+def test_loss_sampling_leaves_out_whole_cells_and_changes_nothing_else():
+    options = dict(numbered=Numbered(count=40, size=(70, 100)), crop=70, last=10)
+    kept = []
+    for (image, label), (other_image, other_label) in zip(
+        batches(**options), batches(**options, loss_sampling=0.3), strict=True
+    ):
+        np.testing.assert_array_equal(image, other_image)
+        for one, other in zip(label, other_label, strict=True):
+            cells = [(slice(y, y + 32), slice(x, x + 32)) for y in (0, 32, 64) for x in (0, 32, 64)]
+            kept.append([(other[cell] != 255).any() for cell in cells])
+            for cell, whole in zip(cells, kept[-1], strict=True):
+                np.testing.assert_array_equal(other[cell], one[cell] if whole else 255)
+    assert np.mean(kept) == pytest.approx(0.3, abs=0.08)  # of 360
+    assert len({tuple(one) for one in kept}) > 30  # of 40: each example draws its own
+
+
+def test_loss_sampling_goes_on_where_a_run_was_stopped():
+    options = dict(numbered=Numbered(size=(70, 100)), crop=64, loss_sampling=0.5)
+    assert same(batches(**options)[2:], batches(first=2, **options))
+
+
+@pytest.mark.parametrize("crop", [0, 48, 80])
+@pytest.mark.parametrize(
+    "augment", [("flip", "turn"), ("scale",), ("elastic",), tuple(pipeline.AUGMENTATIONS)]
+)
+def test_the_weight_map_moves_with_the_label(crop, augment):
+    options = dict(seed=5, crop=crop, augment=augment, weight_map=True)
+    plain = dict(options, weight_map=False)
+    found, gaps = pipeline.batches(cells(), batch_size=1, first=0, last=6, **options), []
+    for position, (image, label, weights) in enumerate(found):
+        without = pipeline.draw(cells(), position, **plain)
+        np.testing.assert_array_equal(image[0], without[0])
+        np.testing.assert_array_equal(label[0], without[1])
+        expected = weight_map(NUMBERS[without[1]])
+        expected[without[1] == 255] = 0
+        assert weights.dtype == np.float32
+        np.testing.assert_array_equal(weights[0], expected)
+        gaps.append(gap_weights(NUMBERS[without[1]]).max())
+    assert max(gaps) > 1  # or only the classes' shares are tested
+
+
+def test_a_cell_that_is_left_out_has_no_weight():
+    ((image, label, weights),) = pipeline.batches(
+        cells(), batch_size=6, first=0, last=1, seed=0, crop=64, weight_map=True, loss_sampling=0.5
+    )
+    assert image.shape == (6, 64, 64, 1)
+    assert weights.shape == label.shape == (6, 64, 64)
+    np.testing.assert_array_equal(weights == 0, label == 255)
+    assert 0.3 < np.mean(label == 255) < 0.7
+
+
+def test_the_files_of_a_step_are_those_that_it_sees():
+    whole = batches()
+    dataset = Numbered().dataset()
+    for step, (image, _) in enumerate(whole):
+        positions = range(4 * step, 4 * step + 4)
+        seen = [f"{number}.jpg" for number in image[:, 0, 0, 0]]
+        assert pipeline.files(dataset, positions=positions, seed=1) == seen

@@ -20,7 +20,7 @@ def deform(
     Args:
         rng: Decides the field, and nothing else.
         image: uint8 `[h, w, channels]`, interpolated linearly.
-        label: uint8 `[h, w]`; takes the nearest pixel, so that no class is invented.
+        label: Whole numbers `[h, w]`; takes the nearest pixel, so that no class is invented.
         deviation: Of the displacements, in pixels, along each axis.
 
     Returns:

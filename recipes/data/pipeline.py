@@ -13,6 +13,7 @@ from PIL import Image
 
 from recipes.data import elastic
 from recipes.data.dataset import IGNORE_LABEL, Dataset
+from recipes.data.weight_map import weight_map as weights_of
 
 AUGMENTATIONS = {
     "scale": "scales by 0.5 to 2, before the crop",
@@ -22,6 +23,7 @@ AUGMENTATIONS = {
     "light": "multiplies the brightness by 0.7 to 1.3 and adds −25 to 25",
     "colour": "multiplies each channel by 0.8 to 1.2 of its own",
 }
+CELL = 32  # pixels along a side of a cell of an FCN's last layer, before its scores grow
 
 
 def batches(
@@ -33,6 +35,8 @@ def batches(
     seed: int,
     crop: int,
     augment: tuple[str, ...] = (),
+    loss_sampling: float = 1.0,
+    weight_map: bool = False,
     workers: int = 1,
     worker: int = 0,
     replicas: int = 1,
@@ -44,23 +48,32 @@ def batches(
         batch_size: Examples of one step, over all replicas.
         first: The step to begin with, from 0.
         last: The step to end before.
-        seed: Of order, crops and augmentation.
+        seed: Of order, crops, augmentation and sampling.
         crop: Height and width of the crops, or 0 for whole images.
         augment: Names in AUGMENTATIONS.
+        loss_sampling: The probability with which a cell of 32×32 pixels keeps its label; that of
+            the others is 255.
+        weight_map: Adds U-Net's weights, float32 `[n, h, w]`, 0 where the label is 255. Only for a
+            data set with `instances`.
         workers: Number of workers, between which the examples of a step are dealt out.
         worker: This one.
         replicas: Replicas of all workers; a batch is what one replica takes in one step.
     """
-    size = crop or None
-    channels = dataset.channels
+    size, types = crop or None, (tf.uint8, tf.uint8, tf.float32)
+    shapes = ((size, size, dataset.channels), (size, size), (size, size))
+    drawn = functools.partial(
+        draw,
+        dataset,
+        seed=seed,
+        crop=crop,
+        augment=augment,
+        loss_sampling=loss_sampling,
+        weight_map=weight_map,
+    )
 
-    def read(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = tf.numpy_function(
-            lambda p: draw(dataset, int(p), seed=seed, crop=crop, augment=augment),
-            [position],
-            (tf.uint8, tf.uint8),
-        )
-        return tf.ensure_shape(image, (size, size, channels)), tf.ensure_shape(label, (size, size))
+    def read(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        parts = tf.numpy_function(drawn, [position], types if weight_map else types[:2])
+        return tuple(map(tf.ensure_shape, parts, shapes))
 
     positions = tf.data.Dataset.range(first * batch_size + worker, last * batch_size, workers)
     examples = positions.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -68,12 +81,23 @@ def batches(
 
 
 def draw(
-    dataset: Dataset, position: int, *, seed: int, crop: int, augment: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The example at a position of a run: image uint8 `[h, w, channels]`, label uint8 `[h, w]`."""
-    epoch, place = divmod(position, len(dataset))
-    index = int(_order(len(dataset), seed, epoch)[place])
+    dataset: Dataset,
+    position: int,
+    *,
+    seed: int,
+    crop: int,
+    augment: tuple[str, ...],
+    loss_sampling: float = 1.0,
+    weight_map: bool = False,
+) -> tuple[np.ndarray, ...]:
+    """The example at a position of a run: image uint8 `[h, w, channels]`, label uint8 `[h, w]`.
+
+    With `weight_map` the weights of its pixels, too: float32 `[h, w]`.
+    """
+    index, epoch = _place(dataset, position, seed)
     image, label = dataset.example(index)
+    if weight_map:  # moved as one plane, number and class of a pixel cannot part
+        label = dataset.instances(index) << 8 | label
     rng = np.random.default_rng((seed, epoch, index))
     if "scale" in augment:
         image, label = _scale(2 ** rng.uniform(-1, 1), image, label)
@@ -92,7 +116,26 @@ def draw(
     if "colour" in augment:
         coloured = image * rng.uniform(0.8, 1.2, image.shape[-1])
         image = np.clip(np.rint(coloured), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(image), np.ascontiguousarray(label)
+    classes = np.array(label & 255, np.uint8)
+    if loss_sampling < 1:
+        kept = rng.random([-(-side // CELL) for side in classes.shape]) < loss_sampling
+        kept = kept.repeat(CELL, 0).repeat(CELL, 1)[: classes.shape[0], : classes.shape[1]]
+        classes[~kept] = IGNORE_LABEL
+    parts = np.ascontiguousarray(image), classes
+    if weight_map:
+        parts += (np.where(classes == IGNORE_LABEL, np.float32(0), weights_of(label >> 8)),)
+    return parts
+
+
+def files(dataset: Dataset, *, positions: range, seed: int) -> list[str]:
+    """The image files at positions of a run, in their order."""
+    return [dataset.files[_place(dataset, position, seed)[0]][0] for position in positions]
+
+
+def _place(dataset: Dataset, position: int, seed: int) -> tuple[int, int]:
+    """The index of the example at a position of a run, and its epoch."""
+    epoch, place = divmod(int(position), len(dataset))
+    return int(_order(len(dataset), seed, epoch)[place]), epoch
 
 
 @functools.lru_cache(maxsize=4)
