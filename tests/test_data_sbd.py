@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import scipy.io
-import scipy.sparse
-from PIL import Image
 
-import zoo.pictures
 from recipes import data
 from recipes.data import sbd
 from recipes.data.verify import examine
+from tests.sbd_files import SBD, make_folders, write_cls, write_lists, write_train, write_val
 
 TRAIN = ("2008_000002", "2008_000003", "2010_001425")
 VAL2011 = ("2007_000033", "2008_000003", "2009_000013")  # the second is in SBD's train, too
@@ -21,39 +19,24 @@ def labels(size=(20, 30)):
     return label
 
 
-def write_mat(file, label, **options):
-    """As SBD's files: a struct of the label, the outlines of each class, and which there are."""
-    outlines = np.empty((20, 1), object)
-    outlines[:, 0] = [scipy.sparse.csc_matrix(label == number) for number in range(1, 21)]
-    present = np.unique(label[label > 0])[:, np.newaxis]
-    truth = {"Boundaries": outlines, "Segmentation": label, "CategoriesPresent": present}
-    scipy.io.savemat(file, {"GTcls": truth}, do_compression=True, **options)
-
-
-def write_lists(folder, train, val):
-    (folder / "benchmark_RELEASE/dataset/train.txt").write_text("\n".join(train) + "\n")
-    lists = folder / "VOCdevkit/VOC2011/ImageSets/Segmentation"
-    (lists / "val.txt").write_text("\n".join(val) + "\n")
+def objects():
+    numbers = np.zeros((20, 30), np.uint8)
+    numbers[5:15, 5:9], numbers[5:15, 9:15] = 1, 2
+    return numbers
 
 
 @pytest.fixture
 def folder(tmp_path):
-    sbd_dir, voc_dir = tmp_path / "benchmark_RELEASE/dataset", tmp_path / "VOCdevkit/VOC2011"
-    for part in ("img", "cls"):
-        (sbd_dir / part).mkdir(parents=True)
-    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-        (voc_dir / part).mkdir(parents=True)
+    make_folders(tmp_path)
     write_lists(tmp_path, TRAIN, VAL2011)
-    (sbd_dir / "val.txt").write_text("2009_000013\n")
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8))
+    (tmp_path / SBD / "val.txt").write_text("2009_000013\n")
+    image = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
     for name in TRAIN:
-        image.save(sbd_dir / "img" / f"{name}.jpg")
-        write_mat(sbd_dir / "cls" / f"{name}.mat", labels())
+        write_train(tmp_path, name, image, labels(), objects())
     void = labels()
     void[5] = 255
     for name in VAL2011:
-        image.save(voc_dir / "JPEGImages" / f"{name}.jpg")
-        zoo.pictures.save_class_map(voc_dir / "SegmentationClass" / f"{name}.png", void)
+        write_val(tmp_path, name, image, void, objects())
     return tmp_path
 
 
@@ -92,6 +75,20 @@ def test_labels_come_from_each_data_sets_own_files(folder):
     np.testing.assert_array_equal(
         examine(splits["val"]).pixels[[0, 20]], [2 * 480, 2 * 90]
     )  # without void
+
+
+def test_objects_are_told_apart_in_each_data_sets_own_files(folder):
+    splits = data.load("sbd", folder)
+    numbers = splits["train"].instances(2)
+    assert numbers.dtype == np.int32
+    np.testing.assert_array_equal(numbers, objects())
+    without_void = objects()
+    without_void[5] = 0
+    np.testing.assert_array_equal(splits["val"].instances(1), without_void)
+    assert splits["val"].instances(1).dtype == np.int32
+    (folder / SBD / f"inst/{TRAIN[0]}.mat").unlink()
+    with pytest.raises(data.DataError, match=rf"inst/{TRAIN[0]}\.mat: there is no such file"):
+        splits["train"].instances(0)
 
 
 def test_vocs_archive_is_read_as_it_unpacks(folder):
@@ -155,8 +152,8 @@ def test_labels_of_another_size_class_or_content_are_named(folder):
     classes = folder / "benchmark_RELEASE/dataset/cls"
     outside = labels()
     outside[0, :2] = 21, 255
-    write_mat(classes / f"{TRAIN[0]}.mat", outside)
-    write_mat(classes / f"{TRAIN[1]}.mat", labels((30, 20)))
+    write_cls(classes / f"{TRAIN[0]}.mat", outside)
+    write_cls(classes / f"{TRAIN[1]}.mat", labels((30, 20)))
     scipy.io.savemat(classes / f"{TRAIN[2]}.mat", {"GTinst": {"Segmentation": labels()}})
     text = problem(folder)
     assert "3 of the 3 examples" in text

@@ -2,9 +2,11 @@
 
     benchmark_RELEASE/dataset/img/NAME.jpg                SBD: images of VOC2011
     benchmark_RELEASE/dataset/cls/NAME.mat                GTcls.Segmentation: 0 to 20, no void
+    benchmark_RELEASE/dataset/inst/NAME.mat               GTinst.Segmentation: numbers of objects
     benchmark_RELEASE/dataset/train.txt                   one NAME a line
     VOCdevkit/VOC2011/JPEGImages/NAME.jpg                 VOC2011; or TrainVal/VOCdevkit/VOC2011,
     VOCdevkit/VOC2011/SegmentationClass/NAME.png          as its archive unpacks
+    VOCdevkit/VOC2011/SegmentationObject/NAME.png         numbers of objects, and 255 around them
     VOCdevkit/VOC2011/ImageSets/Segmentation/val.txt
 
 Unpack benchmark.tgz of the Semantic Boundaries Dataset
@@ -25,7 +27,7 @@ import pathlib
 import numpy as np
 
 from recipes.data import mat, voc
-from recipes.data.dataset import DataError, Dataset
+from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from recipes.data.listed import read_lines
 from zoo.class_names import CLASS_NAMES
 
@@ -36,6 +38,8 @@ _REMEDY = "Pass the folder that holds benchmark_RELEASE and VOCdevkit as --data-
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     """The authors' splits from the folder that holds both data sets.
+
+    Each has `instances`: the number of the object of each pixel, int32 `[h, w]`, 0 for none.
 
     Raises:
         DataError: One of them is not there, or its list is not the one that gives the splits.
@@ -70,7 +74,8 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
 
 def _split(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:
     files = tuple((str(image), str(label)) for image, label in pairs)
-    return Dataset("sbd", split, CLASS_NAMES["voc"], 3, files, functools.partial(_example, files))
+    parts = (functools.partial(read, files) for read in (_example, _instances))
+    return Dataset("sbd", split, CLASS_NAMES["voc"], 3, files, *parts)
 
 
 def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,3 +83,12 @@ def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray
     if label.suffix == ".png":
         return voc.read_image(image), voc.read_label(label)
     return voc.read_image(image), mat.read_label(label, "GTcls", "Segmentation", classes=_CLASSES)
+
+
+def _instances(files: tuple[tuple[str, str], ...], index: int) -> np.ndarray:
+    label = pathlib.Path(files[index][1])
+    if label.suffix == ".png":
+        numbers = voc.read_label(label.parents[1] / "SegmentationObject" / label.name)
+        return np.where(numbers == IGNORE_LABEL, 0, numbers).astype(np.int32)
+    inst = label.parents[1] / "inst" / label.name
+    return mat.read_array(inst, "GTinst", "Segmentation").astype(np.int32)
