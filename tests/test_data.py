@@ -1,5 +1,8 @@
 """Data sets: what their examples hold, and what is said of those that cannot be used."""
 
+import hashlib
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,7 +59,50 @@ def test_labels_are_palette_indices_and_not_colours(folder):
 
 
 def test_verify_counts_the_pixels_of_each_class(folder):
-    np.testing.assert_array_equal(examine(read(folder)["train"]).pixels, [2 * 480, 0, 2 * 90])
+    examined = examine(read(folder)["train"])
+    np.testing.assert_array_equal(examined.pixels, [2 * 480, 0, 2 * 90])
+    assert examined.ignored == 2 * 30
+    assert examined.sizes == {(20, 30): 2}
+
+
+def test_the_fingerprint_is_over_names_shapes_and_pixels_in_order(folder):
+    split = read(folder)["train"]
+    sha256 = hashlib.sha256(b"background\0thing\0other")
+    for index in range(2):
+        image, label = split.example(index)
+        one = hashlib.sha256(b"(20, 30, 3) (20, 30)" + image.tobytes() + label.tobytes())
+        sha256.update(one.digest())
+    assert examine(split).sha256 == sha256.hexdigest()
+
+
+def test_the_fingerprint_is_another_where_anything_is():
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 9, (4, 6, 5, 1), np.uint8), rng.integers(0, 2, (4, 6, 5))
+
+    def fingerprint(images, labels, names=("ab", "c")):
+        def example(index):
+            time.sleep(0.02 * (index == 0))  # the first is ready last
+            return images[index], labels[index].astype(np.uint8)
+
+        files = (("image", "label"),) * len(images)
+        return examine(data.Dataset("noise", "val", names, 1, files, example)).sha256
+
+    brighter, other = images.copy(), labels.copy()
+    brighter[3, 5, 4] += 1
+    other[0, 0, 0] ^= 1
+    found = [
+        fingerprint(images, labels),
+        fingerprint(brighter, labels),
+        fingerprint(images, other),
+        fingerprint(images[::-1], labels[::-1]),
+        fingerprint(images[:3], labels[:3]),
+        fingerprint(images.reshape(4, 5, 6, 1), labels.reshape(4, 5, 6)),
+        fingerprint(images, labels, ("a", "bc")),
+    ]
+    assert len(set(found)) == len(found)
+    assert found[0] == fingerprint(images, labels)
+    turned = images.transpose(0, 2, 1, 3), labels.transpose(0, 2, 1)  # not in a row in memory
+    assert fingerprint(*turned) == fingerprint(*(np.ascontiguousarray(part) for part in turned))
 
 
 def test_voc_has_its_21_classes_and_names_the_folder_it_wants(folder):
@@ -127,20 +173,34 @@ def test_255_as_the_foreground_is_not_trained_in_silence(folder):
     assert "must hold two classes at least; they hold 0, 255. 255 is no class" in problem(folder)
 
 
-def test_only_the_first_ten_problems_are_listed(folder):
-    names = [f"lost{index}" for index in range(13)]
+def test_ten_problems_stop_a_training_and_the_command_lists_them_all(folder, capsys):
+    names = [f"lost{index:02}" for index in range(13)]
     (folder / "ImageSets/Segmentation/train.txt").write_text("\n".join(names))
     text = problem(folder)
     assert text.count("there is no such file") == 10
-    assert text.endswith("and 3 more")
+    assert text.endswith("and 3 more: python -m recipes.data verify things DIR lists all of them")
+    assert command.main(["verify", "voc", str(folder)]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: 13 of the 13 examples of voc (train) cannot be used:\n  ")
+    for name in names:
+        assert f"{folder}/JPEGImages/{name}.jpg: there is no such file. Add it" in err
+    assert "more" not in err
 
 
 def test_the_command_shows_what_is_in_a_data_set(tmp_path, capsys):
     shapes.write(tmp_path / "shapes", train=2, val=1)
+    splits = shapes.load(tmp_path)
+    label = np.concatenate([splits["train"].example(index)[1] for index in range(2)])
     assert command.main(["verify", "shapes", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert "train: 2 examples, 96×128 (height × width)\n" in out
-    assert "triangle" in out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "train: 2 examples, 96×128 (height × width)"
+    for row, value in ((lines[1], 0), (lines[6], 255)):
+        count = np.sum(label == value)
+        assert row.split()[-3:] == [f"{count:,}", "pixels", f"{count / label.size:.2%}"]
+    assert lines[1].startswith("  background  ")
+    assert lines[6].startswith("  255, which is no class  ")
+    assert lines[7] == f"  sha256 {examine(splits['train']).sha256}"
+    assert lines[8] == "val: 1 examples, 96×128 (height × width)"
     for name in ("000000", "000002"):
         (tmp_path / "shapes/JPEGImages" / f"{name}.jpg").write_bytes(b"")
     assert command.main(["verify", "shapes", str(tmp_path)]) == 1
@@ -150,6 +210,28 @@ def test_the_command_shows_what_is_in_a_data_set(tmp_path, capsys):
         assert f"{name}.jpg: cannot be read as an image" in err
     assert command.main(["verify", "voc", str(tmp_path)]) == 1
     assert "is not a data set in PASCAL VOC's layout" in capsys.readouterr().err
+
+
+def test_the_command_shows_the_range_of_the_sizes(folder, capsys):
+    for name, size in (("a", (40, 10)), ("b", (7, 90))):
+        Image.new("RGB", size[::-1]).save(folder / "JPEGImages" / f"{name}.jpg")
+        write_label(folder, name, np.arange(np.prod(size)).reshape(size) % 2)
+    assert command.main(["verify", "voc", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "train: 2 examples, 2 sizes, 7–40×10–90 (height × width)\n" in out
+    assert "val: 2 examples, 20×30 (height × width)\n" in out
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, capsys, monkeypatch):
+    def forbidden(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(voc, "load", forbidden)
+    assert command.main(["verify", "voc", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path} cannot be read or written (Permission denied). Pass the data set's "
+        "folder, and see to its permissions.\n"
+    )
 
 
 def test_an_unknown_data_set_is_an_error(tmp_path):

@@ -28,7 +28,7 @@ def test_a_whole_split_is_one_matrix():
     matrix = scoring.confusion_matrix(predict, DATASET)
     assert matrix.dtype == np.int64
     for truth, answer in np.ndindex(3, 3):
-        assert matrix[truth, answer] == np.sum((LABELS == truth) & (IMAGES[..., 0] == answer))
+        assert matrix[truth, answer] == np.sum((truth == LABELS) & (IMAGES[..., 0] == answer))
     assert len(np.unique(matrix)) > 3
     found, expected = scoring.measure(predict, DATASET), zoo.metrics.scores(matrix)
     assert found["mean_iou"] == expected["mean_iou"]

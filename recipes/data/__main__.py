@@ -1,6 +1,8 @@
 """`python -m recipes.data verify NAME DIR`: reads every file of a data set.
 
-Prints what the splits hold, or each file that cannot be used, with the reason.
+Prints of each split the examples, their sizes, the pixels of each class, and a SHA-256 over the
+names of the classes and the pixels of images and labels: the fingerprint in a run's recipe.json. Or
+lists each file that cannot be used, with the reason.
 """
 
 import argparse
@@ -8,7 +10,7 @@ import pathlib
 import sys
 
 from recipes import data
-from recipes.data.verify import verify
+from recipes.data.verify import Examined, verify
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,19 +27,34 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         splits = data.load(options.name, options.folder)
-        found = verify(splits)
+        found = verify(splits, shown=None)
     except data.DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(
+            f"error: {error.filename or options.folder} cannot be read or written "
+            f"({error.strerror or error}). Pass the data set's folder, and see to its permissions.",
+            file=sys.stderr,
+        )
+        return 1
     for split, examined in found.items():
-        dataset, sizes = splits[split], examined.sizes
-        ends = [f"{height}×{width}" for height, width in (min(sizes), max(sizes))]
-        shown = ends[0] if len(sizes) == 1 else f"{len(sizes)} sizes from {ends[0]} to {ends[1]}"
-        print(f"{split}: {len(dataset)} examples, {shown} (height × width)")
-        for name, count in zip(dataset.class_names, examined.pixels, strict=True):
-            share = count / examined.pixels.sum()
-            print(f"  {name:<16} {count:>14,} pixels  {share:7.2%}")
+        _show(splits[split], examined)
     return 0
+
+
+def _show(dataset: data.Dataset, examined: Examined) -> None:
+    heights, widths = zip(*examined.sizes, strict=True)
+    sizes = f"{heights[0]}×{widths[0]}"
+    if len(heights) > 1:
+        sizes = f"{len(heights)} sizes, {min(heights)}–{max(heights)}×{min(widths)}–{max(widths)}"
+    print(f"{dataset.split}: {len(dataset)} examples, {sizes} (height × width)")
+    counts = dict(zip(dataset.class_names, examined.pixels, strict=True))
+    counts["255, which is no class"] = examined.ignored
+    first, total = max(map(len, counts)), sum(counts.values())
+    for name, count in counts.items():
+        print(f"  {name:<{first}} {count:>14,} pixels  {count / total:7.2%}")
+    print(f"  sha256 {examined.sha256}")
 
 
 if __name__ == "__main__":

@@ -3,26 +3,33 @@
 import collections
 import concurrent.futures
 import dataclasses
+import hashlib
 import os
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from recipes.progress import told
 
-_SHOWN = 10  # problems that are listed in full
-
 
 @dataclasses.dataclass(frozen=True)
 class Examined:
-    """What a split holds: pixels of each class, int64 `[classes]`; how many images of each size."""
+    """What a split holds.
+
+    `pixels` counts those of each class, int64 `[classes]`, and `ignored` those of none; `sizes` the
+    images of each (height, width). `sha256` is over the names of the classes and over the shapes
+    and pixels of images and labels in their order: it is another where anything of that is.
+    """
 
     pixels: np.ndarray
+    ignored: int
     sizes: collections.Counter
+    sha256: str
 
 
-def verify(splits: dict[str, Dataset]) -> dict[str, Examined]:
+def verify(splits: dict[str, Dataset], *, shown: int | None = 10) -> dict[str, Examined]:
     """Reads all splits of a data set.
 
     Raises:
@@ -31,7 +38,7 @@ def verify(splits: dict[str, Dataset]) -> dict[str, Examined]:
     found, problems = {}, []
     for split, dataset in splits.items():
         try:
-            found[split] = examine(dataset)
+            found[split] = examine(dataset, shown=shown)
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -39,27 +46,36 @@ def verify(splits: dict[str, Dataset]) -> dict[str, Examined]:
     return found
 
 
-def examine(dataset: Dataset) -> Examined:
+def examine(dataset: Dataset, *, shown: int | None = 10) -> Examined:
     """Reads a whole split.
+
+    Args:
+        dataset: The split.
+        shown: How many problems are listed in full; all if None.
 
     Raises:
         DataError: A file is missing or unreadable, an image and its label differ in size, or a
             label holds something else than classes and 255. Each is named with its value.
     """
-    pixels, sizes = np.zeros(256, np.int64), collections.Counter()
-    problems = []
+    pixels, sizes, problems = np.zeros(256, np.int64), collections.Counter(), []
+    sha256 = hashlib.sha256("\0".join(dataset.class_names).encode())
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda index: _look(dataset, index), range(len(dataset)))
         text = f"verifying the examples of {dataset.name} ({dataset.split})"
-        for problem, label in told(looked, text, len(dataset)):
+        for problem, example in told(looked, text, len(dataset)):
             if problem:
                 problems.append(problem)
             else:
-                pixels += label.histogram
-                sizes[label.size] += 1
+                pixels += example.histogram
+                sizes[example.size] += 1
+                sha256.update(example.sha256)
     if problems:
-        more = len(problems) - _SHOWN
-        lines = problems[:_SHOWN] + ([f"and {more} more"] if more > 0 else [])
+        lines = problems[:shown]
+        if len(lines) < len(problems):
+            lines.append(
+                f"and {len(problems) - len(lines)} more: python -m recipes.data verify "
+                f"{dataset.name} DIR lists all of them"
+            )
         raise DataError(
             f"{len(problems)} of the {len(dataset)} examples of {dataset.name} ({dataset.split}) "
             "cannot be used:\n  " + "\n  ".join(lines)
@@ -71,16 +87,17 @@ def examine(dataset: Dataset) -> Examined:
             f"hold {_values(np.flatnonzero(pixels))}. 255 is no class: if it means the foreground, "
             "save it as 1."
         )
-    return Examined(classes, sizes)
+    return Examined(classes, int(pixels[IGNORE_LABEL]), sizes, sha256.hexdigest())
 
 
-class _Label(NamedTuple):
+class _Example(NamedTuple):
     histogram: np.ndarray
     size: tuple[int, int]
+    sha256: bytes
 
 
-def _look(dataset: Dataset, index: int) -> tuple[str, None] | tuple[None, _Label]:
-    """What is wrong with an example, or what its label holds."""
+def _look(dataset: Dataset, index: int) -> tuple[str, None] | tuple[None, _Example]:
+    """What is wrong with an example, or what it holds."""
     image_file, label_file = dataset.files[index]
     try:
         image, label = dataset.example(index)
@@ -92,7 +109,8 @@ def _look(dataset: Dataset, index: int) -> tuple[str, None] | tuple[None, _Label
             f"{label_file}: a label has its image's size; it is {sizes[1]} and {image_file} is "
             f"{sizes[0]} (height × width). Replace one of them."
         ), None
-    pixels = np.bincount(label.ravel(), minlength=256)
+    # np.bincount makes int64 of the label first, and takes twice as long.
+    pixels = np.array(Image.fromarray(label).histogram())
     classes = len(dataset.class_names)
     outside = [value for value in np.flatnonzero(pixels) if classes <= value < IGNORE_LABEL]
     if outside:
@@ -100,7 +118,11 @@ def _look(dataset: Dataset, index: int) -> tuple[str, None] | tuple[None, _Label
             f"{label_file}: a label holds the classes 0 to {classes - 1} and 255; it holds "
             f"{_values(outside)} too. Give these pixels a class, or 255 to leave them out."
         ), None
-    return None, _Label(pixels, label.shape)
+    # Here and not where the examples are put together, so that the threads share the work.
+    sha256 = hashlib.sha256(f"{image.shape} {label.shape}".encode())
+    sha256.update(image.ravel())
+    sha256.update(label.ravel())
+    return None, _Example(pixels, label.shape, sha256.digest())
 
 
 def _values(values: list[int] | np.ndarray) -> str:
