@@ -20,6 +20,14 @@ from recipes.recipe import RecipeError
 _KEPT = 3  # the newest, and two to fall back to
 
 
+class NotFiniteError(Exception):
+    """A step brought numbers that are not finite; nothing of it was saved."""
+
+    def __init__(self, step: int, what: str):
+        super().__init__(what)
+        self.step = step
+
+
 @dataclasses.dataclass(frozen=True)
 class State:
     """All that the next step depends on; made outside of the scope of a strategy."""
@@ -30,13 +38,15 @@ class State:
     seconds: tf.Variable = dataclasses.field(default_factory=lambda: _number(0, tf.float64))
     losses: tf.Variable = dataclasses.field(default_factory=lambda: _number(0, tf.float64))
     """The sum of the losses since the last row of the log."""
+    scored: tf.Variable = dataclasses.field(default_factory=lambda: _number(0, tf.int64))
+    """The last step whose scores on the held-out split are written."""
 
     def variables(self) -> dict[str, list]:
         """Everything that is saved. By position: the paths of seed generators are counted up."""
         return {
             "model": [variable.value for variable in self.model.variables],
             "optimizer": [variable.value for variable in self.optimizer.variables],
-            "run": [self.step, self.seconds, self.losses],
+            "run": [self.step, self.seconds, self.losses, self.scored],
         }
 
 
@@ -44,7 +54,8 @@ def save(state: State, folder: pathlib.Path) -> None:
     """Writes a checkpoint, and deletes all but the newest three.
 
     Raises:
-        RecipeError: A variable is not finite, or the checkpoint cannot be written.
+        NotFiniteError: A variable is not finite.
+        RecipeError: The checkpoint cannot be written.
     """
     step = int(state.step)
     for variable in state.model.variables + state.optimizer.variables:
@@ -52,10 +63,7 @@ def save(state: State, folder: pathlib.Path) -> None:
             variable.dtype.startswith(("float", "bfloat"))
             and not np.isfinite(variable.numpy()).all()
         ):
-            raise RecipeError(
-                f"step {step}: {variable.path} is no longer finite. Nothing of it was saved; "
-                f"{_intact(folder)} Pass a smaller --learning-rate and a new --workdir."
-            )
+            raise NotFiniteError(step, f"{variable.path} is no longer finite")
     manager = tf.train.CheckpointManager(
         tf.train.Checkpoint(**state.variables()), str(folder), max_to_keep=_KEPT
     )
@@ -65,8 +73,8 @@ def save(state: State, folder: pathlib.Path) -> None:
         sweep(folder)
         raise RecipeError(
             f"The checkpoint of step {step} cannot be written to {folder} "
-            f"({_first_line(error)}). {_intact(folder)} Free some space there and run the same "
-            "command again."
+            f"({first_line(error)}){_missing(state, folder)}. {intact(folder)} Free some space "
+            "there and run the same command again."
         ) from error
 
 
@@ -78,24 +86,24 @@ def resume(state: State, folder: pathlib.Path) -> None:
     """
     sweep(folder)
     checkpoint = tf.train.Checkpoint(**state.variables())
-    steps = _steps(folder)
-    for step in steps:
+    found = steps(folder)
+    for step in found:
         try:
             checkpoint.restore(str(folder / f"ckpt-{step}")).assert_consumed()
         except (tf.errors.OpError, IndexError, RuntimeError) as error:  # an IndexError: cut off
-            print(f"the checkpoint of step {step} is damaged ({_first_line(error)})", flush=True)
+            print(f"the checkpoint of step {step} is damaged ({first_line(error)})", flush=True)
             continue
         except (AssertionError, ValueError) as error:
             raise RecipeError(
                 f"The checkpoint of step {step} in {folder} is of another model "
-                f"({_first_line(error)}). Go on with the version that wrote it, or pass a new "
+                f"({first_line(error)}). Go on with the version that wrote it, or pass a new "
                 "--workdir."
             ) from error
         print(f"going on from step {step}", flush=True)
         return
-    if steps:
+    if found:
         raise RecipeError(
-            f"All {len(steps)} checkpoints in {folder} are damaged. Pass a new --workdir."
+            f"All {len(found)} checkpoints in {folder} are damaged. Pass a new --workdir."
         )
 
 
@@ -109,7 +117,7 @@ def publish(model: keras.Model, file: pathlib.Path) -> None:
         zoo.weights.save(model, file)
     except OSError as error:
         raise RecipeError(
-            f"{file} cannot be written ({_first_line(error)}). The checkpoints beside it hold the "
+            f"{file} cannot be written ({first_line(error)}). The checkpoints beside it hold the "
             "whole training. Free some space there and run the same command again."
         ) from error
 
@@ -120,7 +128,7 @@ def sweep(folder: pathlib.Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _steps(folder: pathlib.Path) -> list[int]:
+def steps(folder: pathlib.Path) -> list[int]:
     """The steps of the checkpoints in a folder, newest first.
 
     From the files: the list that TensorFlow keeps of them can be damaged too.
@@ -129,12 +137,24 @@ def _steps(folder: pathlib.Path) -> list[int]:
     return sorted((int(name[1]) for name in names if name), reverse=True)
 
 
-def _intact(folder: pathlib.Path) -> str:
-    steps = _steps(folder)
-    return f"The checkpoint of step {steps[0]} is intact." if steps else "There is none before it."
+def intact(folder: pathlib.Path) -> str:
+    """A sentence on what there is to go on from."""
+    newest = next(iter(steps(folder)), None)
+    return "There is none before it." if newest is None else f"That of step {newest} is intact."
 
 
-def _first_line(error: Exception) -> str:
+def _missing(state: State, folder: pathlib.Path) -> str:
+    """How many bytes are missing for one more checkpoint; nothing if the disk has the room."""
+    needs = sum(
+        int(np.prod(x.shape)) * x.dtype.size for part in state.variables().values() for x in part
+    )
+    room = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    missing = needs - shutil.disk_usage(room).free
+    return f": it needs {needs:,} bytes, and {missing:,} are missing" if missing > 0 else ""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without TensorFlow's account of where."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 

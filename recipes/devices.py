@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from recipes.recipe import RecipeError
@@ -30,6 +31,26 @@ def choose_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()
 
 
+def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """The number of this worker, from 0, and how many there are."""
+    resolver = strategy.cluster_resolver
+    if resolver is None:
+        return 0, 1
+    jobs = resolver.cluster_spec().as_dict()
+    chiefs = len(jobs.get("chief", []))
+    before = 0 if resolver.task_type == "chief" else chiefs
+    return before + resolver.task_id, chiefs + len(jobs.get("worker", []))
+
+
+def add_up(array: np.ndarray, strategy: tf.distribute.Strategy) -> np.ndarray:
+    """The sum of what the workers hold; each of them has to call this."""
+    mine = iter([array])  # for the first replica of this worker; its others add nothing
+    values = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(next(mine, np.zeros_like(array)))
+    )
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
+
+
 @contextlib.contextmanager
 def output_folder(
     workdir: pathlib.Path, strategy: tf.distribute.Strategy
@@ -38,8 +59,7 @@ def output_folder(
 
     Every worker has to save: TensorFlow adds up what the workers hold while it reads a variable.
     """
-    resolver = strategy.cluster_resolver
-    if resolver is None or resolver.task_type == "chief" or not resolver.task_id:
+    if worker_of(strategy)[0] == 0:
         workdir.mkdir(parents=True, exist_ok=True)
         yield workdir
     else:

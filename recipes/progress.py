@@ -1,11 +1,16 @@
-"""A line now and then from work that takes more than two seconds."""
+"""What long work tells: a bar on a terminal, and a line now and then elsewhere."""
 
+import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+import rich.console
+import rich.progress
+
 _Item = TypeVar("_Item")
-_EVERY = 2.0  # seconds
+_EVERY = 2.0  # seconds between two lines on what should be over soon
+_TOLD_EVERY = 5.0  # on training
 
 
 def told(items: Iterable[_Item], text: str, total: int) -> Iterator[_Item]:
@@ -16,3 +21,34 @@ def told(items: Iterable[_Item], text: str, total: int) -> Iterator[_Item]:
             last = time.monotonic()
             print(f"{text}: {done} of {total}", flush=True)
         yield item
+
+
+@contextlib.contextmanager
+def training(first: int, last: int) -> Iterator[Callable[[int, float, float, int], None]]:
+    """Shows how far a run is; is told step, loss, steps per second or 0, and images per step."""
+    columns = (rich.progress.BarColumn(), rich.progress.TextColumn("{task.description}"))
+    terminal = rich.console.Console().is_terminal
+    told_at = 0.0
+    with rich.progress.Progress(*columns, disable=not terminal) as bar:
+        task = bar.add_task("", total=last, completed=first)
+
+        def show(step: int, loss: float, rate: float, images: int) -> None:
+            nonlocal told_at
+            text = f"step {step} of {last}  loss {loss:.4f}"
+            if rate:
+                left = _duration((last - step) / rate)
+                text += f"  {rate:.2f} steps/s  {rate * images:.1f} images/s  {left} left"
+            bar.update(task, completed=step, description=text)
+            if not terminal and (
+                time.monotonic() - told_at > _TOLD_EVERY or step in (first + 1, last)
+            ):
+                told_at = time.monotonic()
+                print(text, flush=True)
+
+        yield show
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"

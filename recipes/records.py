@@ -9,6 +9,7 @@ import os
 import pathlib
 import platform
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,8 @@ import zoo.weights
 from recipes.recipe import Recipe, RecipeError, difference
 
 WEIGHTS = "model.weights.h5"
-COLUMNS = ("step", "loss", "seconds", "val_mean_iou")
+LOG = ("step", "loss", "seconds")
+SCORES = ("step", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
 
 
 def check_workdir(workdir: pathlib.Path, recipe: Recipe) -> None:
@@ -31,7 +33,11 @@ def check_workdir(workdir: pathlib.Path, recipe: Recipe) -> None:
     if workdir.exists() and not workdir.is_dir():
         raise RecipeError(f"--workdir is a folder; {workdir} is a file. Pass a new folder.")
     recorded = read_recipe(workdir)
-    begun = [name for name in ("checkpoints", "log.csv", WEIGHTS) if (workdir / name).exists()]
+    begun = [
+        name
+        for name in ("checkpoints", "log.csv", "scores.csv", WEIGHTS)
+        if (workdir / name).exists()
+    ]
     if recorded is None and begun:
         raise RecipeError(
             f"{workdir} is not the folder of a run: it holds {begun[0]} and no recipe.json. Pass a "
@@ -62,12 +68,38 @@ def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
 
 
 def write_recipe(
-    workdir: pathlib.Path, recipe: Recipe, data_dir: pathlib.Path | None, replicas: int
+    workdir: pathlib.Path,
+    recipe: Recipe,
+    data_dir: pathlib.Path | None,
+    fingerprints: dict[str, str],
+    strategy: tf.distribute.Strategy,
 ) -> None:
-    """Writes recipe.json; each start on another machine or with other versions is added to it."""
+    """Writes recipe.json; each start on another machine or with other versions is added to it.
+
+    Args:
+        workdir: Where to.
+        recipe: Of the run.
+        data_dir: As given on the command line.
+        fingerprints: The SHA-256 over each split's examples, by the split's name.
+        strategy: On what it runs.
+
+    Raises:
+        RecipeError: The run began with other examples.
+    """
     recorded = read_recipe(workdir) or {}
+    begun = recorded.get("data", fingerprints)
+    changed = [split for split in fingerprints if begun.get(split) != fingerprints[split]]
+    if changed:
+        raise RecipeError(
+            f"A run goes on with the examples that it began with; the split "
+            f"{' and '.join(changed)} of --data {recipe.data} has changed since {workdir} was "
+            "begun. Put the examples back, or pass a new --workdir."
+        )
     environments = recorded.get("environments", [])
-    now = {**environment(recipe.deterministic), "replicas": replicas}
+    now = environment(recipe.deterministic) | {
+        "strategy": type(strategy).__name__,
+        "replicas": strategy.num_replicas_in_sync,
+    }
     if environments and environments[-1] != now:
         changed = [name for name in now if environments[-1].get(name) != now[name]]
         print(f"this run goes on with another {', '.join(changed)}: see recipe.json", flush=True)
@@ -76,6 +108,7 @@ def write_recipe(
     contents = {
         "recipe": dataclasses.asdict(recipe),
         "data_dir": None if data_dir is None else str(data_dir),
+        "data": fingerprints,
         "environments": environments,
         "weights": recorded.get("weights"),
     }
@@ -99,6 +132,8 @@ def environment(deterministic: bool) -> dict[str, Any]:
     """What the numbers of a run depend on besides its recipe."""
     packages = ("tensorflow", "keras", "numpy", "pillow")
     return {
+        "zoo": zoo.__version__,
+        "commit": commit(),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
         "hardware": hardware(),
@@ -106,6 +141,19 @@ def environment(deterministic: bool) -> dict[str, Any]:
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "deterministic": deterministic,
     }
+
+
+def commit() -> str | None:
+    """The commit of the code, with a plus sign if files were changed since; None without Git."""
+    git = ["git", "-C", str(pathlib.Path(__file__).parent)]
+    try:
+        head, changed = (
+            subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.strip() + "+" * bool(changed)
 
 
 def hardware() -> str:
@@ -125,8 +173,8 @@ def hardware() -> str:
 
 
 @contextmanager
-def log(file: pathlib.Path, step: int) -> Iterator[csv.DictWriter]:
-    """Opens log.csv to go on after a step: rows of later steps, and a broken one, are taken out.
+def table(file: pathlib.Path, columns: tuple[str, ...], step: int) -> Iterator[csv.DictWriter]:
+    """Opens a table to go on after a step: rows of later steps, and a broken one, are taken out.
 
     Each row is on the disk's queue before the next step.
     """
@@ -135,9 +183,9 @@ def log(file: pathlib.Path, step: int) -> Iterator[csv.DictWriter]:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         rows = csv.DictReader(line for line in lines if line.endswith("\n"))
         kept = [row for row in rows if int(row["step"]) <= step]
-    replace_csv(file, COLUMNS, kept)
+    replace_csv(file, columns, kept)
     with open(file, "a", encoding="utf-8", newline="", buffering=1) as stream:
-        yield csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        yield csv.DictWriter(stream, columns, lineterminator="\n")
 
 
 def replace_csv(file: pathlib.Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:

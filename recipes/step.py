@@ -1,13 +1,12 @@
 """One training step on a batch that is divided between replicas, with the numbers of one device."""
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
+from recipes import losses
 from recipes.checkpoints import State
-from recipes.data.dataset import IGNORE_LABEL
 from recipes.recipe import Recipe
 
 
@@ -16,55 +15,60 @@ def make_step(
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """A function of a global batch: its loss, replicas whose numbers are not finite, stop signals.
 
-    With `last=True` it changes the weights by the mean gradient of this batch and of those since
-    the last change. The loss of a replica is divided by the labelled pixels of all replicas, not by
-    its own, so that the sum of the gradients is the gradient of one large batch, however void is
-    distributed.
+    The batch is an image, a label, and a weight map where the recipe wants one. With `last=True` it
+    changes the weights by the mean gradient of this batch and of those since the last change.
     """
     model, optimizer = state.model, state.optimizer
     variables = model.trainable_variables
     with strategy.scope():
         sums = [_sum_of_each_replica(x) for x in variables] if recipe.accumulate > 1 else []
 
-    def replica_step(images: tf.Tensor, labels: tf.Tensor, stop: tf.Tensor, last: bool) -> tuple:
-        valid = labels != IGNORE_LABEL
-        context = tf.distribute.get_replica_context()
-        counts = tf.stack([tf.math.count_nonzero(valid), tf.cast(stop, tf.int64)])
-        pixels, stops = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, counts))
-        divisor = recipe.batch_size if recipe.reduction == "sum" else tf.maximum(pixels, 1)
+    def forward_and_backward(
+        images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, divisor: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             scores = model(tf.cast(images, tf.float32), training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels=tf.where(valid, tf.cast(labels, tf.int32), 0), logits=scores
-            )
-            loss = tf.reduce_sum(tf.where(valid, losses, 0.0)) / tf.cast(divisor, tf.float32)
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+            loss = losses.summed_loss(recipe, labels, scores, weights) / divisor
+        return loss, tape.gradient(loss, variables, unconnected_gradients="zero")
+
+    if recipe.jit:  # what is left outside joins the replicas, which XLA cannot
+        forward_and_backward = tf.function(forward_and_backward, jit_compile=True)
+
+    def replica_step(batch: tuple, stop: tf.Tensor, last: bool) -> tuple:
+        images, labels, *weight_map = batch
+        weights = losses.pixel_weights(recipe, labels, *(weight_map or [None]))
+        context = tf.distribute.get_replica_context()
+        mine = tf.stack([tf.reduce_sum(weights), tf.cast(stop, tf.float32)])
+        total, stops = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, mine))
+        loss, gradients = forward_and_backward(
+            images, labels, weights, losses.divisor(recipe, total)
+        )
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in [loss, *gradients]])
-        for total, gradient in zip(sums, gradients, strict=False):
-            total.assign_add(gradient)
+        for sum_, gradient in zip(sums, gradients, strict=False):
+            sum_.assign_add(gradient)
         if last:
             if sums:
-                gradients = [total / recipe.accumulate for total in sums]
+                gradients = [sum_ / recipe.accumulate for sum_ in sums]
             optimizer.apply(as_caffe(recipe, gradients, variables), variables)
-            for total in sums:
-                total.assign(tf.zeros_like(total))
+            for sum_ in sums:
+                sum_.assign(tf.zeros_like(sum_))
         return loss, tf.cast(tf.logical_not(finite), tf.int32), stops
 
-    @tf.function(input_signature=[*spec, tf.TensorSpec((), tf.int32)])
-    def add(images: Any, labels: Any, stop: tf.Tensor) -> tuple:
-        return run(images, labels, stop, last=False)
+    @tf.function(input_signature=[tuple(spec), tf.TensorSpec((), tf.int32)])
+    def add(batch: tuple, stop: tf.Tensor) -> tuple:
+        return run(batch, stop, last=False)
 
-    @tf.function(input_signature=[*spec, tf.TensorSpec((), tf.int32)])
-    def change(images: Any, labels: Any, stop: tf.Tensor) -> tuple:
-        return run(images, labels, stop, last=True)
+    @tf.function(input_signature=[tuple(spec), tf.TensorSpec((), tf.int32)])
+    def change(batch: tuple, stop: tf.Tensor) -> tuple:
+        return run(batch, stop, last=True)
 
-    def run(images: Any, labels: Any, stop: tf.Tensor, *, last: bool) -> tuple:
-        results = strategy.run(replica_step, args=(images, labels, stop, last))
+    def run(batch: tuple, stop: tf.Tensor, *, last: bool) -> tuple:
+        results = strategy.run(replica_step, args=(batch, stop, last))
         return tuple(
             strategy.reduce(tf.distribute.ReduceOp.SUM, result, axis=None) for result in results
         )
 
-    return lambda *batch, last: change(*batch) if last else add(*batch)
+    return lambda batch, stop, *, last: (change if last else add)(batch, stop)
 
 
 def as_caffe(
@@ -97,7 +101,7 @@ def make_optimizer(recipe: Recipe) -> keras.Optimizer:
     elif recipe.schedule == "step":
         rate = schedules.ExponentialDecay(rate, recipe.step_size, 0.1, staircase=True)
     if recipe.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=recipe.momentum)
+        return keras.optimizers.SGD(rate, momentum=float(recipe.momentum))
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(rate)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)

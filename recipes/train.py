@@ -1,9 +1,11 @@
-"""The one training loop: any Keras model of the zoo, on one device, several, or several machines.
+"""Trains any Keras model of the zoo, on one device, several, or several machines.
 
     workdir/checkpoints/            the newest three
     workdir/model.weights.h5        the trained weights, and their .sha256
-    workdir/recipe.json             the recipe, versions, hardware
+    workdir/recipe.json             the recipe, versions, hardware, fingerprints of the data
     workdir/log.csv                 a row every --log-every steps
+    workdir/scores.csv              a row every --validate-every steps
+    workdir/tensorboard/            the same and a few predictions: tensorboard --logdir WORKDIR
 
 The same command goes on where a run was stopped, and ends in the same numbers. Several workers
 (TF_CONFIG) share one workdir; the first of them writes into it.
@@ -11,39 +13,62 @@ The same command goes on where a run was stopped, and ends in the same numbers. 
 
 import zoo  # isort: skip  # first: it keeps what TensorFlow writes at its start off the terminal
 
+import dataclasses
+import os
 import pathlib
-import shlex
-import signal
 import sys
-import time
 
 import keras
 import tensorflow as tf
 
-from recipes import checkpoints, data, records, scoring
+from recipes import checkpoints, data, records
+from recipes.checkpoints import NotFiniteError
 from recipes.command import parse
 from recipes.data import pipeline
 from recipes.data.verify import verify
-from recipes.devices import choose_strategy, output_folder, stop_signals
+from recipes.devices import choose_strategy, output_folder, worker_of
+from recipes.loop import run_steps
 from recipes.recipe import Recipe, RecipeError
-from recipes.step import make_optimizer, make_step
+from recipes.step import make_optimizer
 
-_TOLD_EVERY = 5.0  # seconds between two lines of progress
+_ATTEMPTS = 3  # from the last checkpoint, at numbers that are not finite
 
 
 def main(recipe: Recipe, card: str, arguments: list[str] | None = None) -> int:
     """The command of a recipe: trains, and turns what its user can put right into a message."""
+    workers = 1
     try:
         command = parse(recipe, card, arguments)
         strategy = choose_strategy(command.strategy)
-        train(command.recipe, command.workdir, data_dir=command.data_dir, strategy=strategy)
+        _, workers = worker_of(strategy)
+        train(
+            command.recipe,
+            command.workdir,
+            data_dir=command.data_dir,
+            strategy=strategy,
+            limit_steps=command.limit_steps,
+        )
     except (RecipeError, data.DataError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        message, status = f"error: {error}", 1
+    except tf.errors.OpError as error:
+        if workers == 1:
+            raise
+        message, status = (
+            (
+                "error: the workers of a run compute together, and one of them is gone or does not "
+                f"answer ({checkpoints.first_line(error)}). Start the same command on all of them "
+                "again: the run goes on from its last checkpoint."
+            ),
+            1,
+        )
     except KeyboardInterrupt:
-        print("stopped at once: what was saved before is as it was", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+        message, status = "stopped at once: what was saved before is as it was", 130
+    else:
+        return 0
+    print(message, file=sys.stderr, flush=True)
+    if workers > 1:  # TensorFlow would wait for the others when this process ends
+        os._exit(status)
+    return status
 
 
 def train(
@@ -52,8 +77,16 @@ def train(
     *,
     data_dir: pathlib.Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    limit_steps: int | None = None,
 ) -> keras.Model:
     """Trains, or goes on training, until the recipe's number of steps; returns the trained model.
+
+    Args:
+        recipe: What to train, and how.
+        workdir: The folder of this run.
+        data_dir: The folder of the data set; `workdir/data` if None.
+        strategy: The devices; the first one if None.
+        limit_steps: Stops after so many steps in all; the run can go on without it.
 
     Raises:
         RecipeError: The options do not fit, the workdir is another run's, a number is no longer
@@ -67,15 +100,26 @@ def train(
             f"A batch is divided evenly between {strategy.num_replicas_in_sync} replicas; received "
             f"--batch-size {recipe.batch_size}. Pass a multiple of it."
         )
+    last = min(recipe.steps, limit_steps or recipe.steps)
     try:
         records.check_workdir(workdir, recipe)
         splits = data.load(recipe.data, data_dir or workdir / "data")
-        verify(splits)
-        state = _start(recipe, splits["train"], strategy)
+        fingerprints = {split: found.sha256 for split, found in verify(splits).items()}
+        _check_loss(recipe, splits["train"])
+        begun = bool(checkpoints.steps(workdir / "checkpoints"))
+        start = dataclasses.replace(recipe, encoder_weights="") if begun else recipe
+        state = _start(start, splits["train"], strategy)
         with output_folder(workdir, strategy) as out:
-            records.write_recipe(out, recipe, data_dir, strategy.num_replicas_in_sync)
-            checkpoints.resume(state, workdir / "checkpoints")
-            _loop(recipe, state, splits, strategy, out)
+            records.write_recipe(out, recipe, data_dir, fingerprints, strategy)
+            if not begun:
+                checkpoints.save(state, out / "checkpoints")
+            _until(recipe, state, splits, strategy, workdir, out, last=last)
+            if last < recipe.steps:
+                print(
+                    f"--limit-steps {limit_steps}: stopped at step {last} of {recipe.steps}, and "
+                    "saved. The same command without it goes on."
+                )
+                return state.model
             if not records.is_published(workdir, recipe.steps):
                 checkpoints.publish(state.model, out / records.WEIGHTS)
                 minutes = float(state.seconds) / 60
@@ -87,6 +131,55 @@ def train(
         ) from error
     print(f"trained: {workdir / records.WEIGHTS}", flush=True)
     return state.model
+
+
+def _until(
+    recipe: Recipe,
+    state: checkpoints.State,
+    splits: dict[str, data.Dataset],
+    strategy: tf.distribute.Strategy,
+    workdir: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    last: int,
+) -> None:
+    """Trains to a step; where numbers are not finite, goes back to the last checkpoint.
+
+    What a machine got wrong once is right the next time; what the recipe brings about comes again.
+    """
+    folder = workdir / "checkpoints"
+    for attempt in range(1, _ATTEMPTS + 1):
+        checkpoints.resume(state, folder)
+        try:
+            return run_steps(recipe, state, splits, strategy, out, last=last)
+        except NotFiniteError as error:
+            if attempt < _ATTEMPTS:
+                print(f"step {error.step}: {error}; back to the last checkpoint", flush=True)
+                continue
+            count = recipe.batch_size * recipe.accumulate
+            positions = range((error.step - 1) * count, error.step * count)
+            files = pipeline.files(splits["train"], positions=positions, seed=recipe.seed)
+            raise RecipeError(
+                f"step {error.step}: {error}, {_ATTEMPTS} times. Nothing of it was saved. "
+                f"{checkpoints.intact(folder)} Look at the images of this step, or pass a "
+                f"--learning-rate below {recipe.learning_rate:g} and a new --workdir:\n  "
+                + "\n  ".join(files)
+            ) from error
+
+
+def _check_loss(recipe: Recipe, dataset: data.Dataset) -> None:
+    classes = len(dataset.class_names)
+    if recipe.class_weights and len(recipe.class_weights) != classes:
+        raise RecipeError(
+            f"Each of the {classes} classes of --data {recipe.data} has a weight; received "
+            f"{len(recipe.class_weights)} --class-weights. Give one for each, in this order: "
+            f"{', '.join(dataset.class_names)}."
+        )
+    if recipe.weight_map and dataset.instances is None:
+        raise RecipeError(
+            f"--weight-map is computed from objects that are told apart, and the labels of --data "
+            f"{recipe.data} hold classes only. Pass --no-weight-map."
+        )
 
 
 def build(recipe: Recipe, dataset: data.Dataset) -> keras.Model:
@@ -107,11 +200,20 @@ def build(recipe: Recipe, dataset: data.Dataset) -> keras.Model:
     try:
         keras.config.set_dtype_policy(recipe.precision)
         start = {"encoder_weights": recipe.encoder_weights} if recipe.encoder_weights else {}
-        return zoo.build(recipe.model, **given, **start, **recipe.options)
+        model = zoo.build(recipe.model, **given, **start, **recipe.options)
     except (TypeError, ValueError, FileNotFoundError) as error:
         raise RecipeError(str(error)) from error
     finally:
         keras.config.set_dtype_policy(before)
+    synchronize(model, recipe)
+    return model
+
+
+def synchronize(model: keras.Model, recipe: Recipe) -> None:
+    """Lets batch normalization see the whole batch, or that of its replica, as the recipe says."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = recipe.sync_batch_norm
 
 
 def _start(
@@ -126,93 +228,3 @@ def _start(
         optimizer = make_optimizer(recipe)
         optimizer.build(model.trainable_variables)
     return checkpoints.State(model, optimizer)
-
-
-def _loop(
-    recipe: Recipe,
-    state: checkpoints.State,
-    splits: dict[str, data.Dataset],
-    strategy: tf.distribute.Strategy,
-    out: pathlib.Path,
-) -> None:
-    first, last = int(state.step), recipe.steps
-    if first >= last:
-        print(f"the training is complete: {first} steps", flush=True)
-        return
-    batches = strategy.distribute_datasets_from_function(
-        lambda context: pipeline.batches(
-            splits["train"],
-            batch_size=recipe.batch_size,
-            first=first * recipe.accumulate,
-            last=last * recipe.accumulate,
-            seed=recipe.seed,
-            crop=recipe.crop,
-            augment=recipe.augment,
-            workers=context.num_input_pipelines,
-            worker=context.input_pipeline_id,
-            replicas=context.num_replicas_in_sync,
-        )
-    )
-    train_step = make_step(recipe, state, strategy, batches.element_spec)
-    print(f"training {recipe.name}: step {first} of {last}; the first one takes longer", flush=True)
-    folder, began, told = out / "checkpoints", time.monotonic(), time.monotonic()
-    earlier = float(state.seconds)
-    with stop_signals() as stop, records.log(out / "log.csv", first) as log:
-        parts = iter(batches)
-        for step in range(first + 1, last + 1):
-            loss, broken, stopped = 0.0, 0, 0
-            for part in range(1, recipe.accumulate + 1):
-                answer = train_step(
-                    *next(parts), tf.constant(len(stop)), last=part == recipe.accumulate
-                )
-                loss += answer[0] / recipe.accumulate
-                broken, stopped = broken + answer[1], stopped + answer[2]
-            if broken:
-                raise RecipeError(
-                    f"step {step}: the loss is {float(loss):g}, and it or its gradient is not "
-                    f"finite. Nothing of this step was saved. Pass a --learning-rate below "
-                    f"{recipe.learning_rate:g} and a new --workdir."
-                )
-            now = time.monotonic()
-            state.step.assign(step)
-            state.seconds.assign(earlier + now - began)
-            state.losses.assign_add(tf.cast(loss, tf.float64))
-            mean = float(state.losses) / (step % recipe.log_every or recipe.log_every)
-            if step == first + 1:
-                steady = now  # the step before this moment built the graph: it tells no rate
-            if now - told > _TOLD_EVERY or step in (first + 1, last):
-                told, pace = now, ""
-                if step > first + 1:
-                    rate = (step - first - 1) / (now - steady)
-                    pace = f"  {rate:.2f} steps/s  {_duration((last - step) / rate)} left"
-                print(f"step {step} of {last}  loss {mean:.4f}{pace}", flush=True)
-            score = ""
-            if recipe.validate_every and step % recipe.validate_every == 0:
-                score = scoring.measure(scoring.of_model(state.model), splits["val"])["mean_iou"]
-                print(f"step {step} of {last}  held-out mean IoU {score:.4f}", flush=True)
-            if step % recipe.log_every == 0 or step == last or score:
-                log.writerow(
-                    {
-                        "step": step,
-                        "loss": mean,
-                        "seconds": round(float(state.seconds), 1),
-                        "val_mean_iou": score,
-                    }
-                )
-            if step % recipe.log_every == 0:
-                state.losses.assign(0)
-            if stopped or step % recipe.save_every == 0 or step == last:
-                checkpoints.save(state, folder)
-            if stopped and step < last:
-                print(
-                    f"stopped and saved at step {step} of {last}. Go on with:\n"
-                    f"  {shlex.join(sys.orig_argv)}",
-                    flush=True,
-                )
-                raise SystemExit(128 + (stop or [signal.SIGTERM])[0])
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"

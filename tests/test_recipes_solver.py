@@ -58,7 +58,7 @@ def train(recipe: Recipe, strategy: tf.distribute.Strategy) -> list[np.ndarray]:
     step = make_step(recipe, State(model, optimizer), strategy, distributed.element_spec)
     for number, batch in enumerate(distributed):
         last = (number + 1) % recipe.accumulate == 0
-        _, broken, _ = step(*batch, tf.constant(0), last=last)
+        _, broken, _ = step(batch, tf.constant(0), last=last)
         assert not broken
     return [weight.numpy() for weight in model.weights]
 

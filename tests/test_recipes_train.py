@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -18,7 +19,7 @@ import tensorflow as tf
 from tensorflow.python.framework import config  # the switch back is not public
 
 import recipes.data
-from recipes import checkpoints, records, train
+from recipes import checkpoints, loop, records, scoring, train
 from recipes.data import pipeline
 from recipes.recipe import Recipe, RecipeError
 
@@ -40,25 +41,23 @@ RECIPE = Recipe(
 CLASS_NAMES = ("background", "thing")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_images():
-    """Six small images in place of the coins; from 0 to 5 of their 20 columns are labelled."""
+def few(count):
+    """Small images in place of the coins; from none to all of their columns are labelled."""
     rng = np.random.default_rng(5)
     images = rng.integers(0, 255, (6, 20, 20, 1), dtype=np.uint8)
     labels = (images[..., 0] > 128).astype(np.uint8)
     for index, label in enumerate(labels):
         label[:, index * 4 :] = 255
+    files = tuple((f"{index}.png", f"{index}-label.png") for index in range(count))
+    return recipes.data.Dataset(
+        "coins", "any", CLASS_NAMES, 1, files, lambda i: (images[i], labels[i])
+    )
 
-    def load(name, data_dir):
-        return {
-            split: recipes.data.Dataset(
-                name, split, CLASS_NAMES, 1, (("", ""),) * 6, lambda i: (images[i], labels[i])
-            )
-            for split in ("train", "val")
-        }
 
+@pytest.fixture(scope="module", autouse=True)
+def few_images():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes.data, "load", load)
+        patch.setattr(recipes.data, "load", lambda name, folder: {"train": few(6), "val": few(6)})
         yield
     config.disable_op_determinism()
 
@@ -88,7 +87,8 @@ def half(few_images, tmp_path_factory):
 
     def save_and_die(state, folder):
         save(state, folder)
-        raise KeyboardInterrupt
+        if int(state.step):
+            raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
         patch.setattr(checkpoints, "save", save_and_die)
@@ -102,10 +102,10 @@ def change(**changes):
     return dataclasses.replace(RECIPE, **changes)
 
 
-def log(workdir):
-    with open(workdir / "log.csv", newline="") as file:
+def log(workdir, name="log.csv"):
+    with open(workdir / name, newline="") as file:
         return [
-            {name: value for name, value in row.items() if name != "seconds"}
+            {column: value for column, value in row.items() if column != "seconds"}
             for row in csv.DictReader(file)
         ]
 
@@ -123,7 +123,7 @@ def test_a_run_that_goes_on_ends_in_the_same_numbers(tmp_path, capsys, whole, ha
     workdir = half.copy(tmp_path / "run")
     # A row of a step that was not saved, and one that was being written: both are taken back.
     with open(workdir / "log.csv", "a") as file:
-        file.write("6,0.5,1.0,\n8,0.")
+        file.write("6,0.5,1.0\n8,0.")
     model = train.train(RECIPE, workdir)
     assert "going on from step 4" in capsys.readouterr().out
     # Dropout's generator is among them: without it dropout would begin anew.
@@ -160,7 +160,10 @@ def test_the_record_says_what_the_numbers_depend_on(tmp_path, monkeypatch, capsy
     (environment,) = contents["environments"]
     assert environment["tensorflow"] == tf.__version__
     assert environment["deterministic"] is True
-    assert {"cores", "onednn", "hardware", "keras", "replicas"} <= environment.keys()
+    assert {"cores", "onednn", "hardware", "keras", "replicas", "zoo"} <= environment.keys()
+    assert len(environment["commit"]) >= 40
+    assert environment["strategy"] == "_DefaultDistributionStrategy"
+    assert contents["data"].keys() == {"train", "val"}
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     train.train(RECIPE, workdir)
     assert "this run goes on with another onednn: see recipe.json" in capsys.readouterr().out
@@ -260,13 +263,19 @@ def test_a_batch_has_to_be_divisible(tmp_path, mirrored):
         train.train(change(batch_size=3), tmp_path, strategy=mirrored)
 
 
-def test_numbers_that_are_not_finite_stop_the_run_and_are_not_saved(tmp_path):
+def test_numbers_that_are_not_finite_stop_the_run_and_are_not_saved(tmp_path, capsys):
     recipe = change(optimizer="sgd", learning_rate=1e30, save_every=1)
     with pytest.raises(RecipeError) as error:
         train.train(recipe, tmp_path)
-    assert "Nothing of" in str(error.value)
-    assert "-learning-rate" in str(error.value)
-    assert "and a new --workdir" in str(error.value)
+    # Weights beyond all measure, then a loss that is none: which step shows it is the numbers'.
+    step = int(
+        re.match(r"step (\d): .* not finite|step (\d): .* no longer finite", str(error.value))[0][5]
+    )
+    assert ", 3 times. Nothing of it was saved. That of step " in str(error.value)
+    assert "pass a --learning-rate below 1e+30 and a new --workdir:" in str(error.value)
+    files = pipeline.files(few(6), positions=range(4 * step - 4, 4 * step), seed=0)
+    assert str(error.value).endswith("\n  ".join(["", *files]))
+    assert capsys.readouterr().out.count("back to the last checkpoint") == 2
     for file in (tmp_path / "checkpoints").glob("*.index"):
         for name, _ in tf.train.list_variables(str(file.with_suffix(""))):
             if name.endswith("VARIABLE_VALUE"):
@@ -274,19 +283,31 @@ def test_numbers_that_are_not_finite_stop_the_run_and_are_not_saved(tmp_path):
                 assert np.isfinite(value).all()
 
 
-def test_a_step_that_is_not_finite_is_named(tmp_path, monkeypatch):
-    build = train.build
+def test_what_was_not_finite_once_is_done_again(tmp_path, capsys, monkeypatch, whole):
+    """As when a machine computes wrongly: the run ends in the numbers of one where it did not."""
+    make_step, broken = loop.make_step, []
 
-    def poisoned(recipe, dataset):
-        model = build(recipe, dataset)
-        model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.inf))
-        return model
+    def make_broken_step(recipe, state, *arguments):
+        step = make_step(recipe, state, *arguments)
 
-    monkeypatch.setattr(train, "build", poisoned)
-    with pytest.raises(RecipeError, match=r"step 1: the loss is .*, and it or its gradient is not"):
-        train.train(RECIPE, tmp_path)
-    assert not list(tmp_path.rglob("*.index"))
-    assert not (tmp_path / "model.weights.h5").exists()
+        def once_broken(*batch, last):
+            loss, wrong, stops = step(*batch, last=last)
+            if int(state.step) == 5 and last and not broken:
+                broken.append(True)
+                kernel = state.model.trainable_variables[0]
+                kernel.assign(kernel * np.nan)
+                return loss * np.nan, wrong + 1, stops
+            return loss, wrong, stops
+
+        return once_broken
+
+    monkeypatch.setattr(loop, "make_step", make_broken_step)
+    model = train.train(RECIPE, tmp_path)
+    out = capsys.readouterr().out
+    assert "step 6: the loss is nan, and it or its gradient is not finite; back to the last" in out
+    assert "going on from step 4" in out
+    assert_same(whole.variables, variables(model))
+    assert log(whole.workdir) == log(tmp_path)
 
 
 def test_a_full_disk_during_a_checkpoint_loses_nothing(tmp_path, whole, half):
@@ -301,7 +322,7 @@ def test_a_full_disk_during_a_checkpoint_loses_nothing(tmp_path, whole, half):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     message = str(error.value)
     assert f"The checkpoint of step 8 cannot be written to {workdir}/checkpoints" in message
-    assert "The checkpoint of step 4 is intact. Free some space there" in message
+    assert "That of step 4 is intact. Free some space there" in message
     assert sorted((workdir / "checkpoints").iterdir()) == before
     assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
 
@@ -387,7 +408,7 @@ def test_a_run_does_not_begin_anew_when_all_checkpoints_are_damaged(tmp_path, wh
     workdir = whole.copy(tmp_path / "run")
     for file in (workdir / "checkpoints").glob("*.data*"):
         file.write_bytes(b"")
-    with pytest.raises(RecipeError, match=r"All 2 checkpoints in .* are damaged. Pass a new"):
+    with pytest.raises(RecipeError, match=r"All 3 checkpoints in .* are damaged. Pass a new"):
         train.train(RECIPE, workdir)
 
 
@@ -405,9 +426,97 @@ def test_damaged_weights_are_written_anew(tmp_path, whole):
 def test_the_held_out_split_is_scored_on_the_way_without_a_trace(tmp_path, whole):
     model = train.train(change(validate_every=3), tmp_path)
     assert_same(whole.variables, variables(model))
-    scored = {row["step"]: row["val_mean_iou"] for row in log(tmp_path)}
-    assert [step for step, score in scored.items() if score] == ["3", "6"]
-    assert all(0 <= float(score) <= 1 for score in scored.values() if score)
+    rows = log(tmp_path, "scores.csv")
+    assert [row["step"] for row in rows] == ["3", "6"]
+    held_out = recipes.data.load("coins", None)["val"]
+    at_six = train.train(change(steps=6), tmp_path / "six")
+    scores = scoring.measure(scoring.of_model(at_six), held_out)
+    for name, value in rows[1].items():
+        assert name == "step" or float(value) == pytest.approx(scores[name])
+
+
+def test_scores_that_a_signal_cut_off_come_when_the_run_goes_on(tmp_path, monkeypatch, whole):
+    recipe = change(validate_every=4)
+    shared_scores, told = loop.shared_scores, []
+
+    def told_to_stop(*arguments, stopped):
+        if not told:
+            told.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return shared_scores(*arguments, stopped=stopped)
+
+    monkeypatch.setattr(loop, "shared_scores", told_to_stop)
+    with pytest.raises(SystemExit) as stopped:
+        train.train(recipe, tmp_path)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert log(tmp_path, "scores.csv") == []
+    assert_same(whole.variables, variables(train.train(recipe, tmp_path)))
+    assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["4", "8"]
+    assert log(whole.workdir) == log(tmp_path)
+
+
+def test_a_limited_run_goes_on(tmp_path, capsys, whole):
+    train.train(RECIPE, tmp_path, limit_steps=3)
+    assert "--limit-steps 3: stopped at step 3 of 8, and saved." in capsys.readouterr().out
+    assert not (tmp_path / "model.weights.h5").exists()
+    assert_same(whole.variables, variables(train.train(RECIPE, tmp_path)))
+    assert log(whole.workdir) == log(tmp_path)
+
+
+def test_a_run_goes_on_with_the_examples_that_it_began_with(tmp_path, monkeypatch, whole):
+    workdir = whole.copy(tmp_path / "run")
+    monkeypatch.setattr(recipes.data, "load", lambda name, folder: {"train": few(5), "val": few(6)})
+    with pytest.raises(
+        RecipeError, match=r"the split train of --data coins has changed since .* Put"
+    ):
+        train.train(RECIPE, workdir)
+
+
+def test_weights_to_start_from_are_taken_at_the_start_only(tmp_path, whole):
+    start = shutil.copytree(whole.workdir, tmp_path / "whole") / "model.weights.h5"
+    recipe = change(encoder_weights=str(start), learning_rate=1e-9, optimizer="sgd", steps=1)
+    first = train.train(recipe, tmp_path / "run")
+    kernels = [x for x in first.trainable_variables if x.name == "kernel"]
+    trained = [x for x in whole.variables if x.ndim == 4]
+    np.testing.assert_allclose(kernels[0].numpy(), trained[0], atol=1e-6)
+    shutil.rmtree(tmp_path / "whole")
+    train.train(dataclasses.replace(recipe, steps=2), tmp_path / "run")
+    with pytest.raises(RecipeError, match=r"encoder_weights is the path of a file; there is none"):
+        train.train(recipe, tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"class_weights": (1, 2, 3)},
+            "Each of the 2 classes of --data coins has a weight; received 3 --class-weights. Give "
+            "one for each, in this order: background, thing.",
+        ),
+        ({"weight_map": True}, "hold classes only. Pass --no-weight-map."),
+    ],
+)
+def test_a_loss_that_the_data_cannot_give_is_an_error(tmp_path, changes, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        train.train(change(**changes), tmp_path)
+
+
+def test_what_tensorboard_shows(tmp_path, whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train.train(change(validate_every=4), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"tensors": 0}).Reload()
+    assert {"loss", "learning_rate", "images_per_second", "mean_iou"} <= set(
+        events.Tags()["tensors"]
+    )
+    losses = {
+        event.step: float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("loss")
+    }
+    assert losses == pytest.approx({int(row["step"]): float(row["loss"]) for row in log(tmp_path)})
+    width, height, picture = tf.make_ndarray(events.Tensors("label and answer 3")[1].tensor_proto)
+    shape = tf.io.decode_png(picture).shape
+    assert (int(width), int(height)) == (shape[1], shape[0])
+    assert shape[1] > shape[0]  # two pictures side by side
 
 
 def test_bfloat16_trains_with_weights_of_float32(tmp_path):

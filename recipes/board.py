@@ -1,0 +1,50 @@
+"""What TensorBoard shows of a run: `tensorboard --logdir WORKDIR`."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+import zoo.pictures
+from recipes.data.dataset import Dataset
+from recipes.scoring import Predictor
+
+PICTURES = 4  # examples of the held-out split
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """Writes the events of a run, or nothing where TensorBoard is not installed."""
+
+    writer: tf.summary.SummaryWriter
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        with self.writer.as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+
+    def pictures(self, step: int, predict: Predictor, dataset: Dataset) -> None:
+        """The first examples, each with its label over it on the left, the answer on the right."""
+        with self.writer.as_default(step):
+            for index in range(min(PICTURES, len(dataset))):
+                image, label = dataset.example(index)
+                sides = [
+                    np.asarray(zoo.pictures.overlay(image, classes, dataset.class_names))
+                    for classes in (label, predict(image))
+                ]
+                tf.summary.image(f"label and answer {index}", np.hstack(sides)[np.newaxis])
+
+
+@contextlib.contextmanager
+def opened(folder: pathlib.Path) -> Iterator[Board]:
+    """Adds events to a folder; a run that goes on writes those after its checkpoint once more."""
+    if importlib.util.find_spec("tensorboard"):
+        writer = tf.summary.create_file_writer(str(folder))
+    else:
+        writer = tf.summary.create_noop_writer()
+    with contextlib.closing(writer):
+        yield Board(writer)
