@@ -99,7 +99,8 @@ def resume(state: State, folder: pathlib.Path) -> None:
                 f"({first_line(error)}). Go on with the version that wrote it, or pass a new "
                 "--workdir."
             ) from error
-        print(f"going on from step {step}", flush=True)
+        if step:
+            print(f"going on from step {step}", flush=True)
         return
     if found:
         raise RecipeError(
