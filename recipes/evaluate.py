@@ -1,81 +1,44 @@
-"""`python -m recipes.evaluate`: the scores of a run, of a SavedModel or of a TFLite file.
+"""`python -m recipes.evaluate`: the scores of trained weights, checkpoints and exported files.
 
-Every image of the split is scored whole, and all its pixels go into one confusion matrix.
+    --workdir W                        the trained weights of a run
+    --workdir W --checkpoint newest    a checkpoint of a run that still trains, or its step
+    --model NAME --weights FILE        any file of weights that the zoo reads
+    --saved-model FOLDER               an exported version
+    --tflite FILE                      an exported file; an image of another size is scaled to it
+                                       (bilinear), and its class map back (nearest neighbour)
+
+Each that is given is a column of the table. Every image of the split is scored whole, at the size
+of its label, and all its pixels go into one confusion matrix.
+
+With --json an object is printed instead, and progress goes to the standard error:
+
+    data, split, images    the data set's name, "train" or "val", and the number of images
+    scores                 for each column, by the name of its option ("workdir", "saved_model", …):
+        file               the file or folder
+        pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
+        iou_per_class      for each class, by its name
+
+A score is a number from 0 to 1, or null where there is no pixel to count.
 """
 
-import zoo.weights  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
+import zoo  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
 
 import argparse
-import csv
-import dataclasses
-import datetime
-import importlib
+import contextlib
 import json
 import math
 import pathlib
 import sys
 from typing import Any
 
-import keras
-
-from recipes import data, records, scoring
-from recipes.recipe import RecipeError, difference, read
-from recipes.train import build
-
-RESULTS = pathlib.Path(__file__).parent / "results.csv"
-SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
-COLUMNS = (
-    *("recipe", "model", "data", "split"),
-    *SCORES,
-    *("steps", "hardware", "minutes", "versions", "date"),
-)
-
-
-def load_model(workdir: pathlib.Path, dataset: data.Dataset) -> keras.Model:
-    """The trained model of a run.
-
-    Raises:
-        RecipeError: The run has no trained weights yet, or the file is damaged.
-    """
-    recorded, weights = _recorded(workdir), workdir / records.WEIGHTS
-    name = recorded["recipe"]["name"]
-    if not weights.exists():
-        raise RecipeError(
-            f"{workdir} holds no trained weights yet: {weights.name} comes with the last step. "
-            f"Run python -m recipes.{name} --workdir {workdir} to its end."
-        )
-    if not zoo.weights.is_whole(weights):
-        raise RecipeError(
-            f"{weights} is not the file that {weights.name}.sha256 was written for. Run "
-            f"python -m recipes.{name} --workdir {workdir} again, which writes both "
-            "from the last checkpoint."
-        )
-    options = {**recorded["recipe"]["options"], "weights": str(weights)}
-    recipe = dataclasses.replace(read(recorded["recipe"]), options=options, encoder_weights="")
-    return build(recipe, dataset)
+from recipes import data, results, scoring, trained
+from recipes.recipe import RecipeError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Prints the scores; with --record also adds them to results.csv."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--workdir", type=pathlib.Path, help="folder of a run")
-    what.add_argument("--saved-model", type=pathlib.Path, help="folder with a saved_model.pb")
-    what.add_argument("--tflite", type=pathlib.Path, help="a TFLite file")
-    parser.add_argument("--data", choices=data.NAMES, help="the data set (default: the run's)")
-    parser.add_argument("--data-dir", type=pathlib.Path, help="its folder (default: the run's)")
-    parser.add_argument("--split", choices=("train", "val"), default="val")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument(
-        "--record", action="store_true", help=f"add the scores of a run to {RESULTS.name}"
-    )
-    options = parser.parse_args(arguments)
     try:
-        _evaluate(options)
+        _evaluate(_parser().parse_args(arguments))
     except (RecipeError, data.DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -84,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def show(scores: dict[str, dict[str, Any]], class_names: tuple[str, ...]) -> str:
     """A table: a column for each answer, a row for each score and for the IU of each class."""
-    rows = {name: [columns[name] for columns in scores.values()] for name in SCORES}
+    rows = {name: [columns[name] for columns in scores.values()] for name in scoring.SCORES}
     for index, name in enumerate(class_names):
         rows[f"iou {name}"] = [columns["iou_per_class"][index] for columns in scores.values()]
     first = max(map(len, rows))
@@ -96,94 +59,141 @@ def show(scores: dict[str, dict[str, Any]], class_names: tuple[str, ...]) -> str
     return "\n".join(lines)
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("what is scored")
+    what.add_argument("--workdir", type=pathlib.Path, help="folder of a run")
+    what.add_argument("--checkpoint", metavar="STEP", help="of the run; or newest")
+    what.add_argument("--weights", type=pathlib.Path, help="file of the weights of --model")
+    what.add_argument("--model", help="its name in the zoo")
+    what.add_argument("--options", type=_options, default={}, help="those of --model, as JSON")
+    what.add_argument("--saved-model", type=pathlib.Path, help="folder with a saved_model.pb")
+    what.add_argument("--tflite", type=pathlib.Path, help="a TFLite file")
+    where = parser.add_argument_group("on what, and how it is told")
+    where.add_argument(
+        "--data",
+        choices=data.NAMES,
+        metavar="NAME",
+        help=f"the data set (default: the run's): {', '.join(data.NAMES)}",
+    )
+    where.add_argument(
+        "--data-dir", type=pathlib.Path, help="its folder (default: the run's, or else data)"
+    )
+    where.add_argument("--split", choices=("train", "val"), default="val")
+    where.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    where.add_argument(
+        "--record", action="store_true", help=f"add the scores of a run to {results.RESULTS.name}"
+    )
+    return parser
+
+
+def _options(text: str) -> dict[str, Any]:
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError as error:
+        options = error
+    if not isinstance(options, dict):
+        raise argparse.ArgumentTypeError(
+            f"a JSON object of options and values, such as '{{\"filters\": 16}}'; received {text!r}"
+        )
+    return options
+
+
 def _evaluate(options: argparse.Namespace) -> None:
-    recorded = _recorded(options.workdir) if options.workdir else {}
+    recorded = trained.recorded(options.workdir) if options.workdir else {}
+    _check(options, recorded)
+    # Whoever reads the JSON wants nothing else on the standard output.
+    with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
+        dataset = _dataset(options, recorded)
+        answers = _answers(options, dataset)
+        scores = {}
+        for name, (file, predict) in answers.items():
+            print(f"{name}: {file}", flush=True)
+            scores[name] = scoring.measure(predict, dataset)
+    if options.json:
+        found = {
+            name: {"file": str(file), **_as_json(scores[name], dataset.class_names)}
+            for name, (file, _) in answers.items()
+        }
+        about = {"data": dataset.name, "split": dataset.split, "images": len(dataset)}
+        print(json.dumps({**about, "scores": found}, indent=2))
+    else:
+        print(f"{dataset.name}, split {dataset.split}, {len(dataset)} images")
+        print(show(scores, dataset.class_names))
+    if options.record:
+        results.add(recorded, dataset, scores["workdir"])
+        print(f"added to {results.RESULTS}", file=sys.stderr)
+
+
+def _check(options: argparse.Namespace, recorded: dict[str, Any]) -> None:
+    """Whether the options go together."""
+    if not (options.workdir or options.weights or options.saved_model or options.tflite):
+        raise RecipeError(
+            "There is nothing to score. Pass --workdir, --weights with --model, --saved-model or "
+            "--tflite."
+        )
+    if bool(options.weights) != bool(options.model):
+        raise RecipeError(
+            "--weights is a file, and --model the name of its model in the zoo, one of "
+            f"{', '.join(zoo.list_models())}; received one of the two. Pass both."
+        )
+    if options.options and not options.model:
+        raise RecipeError("--options are those of --model; there is none. Leave them out.")
+    if options.checkpoint and not options.workdir:
+        raise RecipeError("--checkpoint is one of a run. Pass the folder of the run as --workdir.")
+    if options.record:
+        if options.checkpoint or not options.workdir:
+            raise RecipeError(
+                "A row of results.csv is of the trained weights of a run. Pass its folder as "
+                "--workdir, without --checkpoint."
+            )
+        results.check(recorded)
+
+
+def _dataset(options: argparse.Namespace, recorded: dict[str, Any]) -> data.Dataset:
     name = options.data or recorded.get("recipe", {}).get("data")
     if name is None:
         raise RecipeError(
-            "An exported model does not know its data set. Pass --data, one of "
+            "Weights and exported files do not tell their data set. Pass --data, one of "
             f"{', '.join(data.NAMES)}."
         )
-    if options.record:
-        _check_recordable(recorded)
-    data_dir = (
-        options.data_dir or recorded.get("data_dir") or pathlib.Path(options.workdir or ".", "data")
-    )
-    dataset = data.load(name, data_dir)[options.split]
-    if options.workdir:
-        answer = scoring.of_model(load_model(options.workdir, dataset))
-    elif options.saved_model:
-        answer = scoring.of_saved_model(options.saved_model)
-    else:
-        answer = scoring.of_tflite(options.tflite)
-    scores = scoring.measure(answer, dataset)
-    if options.json:
-        print(json.dumps(_as_json(dataset, scores), indent=2))
-    else:
-        print(f"{dataset.name}, split {dataset.split}, {len(dataset)} images")
-        print(show({"score": scores}, dataset.class_names))
-    if options.record:
-        record(recorded, dataset, scores)
-        print(f"added to {RESULTS}")
+    folder = options.data_dir or recorded.get("data_dir")
+    return data.load(name, folder or pathlib.Path(options.workdir or ".", "data"))[options.split]
 
 
-def _as_json(dataset: data.Dataset, scores: dict[str, Any]) -> dict[str, Any]:
-    """The scores by name; null for a class that neither occurs nor is answered."""
-    per_class = zip(dataset.class_names, scores["iou_per_class"], strict=True)
-    return {
-        "data": dataset.name,
-        "split": dataset.split,
-        "images": len(dataset),
-        **{name: float(scores[name]) for name in SCORES},
-        "iou_per_class": {name: None if math.isnan(iou) else float(iou) for name, iou in per_class},
-    }
+def _answers(
+    options: argparse.Namespace, dataset: data.Dataset
+) -> dict[str, tuple[pathlib.Path, scoring.Predictor]]:
+    """What is scored, by the name of its option: its file, and what says the classes."""
+    answers = {}
+    if options.workdir and options.checkpoint:
+        file, model = trained.of_checkpoint(options.workdir, options.checkpoint, dataset)
+        answers["checkpoint"] = file, scoring.of_model(model)
+    elif options.workdir:
+        file, model = trained.of_run(options.workdir, dataset)
+        answers["workdir"] = file, scoring.of_model(model)
+    if options.weights:
+        model = trained.of_file(options.weights, options.model, options.options, dataset)
+        answers["weights"] = options.weights, scoring.of_model(model)
+    if options.saved_model:
+        predict = scoring.of_saved_model(options.saved_model, dataset)
+        answers["saved_model"] = options.saved_model, predict
+    if options.tflite:
+        answers["tflite"] = options.tflite, scoring.of_tflite(options.tflite, dataset)
+    return answers
 
 
-def record(recorded: dict[str, Any], dataset: data.Dataset, scores: dict[str, Any]) -> None:
-    """Adds a row to results.csv."""
-    environment = recorded["environments"][-1]
-    row = {
-        "recipe": recorded["recipe"]["name"],
-        "model": recorded["recipe"]["model"],
-        "data": dataset.name,
-        "split": dataset.split,
-        **{name: f"{scores[name]:.4f}" for name in SCORES},
-        "steps": recorded["weights"]["step"],
-        "hardware": environment["hardware"],
-        "minutes": recorded["weights"]["minutes"],
-        "versions": f"tensorflow {environment['tensorflow']}, keras {environment['keras']}",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
-    rows = []
-    if RESULTS.exists():
-        with open(RESULTS, encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    records.replace_csv(RESULTS, COLUMNS, [*rows, row])
+def _as_json(scores: dict[str, Any], class_names: tuple[str, ...]) -> dict[str, Any]:
+    per_class = dict(zip(class_names, map(_number, scores["iou_per_class"]), strict=True))
+    return {name: _number(scores[name]) for name in scoring.SCORES} | {"iou_per_class": per_class}
 
 
-def _check_recordable(recorded: dict[str, Any]) -> None:
-    """A row bears a recipe's name, and must be of that recipe as its file has it."""
-    if not recorded:
-        raise RecipeError("A row of results.csv is of a run. Pass its folder as --workdir.")
-    name = recorded["recipe"]["name"]
-    module = importlib.import_module(f"recipes.{name}")
-    changed = difference(module.RECIPE, recorded["recipe"])
-    if changed:
-        raise RecipeError(
-            "A row of results.csv is of a recipe without other options. This run is not that of "
-            f"python -m recipes.{name}: {changed}. Train without options, or change "
-            "the recipe."
-        )
-
-
-def _recorded(workdir: pathlib.Path) -> dict[str, Any]:
-    recorded = records.read_recipe(workdir)
-    if recorded is None:
-        raise RecipeError(
-            f"{workdir} is not the folder of a run: it holds no recipe.json. Pass what was the "
-            "--workdir of a recipe."
-        )
-    return recorded
+def _number(score: float) -> float | None:
+    return None if math.isnan(score) else float(score)
 
 
 if __name__ == "__main__":

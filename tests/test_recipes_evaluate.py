@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -13,9 +14,8 @@ from PIL import Image
 import exports.saved_model
 import exports.tflite
 from recipes import __main__ as listing
-from recipes import coins_unet, data, demonstration, evaluate, scoring, shapes_fcn8s, train
+from recipes import coins_unet, demonstration, evaluate, results, scoring, shapes_fcn8s, train
 from recipes.data import coins, shapes
-from recipes.recipe import RecipeError
 
 SMALL = {"steps": 30, "deterministic": False, "log_every": 10, "save_every": 30}
 COINS = dataclasses.replace(
@@ -28,6 +28,16 @@ def run(tmp_path_factory):
     """A small run on the coins, and its model."""
     workdir = tmp_path_factory.mktemp("coins") / "run"
     return workdir, train.train(COINS, workdir)
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """A SavedModel, and a TFLite file for images of the size of the held-out coins."""
+    folder = tmp_path_factory.mktemp("exported")
+    return (
+        exports.saved_model.export(run[1], folder),
+        exports.tflite.export(run[1], folder, size=(78, 384)),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +55,12 @@ def evaluated(capsys, *words):
     return capsys.readouterr().out
 
 
+def refused(capsys, *words):
+    assert evaluate.main([str(word) for word in words]) == 1
+    out, err = capsys.readouterr()
+    return out + err
+
+
 def test_a_run_is_scored_from_its_published_weights(run, expected, capsys):
     out = evaluated(capsys, "--workdir", run[0])
     assert "coins, split val, 1 images" in out
@@ -54,53 +70,115 @@ def test_a_run_is_scored_from_its_published_weights(run, expected, capsys):
 
 
 def test_scores_as_json_are_those_of_the_table(run, expected, capsys):
-    found = json.loads(evaluated(capsys, "--workdir", run[0], "--json"))
-    assert f"pixel_accuracy            {found['pixel_accuracy']:.4f}\n" == expected
+    assert evaluate.main(["--workdir", str(run[0]), "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert list(found) == ["data", "split", "images", "scores"]
     assert (found["data"], found["split"], found["images"]) == ("coins", "val", 1)
-    assert list(found["iou_per_class"]) == ["background", "coin"]
-    assert found["mean_iou"] == pytest.approx(np.mean(list(found["iou_per_class"].values())))
+    assert err == f"workdir: {run[0]}/model.weights.h5\n"
+    assert list(found["scores"]) == ["workdir"]
+    scores = found["scores"]["workdir"]
+    assert list(scores) == ["file", *scoring.SCORES, "iou_per_class"]
+    assert scores["file"] == f"{run[0]}/model.weights.h5"
+    assert f"pixel_accuracy            {scores['pixel_accuracy']:.4f}\n" == expected
+    assert list(scores["iou_per_class"]) == ["background", "coin"]
+    assert scores["mean_iou"] == pytest.approx(np.mean(list(scores["iou_per_class"].values())))
 
 
-def test_a_saved_model_is_scored(run, expected, capsys, tmp_path):
-    folder = exports.saved_model.export(run[1], tmp_path)
-    assert expected in evaluated(capsys, "--saved-model", folder, "--data", "coins")
+def test_a_score_without_pixels_is_null_in_json(run, capsys, monkeypatch):
+    image, label = coins.load(None)["val"].example(0)
+    unlabelled = dataclasses.replace(
+        coins.load(None)["val"], example=lambda index: (image, np.full_like(label, 255))
+    )
+    monkeypatch.setattr(coins, "load", lambda folder: {"val": unlabelled})
+    scores = json.loads(evaluated(capsys, "--workdir", run[0], "--json"))["scores"]["workdir"]
+    assert scores["iou_per_class"] == {"background": None, "coin": None}
+    assert [scores[name] for name in scoring.SCORES] == [None] * 4
 
 
-def test_a_tflite_file_is_scored(run, expected, capsys, tmp_path):
-    file = exports.tflite.export(run[1], tmp_path, size=(78, 384))
-    assert expected in evaluated(capsys, "--tflite", file, "--data", "coins")
-    assert evaluate.main(["--tflite", str(file), "--data", "coins", "--split", "train"]) == 1
-    message = capsys.readouterr().err
-    assert "takes images of [78, 384, 1]; received one of [225, 384, 1]. Export it" in message
+def test_what_progress_tells_is_not_in_the_json(run, capsys, monkeypatch):
+    def told(items, text, total):
+        print(text)
+        return items
+
+    monkeypatch.setattr(scoring, "told", told)
+    assert evaluate.main(["--workdir", str(run[0]), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["images"] == 1
+    assert "scoring the images" in err
+
+
+def test_a_run_and_its_exports_are_scored_side_by_side(run, exported, expected, capsys):
+    words = ["--workdir", run[0], "--saved-model", exported[0], "--tflite", exported[1]]
+    words += ["--model", "unet", "--weights", run[0] / "model.weights.h5"]
+    out = evaluated(capsys, *words, "--options", json.dumps(COINS.options))
+    assert f"saved_model: {exported[0]}\ntflite: {exported[1]}\n" in out
+    assert "workdir   weights  saved_model    tflite\n" in out
+    hits = expected.split()[1]
+    assert f"pixel_accuracy            {hits}    {hits}       {hits}    {hits}\n" in out
+
+
+@pytest.mark.parametrize(("option", "which"), [("--saved-model", 0), ("--tflite", 1)])
+def test_an_export_is_scored_alone(option, which, exported, expected, capsys):
+    out = evaluated(capsys, option, exported[which], "--data", "coins")
+    assert expected.split() in [line.split() for line in out.splitlines()]
+
+
+def test_images_of_another_size_are_scaled_to_a_tflite_file(run, capsys, tmp_path):
+    file = exports.tflite.export(run[1], tmp_path, size=(78, 192))
+    words = ["--tflite", file, "--data", "coins"]
+    out = evaluated(capsys, *words, "--split", "train")
+    assert (
+        f"{file} takes images of 78×192 (height × width): others are scaled to it, and their class "
+        "maps back to the size of the label\n" in out
+    )
+    image, label = coins.load(None)["train"].example(0)
+    # Pillow's filter is another program for the same: a pixel may be rounded to its neighbour.
+    small = np.asarray(Image.fromarray(image[..., 0]).resize((192, 78), Image.Resampling.BILINEAR))
+    class_map = np.argmax(run[1](small[np.newaxis, ..., np.newaxis].astype("float32"))[0], -1)
+    rows, columns = (np.arange(n) * m // n for n, m in zip((225, 384), (78, 192), strict=True))
+    hits = (class_map[np.ix_(rows, columns)] == label).mean()
+    found = json.loads(evaluated(capsys, *words, "--split", "train", "--json"))
+    assert found["scores"]["tflite"]["pixel_accuracy"] == pytest.approx(hits, abs=2e-3)
 
 
 def test_a_row_is_recorded_on_request_only(run, capsys, tmp_path, monkeypatch):
-    results = tmp_path / "results.csv"
-    monkeypatch.setattr(evaluate, "RESULTS", results)
+    file = tmp_path / "results.csv"
+    monkeypatch.setattr(results, "RESULTS", file)
     evaluated(capsys, "--workdir", run[0])
-    assert evaluate.main(["--workdir", str(run[0]), "--record"]) == 1
-    assert "python -m recipes.coins_unet: it was started with --options" in capsys.readouterr().err
-    assert not results.exists()
+    message = refused(capsys, "--workdir", run[0], "--record")
+    assert "python -m recipes.coins_unet: it was started with --options" in message
+    assert not file.exists()
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
     evaluated(capsys, "--workdir", run[0], "--record")
     evaluated(capsys, "--workdir", run[0], "--record", "--split", "train")
-    with open(results, newline="") as file:
-        first, second = csv.DictReader(file)
-    assert tuple(first) == evaluate.COLUMNS
+    with open(file, newline="") as stream:
+        first, second = csv.DictReader(stream)
+    assert tuple(first) == results.COLUMNS
     assert (first["recipe"], first["split"], second["split"]) == ("coins_unet", "val", "train")
     assert (first["steps"], float(first["mean_iou"]) > 0.4) == ("30", True)
     assert "tensorflow 2." in first["versions"]
     assert all(first.values())
 
 
+def test_a_row_is_of_a_run_at_its_end(run, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(coins_unet, "RECIPE", COINS)
+    recorded = json.loads((run[0] / "recipe.json").read_text()) | {"weights": None}
+    (tmp_path / "recipe.json").write_text(json.dumps(recorded))
+    message = refused(capsys, "--workdir", tmp_path, "--record")
+    assert "is of a run that is at its end. Run python -m recipes.coins_unet until it" in message
+    message = refused(capsys, "--workdir", run[0], "--checkpoint", "newest", "--record")
+    assert "is of the trained weights of a run. Pass its folder as --workdir, without" in message
+
+
 def test_every_card_states_its_newest_recorded_result():
-    with open(evaluate.RESULTS, newline="") as file:
+    with open(results.RESULTS, newline="") as file:
         rows = {row["recipe"]: row for row in csv.DictReader(file)}
     recipes = listing.recipes()
     assert {"coins_unet", "shapes_fcn8s"} <= rows.keys() <= recipes.keys()
     for row in rows.values():
-        assert tuple(row) == evaluate.COLUMNS
-        assert all(0 <= float(row[score]) <= 1 for score in evaluate.SCORES)
+        assert tuple(row) == results.COLUMNS
+        assert all(0 <= float(row[score]) <= 1 for score in scoring.SCORES)
     for name in recipes:
         card = importlib.import_module(f"recipes.{name}").__doc__
         result = f"mean IU {rows[name]['mean_iou']} on" if name in rows else "not yet run"
@@ -111,30 +189,73 @@ def test_every_card_states_its_newest_recorded_result():
     ("words", "message"),
     [
         (["--workdir", "{}"], "is not the folder of a run: it holds no recipe.json. Pass what"),
-        (["--saved-model", "{}"], "does not know its data set. Pass --data, one of coins"),
-        (["--saved-model", "{}", "--data", "coins"], "holds no SavedModel with the signature"),
+        (["--saved-model", "{}"], "do not tell their data set. Pass --data, one of coins"),
+        (
+            ["--saved-model", "{}", "--data", "coins"],
+            "{} cannot be read as a SavedModel whose signature serving_default takes an image and",
+        ),
         (
             ["--tflite", "{}/x", "--data", "coins"],
-            "{}/x cannot be read as a TFLite file (Could not open",
+            "{}/x cannot be read as a TFLite file that takes an image and gives a class_map (Could",
         ),
-        (["--tflite", "{}", "--data", "coins", "--record"], "is of a run. Pass its folder as --w"),
+        (["--tflite", "{}", "--data", "coins", "--record"], "of a run. Pass its folder as --work"),
+        ([], "There is nothing to score. Pass --workdir, --weights with --model, --saved-model or"),
+        (["--weights", "{}", "--data", "coins"], "received one of the two. Pass both."),
+        (["--tflite", "{}", "--model", "unet"], "one of deconvnet, fcn16s, fcn32s, fcn8s, fcn8s_"),
+        (
+            ["--tflite", "{}", "--options", '{{"depth": 2}}'],
+            "--options are those of --model; there is none. Leave them out.",
+        ),
+        (["--tflite", "{}", "--checkpoint", "newest"], "one of a run. Pass the folder of the run"),
     ],
 )
 def test_what_cannot_be_scored_is_an_error(tmp_path, capsys, words, message):
-    assert evaluate.main([word.format(tmp_path) for word in words]) == 1
-    assert message.format(tmp_path) in capsys.readouterr().err
+    assert message.format(tmp_path) in refused(capsys, *(word.format(tmp_path) for word in words))
 
 
-def test_unfinished_and_damaged_runs_are_errors(run, tmp_path):
-    dataset = data.load("coins", tmp_path)["val"]
-    (tmp_path / "recipe.json").write_text((run[0] / "recipe.json").read_text())
-    with pytest.raises(RecipeError, match=r"Run python -m recipes\.coins_unet --workdir .* to its"):
-        evaluate.load_model(tmp_path, dataset)
-    weights = (run[0] / "model.weights.h5").read_bytes()
-    (tmp_path / "model.weights.h5").write_bytes(weights)
-    (tmp_path / "model.weights.h5.sha256").write_text("0" * 64 + "  model.weights.h5\n")
-    with pytest.raises(RecipeError, match=r"is not the file that model\.weights\.h5\.sha256 was"):
-        evaluate.load_model(tmp_path, dataset)
+def test_options_are_a_json_object(capsys):
+    for text in ("depth=2", "[2]"):
+        with pytest.raises(SystemExit):
+            evaluate.main(["--options", text])
+        assert (
+            f"a JSON object of options and values, such as '{{\"filters\": 16}}'; received '{text}'"
+            in (capsys.readouterr().err)
+        )
+
+
+def test_damaged_exports_are_errors(exported, capsys, tmp_path):
+    file = tmp_path / "cut.tflite"
+    file.write_bytes(exported[1].read_bytes()[:-1000])
+    message = refused(capsys, "--tflite", file, "--data", "coins")
+    assert f"{file} cannot be read as a TFLite file that takes an image and gives" in message
+    assert "Pass one that was exported." in message
+    folder = shutil.copytree(exported[0], tmp_path / "cut")
+    weights = folder / "variables/variables.data-00000-of-00001"
+    weights.write_bytes(weights.read_bytes()[:100])
+    message = refused(capsys, "--saved-model", folder, "--data", "coins")
+    assert f"{folder} cannot be read as a SavedModel" in message
+    assert "Pass the folder of an exported version, in which saved_model.pb lies." in message
+
+
+@pytest.mark.parametrize(("option", "which"), [("--saved-model", 0), ("--tflite", 1)])
+def test_exports_for_other_channels_are_errors(option, which, exported, capsys, tmp_path):
+    shapes.write(tmp_path / "shapes", train=1, val=1)
+    words = [option, exported[which], "--data", "shapes", "--data-dir", tmp_path]
+    assert (
+        f"{exported[which]} is made for channels=1; shapes has channels=3. Pass the data set that "
+        "it was trained on as --data." in refused(capsys, *words)
+    )
+
+
+@pytest.mark.parametrize("names", [("background",), ("background", "coin", "hole")])
+def test_exports_for_other_classes_are_errors(names, exported, capsys, monkeypatch):
+    other = dataclasses.replace(coins.load(None)["val"], class_names=names)
+    monkeypatch.setattr(coins, "load", lambda folder: {"val": other})
+    message = refused(capsys, "--saved-model", exported[0], "--data", "coins")
+    assert f"{exported[0]} is made for classes=2; coins has classes={len(names)}. Pass" in message
+    if len(names) == 1:  # a TFLite file does not say how many it has: only by its answers
+        message = refused(capsys, "--tflite", exported[1], "--data", "coins")
+        assert "coins has the classes 0 to 0; received a class map with 1. Pass the da" in message
 
 
 def test_scores_are_of_one_matrix_and_not_a_mean_of_images(tmp_path):
