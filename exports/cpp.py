@@ -1,6 +1,7 @@
 """Asks a SavedModel through TensorFlow's C API: the C++ loader that TF Serving uses.
 
-A SavedModel can answer in Python and be dead there, so that only this loader is a proof.
+A SavedModel can answer in Python and be dead there, so that only this loader is a proof. Nothing
+of TensorFlow's Python is imported here: `exports.alone` runs this module in a process without it.
 """
 
 import contextlib
@@ -9,25 +10,46 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2
+
+from exports import c_api, wire
 
 Ask = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+Ports = dict[str, str]  # the name of an input or output → that of the tensor in the graph
+
+INVALID_ARGUMENT = 3
 
 _OK = 0
 _STRING_BYTES = 24  # sizeof(TF_TString)
+_NO_GPU = b"\n\x07\n\x03GPU\x10\x00"  # ConfigProto(device_count={"GPU": 0})
+
+# tensorflow/core/framework/types.proto
+_STRING = 7
+_TYPES = {
+    1: np.float32,
+    2: np.float64,
+    3: np.int32,
+    4: np.uint8,
+    5: np.int16,
+    6: np.int8,
+    9: np.int64,
+    10: np.bool_,
+    17: np.uint16,
+    19: np.float16,
+    22: np.uint32,
+    23: np.uint64,
+}
+_NUMBERS = {np.dtype(kind): number for number, kind in _TYPES.items()}
 
 
-class _Buffer(ctypes.Structure):
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("length", ctypes.c_size_t),
-        ("deallocator", ctypes.c_void_p),
-    )
+class StatusError(RuntimeError):
+    """TensorFlow refuses; `code` is its status, such as `INVALID_ARGUMENT`."""
 
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
 
-class _Output(ctypes.Structure):
-    _fields_ = (("operation", ctypes.c_void_p), ("index", ctypes.c_int))
+    def __str__(self) -> str:
+        return self.args[1]
 
 
 @contextlib.contextmanager
@@ -42,32 +64,31 @@ def loaded(directory: pathlib.Path) -> Iterator[Ask]:
     Strings are object arrays of `bytes`, in and out.
 
     Raises:
-        RuntimeError: TensorFlow refuses the files or the request; the message is TensorFlow's.
+        StatusError: TensorFlow refuses the files or the request; the message is TensorFlow's.
+        KeyError: No such signature, or one with other inputs.
         OSError: This installation of TensorFlow has no such library.
     """
-    api = _library()
+    api = c_api.library()
     meta_graph = api.TF_NewBuffer()
     graph, options = api.TF_NewGraph(), api.TF_NewSessionOptions()
     tags = (ctypes.c_char_p * 1)(b"serve")
     session = None
     try:
-        config = tf.compat.v1.ConfigProto(device_count={"GPU": 0}).SerializeToString()
         with _status(api) as status:
-            api.TF_SetConfig(options, config, len(config), status)
+            api.TF_SetConfig(options, _NO_GPU, len(_NO_GPU), status)
         with _status(api) as status:
             session = api.TF_LoadSessionFromSavedModel(
                 options, None, str(directory).encode(), tags, 1, graph, meta_graph, status
             )
         content = meta_graph.contents
-        described = meta_graph_pb2.MetaGraphDef.FromString(
-            ctypes.string_at(content.data, content.length)
-        ).signature_def
+        described = _signatures(ctypes.string_at(content.data, content.length))
 
         def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            # Asked for what is not there, a protobuf map makes it and the session ends the process.
-            if signature not in described or set(inputs) != set(described[signature].inputs):
+            # Asked for what is not in the graph, the session ends the process.
+            takes, gives = described.get(signature, ({}, {}))
+            if not takes or set(inputs) != set(takes):
                 raise KeyError(f"no signature {signature!r} of {sorted(inputs)} in {directory}")
-            return _run(api, session, graph, described[signature], inputs)
+            return _run(api, session, graph, takes, gives, inputs)
 
         yield ask
     finally:
@@ -79,10 +100,23 @@ def loaded(directory: pathlib.Path) -> Iterator[Ask]:
         api.TF_DeleteBuffer(meta_graph)
 
 
-def _run(api, session, graph, signature, inputs) -> dict[str, np.ndarray]:
-    names = sorted(signature.outputs)
-    feeds = (_Output * len(inputs))(*(_port(api, graph, signature.inputs[n]) for n in inputs))
-    fetches = (_Output * len(names))(*(_port(api, graph, signature.outputs[n]) for n in names))
+def _signatures(meta_graph: bytes) -> dict[str, tuple[Ports, Ports]]:
+    """The inputs and outputs of each signature of a `MetaGraphDef`."""
+
+    def ports(signature: bytes, number: int) -> Ports:
+        tensors = wire.mapping(signature, number)
+        return {port: dict(wire.fields(info))[1].decode() for port, info in tensors.items()}
+
+    return {
+        name: (ports(signature, 1), ports(signature, 2))
+        for name, signature in wire.mapping(meta_graph, 5).items()
+    }
+
+
+def _run(api, session, graph, takes: Ports, gives: Ports, inputs) -> dict[str, np.ndarray]:
+    names = sorted(gives)
+    feeds = (c_api.Output * len(inputs))(*(_port(api, graph, takes[name]) for name in inputs))
+    fetches = (c_api.Output * len(names))(*(_port(api, graph, gives[name]) for name in names))
     given = (ctypes.c_void_p * len(inputs))(*(_to_tensor(api, a) for a in inputs.values()))
     answers = (ctypes.c_void_p * len(names))()
     try:
@@ -98,17 +132,17 @@ def _run(api, session, graph, signature, inputs) -> dict[str, np.ndarray]:
                 api.TF_DeleteTensor(tensor)
 
 
-def _port(api, graph, described) -> _Output:
-    name, _, index = described.name.partition(":")
-    return _Output(api.TF_GraphOperationByName(graph, name.encode()), int(index))
+def _port(api, graph, tensor: str) -> c_api.Output:
+    name, _, index = tensor.partition(":")
+    return c_api.Output(api.TF_GraphOperationByName(graph, name.encode()), int(index))
 
 
 def _to_tensor(api, array: np.ndarray) -> int:
     strings = array.dtype == object
     length = array.size * _STRING_BYTES if strings else array.nbytes
     shape = (ctypes.c_int64 * array.ndim)(*array.shape)
-    dtype = tf.string if strings else tf.as_dtype(array.dtype)
-    tensor = api.TF_AllocateTensor(dtype.as_datatype_enum, shape, array.ndim, length)
+    kind = _STRING if strings else _NUMBERS[array.dtype]
+    tensor = api.TF_AllocateTensor(kind, shape, array.ndim, length)
     data = api.TF_TensorData(tensor)
     if not strings:
         ctypes.memmove(data, array.tobytes(), length)
@@ -122,11 +156,11 @@ def _to_tensor(api, array: np.ndarray) -> int:
 
 def _to_array(api, tensor: int) -> np.ndarray:
     shape = tuple(api.TF_Dim(tensor, axis) for axis in range(api.TF_NumDims(tensor)))
-    dtype = tf.dtypes.as_dtype(api.TF_TensorType(tensor))
+    kind = api.TF_TensorType(tensor)
     data = api.TF_TensorData(tensor)
-    if dtype != tf.string:
+    if kind != _STRING:
         raw = ctypes.string_at(data, api.TF_TensorByteSize(tensor))
-        return np.frombuffer(raw, dtype.as_numpy_dtype).reshape(shape)
+        return np.frombuffer(raw, _TYPES[kind]).reshape(shape)
     places = (data + row * _STRING_BYTES for row in range(int(np.prod(shape))))
     strings = np.empty(shape, object)
     strings.flat = [
@@ -142,66 +176,8 @@ def _status(api) -> Iterator[int]:
     status = api.TF_NewStatus()
     try:
         yield status
-        if api.TF_GetCode(status) != _OK:
-            raise RuntimeError(api.TF_Message(status).decode(errors="replace"))
+        code = api.TF_GetCode(status)
+        if code != _OK:
+            raise StatusError(code, api.TF_Message(status).decode(errors="replace"))
     finally:
         api.TF_DeleteStatus(status)
-
-
-def _library() -> ctypes.CDLL:
-    found = sorted(pathlib.Path(tf.__file__).parent.glob("libtensorflow_cc*"))
-    if not found:
-        raise OSError(
-            "An export is checked in TensorFlow's C++ loader; this installation of TensorFlow "
-            "comes without its library. Export on Linux, macOS or WSL2."
-        )
-    api = ctypes.CDLL(str(found[0]))
-    pointer, size = ctypes.c_void_p, ctypes.c_size_t
-    table = {
-        "TF_NewBuffer": (ctypes.POINTER(_Buffer), ()),
-        "TF_DeleteBuffer": (None, (ctypes.POINTER(_Buffer),)),
-        "TF_NewGraph": (pointer, ()),
-        "TF_DeleteGraph": (None, (pointer,)),
-        "TF_NewSessionOptions": (pointer, ()),
-        "TF_SetConfig": (None, (pointer, ctypes.c_char_p, size, pointer)),
-        "TF_DeleteSessionOptions": (None, (pointer,)),
-        "TF_NewStatus": (pointer, ()),
-        "TF_DeleteStatus": (None, (pointer,)),
-        "TF_GetCode": (ctypes.c_int, (pointer,)),
-        "TF_Message": (ctypes.c_char_p, (pointer,)),
-        "TF_LoadSessionFromSavedModel": (
-            pointer,
-            (
-                *(pointer, pointer, ctypes.c_char_p, ctypes.POINTER(ctypes.c_char_p)),
-                *(ctypes.c_int, pointer, ctypes.POINTER(_Buffer), pointer),
-            ),
-        ),
-        "TF_DeleteSession": (None, (pointer, pointer)),
-        "TF_SessionRun": (
-            None,
-            (
-                *(pointer, pointer, ctypes.POINTER(_Output), ctypes.POINTER(pointer), ctypes.c_int),
-                *(ctypes.POINTER(_Output), ctypes.POINTER(pointer), ctypes.c_int),
-                *(pointer, ctypes.c_int, pointer, pointer),
-            ),
-        ),
-        "TF_GraphOperationByName": (pointer, (pointer, ctypes.c_char_p)),
-        "TF_AllocateTensor": (
-            pointer,
-            (ctypes.c_int, ctypes.POINTER(ctypes.c_int64), ctypes.c_int, size),
-        ),
-        "TF_DeleteTensor": (None, (pointer,)),
-        "TF_TensorData": (pointer, (pointer,)),
-        "TF_TensorType": (ctypes.c_int, (pointer,)),
-        "TF_TensorByteSize": (size, (pointer,)),
-        "TF_NumDims": (ctypes.c_int, (pointer,)),
-        "TF_Dim": (ctypes.c_int64, (pointer, ctypes.c_int)),
-        "TF_StringInit": (None, (pointer,)),
-        "TF_StringCopy": (None, (pointer, ctypes.c_char_p, size)),
-        "TF_StringGetDataPointer": (pointer, (pointer,)),
-        "TF_StringGetSize": (size, (pointer,)),
-    }
-    for name, (result, arguments) in table.items():
-        function = getattr(api, name)
-        function.restype, function.argtypes = result, arguments
-    return api

@@ -1,7 +1,11 @@
 """The check of exported files: it must find what is wrong, and say when it proves little."""
 
+import contextlib
 import functools
 import re
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -11,6 +15,7 @@ from toys import build_toy, toy_images
 
 import exports
 from exports import check, cpp
+from exports.check import loaders
 
 IMAGES = toy_images("unet").astype(np.uint8)
 
@@ -43,14 +48,13 @@ both = pytest.mark.parametrize("form", sorted(EXPORT))
 @pytest.mark.parametrize("images", [None, IMAGES])
 def test_the_models_own_file_agrees(form, images, files):
     found = getattr(check, form)(build_toy("unet"), files[form], images=images)
+    found = [agreement for agreement in found if isinstance(agreement, check.Agreement)]
     asked = [(agreement.loader, agreement.signature) for agreement in found]
     every = ["serving_default", "class_map_from_bytes", "mask_png", "scores"]
-    assert asked == (
-        [("LiteRT", "class_map")]
-        if form == "tflite"
-        else [(loader, signature) for loader in ("Python", "C++") for signature in every]
-    )
-    assert {agreement.agreement for agreement in found} == {1.0}
+    served = [(loader, signature) for loader in ("Python", "C++") for signature in every]
+    served += [("OpenVINO", "serving_default")] * bool(find_spec("openvino"))
+    assert asked == ([("LiteRT", "class_map")] if form == "tflite" else served)
+    assert {(agreement.agreement, agreement.ties) for agreement in found} == {(1.0, 0)}
     assert {agreement.classes for agreement in found} <= {2, 3, 4}
 
 
@@ -61,30 +65,63 @@ def test_the_file_of_other_weights_does_not(form, files):
         getattr(check, form)(changed(0.5), files[form], images=IMAGES)
 
 
-def test_a_loader_that_answers_wrongly_is_named(files, monkeypatch):
-    honest = check.cpp.loaded
+@pytest.fixture(scope="module")
+def honest(files):
+    with loaders.python(files["saved_model"]) as ask:
+        yield ask
 
-    class Wrong:
-        def __init__(self, directory):
-            self.session = honest(directory)
 
-        def __enter__(self):
-            ask = self.session.__enter__()
+def answering(ask) -> Callable:
+    return lambda directory: contextlib.nullcontext(ask)
 
-            def lie(signature, inputs):
-                answer = ask(signature, inputs)
-                if signature == "scores":
-                    answer["probabilities"] = answer["probabilities"][..., ::-1]
-                return answer
 
-            return lie
+@pytest.mark.parametrize(
+    ("loader", "signature", "output", "text"),
+    [
+        ("python", "serving_default", "class_map", "Python, serving_default: [0-9.]+% of the"),
+        ("compiled", "serving_default", "class_map", r"C\+\+, serving_default: [0-9.]+% of the"),
+        ("compiled", "class_map_from_bytes", "class_map", r"C\+\+, class_map_from_bytes: [0-9.]+%"),
+        ("compiled", "mask_png", "valid", r"C\+\+, mask_png: valid is \[1, 0, 1, 1\]"),
+        ("compiled", "scores", "probabilities", r"C\+\+, scores: the probabilities are not the mo"),
+        ("openvino", "serving_default", "class_map", "OpenVINO, serving_default: [0-9.]+% of the"),
+    ],
+)
+def test_a_loader_that_answers_wrongly_is_named(
+    loader, signature, output, text, files, honest, monkeypatch
+):
+    def lie(asked, inputs):
+        answer = honest(asked, inputs)
+        if asked == signature:
+            answer[output] = np.flip(answer[output])
+        return answer
 
-        def __exit__(self, *error):
-            return self.session.__exit__(*error)
-
-    monkeypatch.setattr(check.cpp, "loaded", Wrong)
-    with pytest.raises(check.MismatchError, match=r"C\+\+, scores: the probabilities are not"):
+    for name in ("python", "compiled", "openvino"):
+        monkeypatch.setattr(loaders, name, answering(lie if name == loader else honest))
+    with pytest.raises(check.MismatchError, match=text):
         check.saved_model(build_toy("unet"), files["saved_model"])
+
+
+def test_a_loader_that_is_not_there_is_not_checked(files, honest, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    for name in ("python", "compiled"):
+        monkeypatch.setattr(loaders, name, answering(honest))
+    lines = []
+    *_, last = check.saved_model(build_toy("unet"), files["saved_model"], report=lines.append)
+    reason = 'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
+    assert last == check.NotChecked("OpenVINO", reason)
+    assert lines[-1] == f"OpenVINO: not checked: {reason}"
+
+
+@pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
+def test_openvino_reads_the_default_signature_in_full_precision(files):
+    with loaders.openvino(files["saved_model"]) as ask:
+        class_map = ask("serving_default", {"image": IMAGES})["class_map"]
+        with pytest.raises(
+            KeyError, match="OpenVINO reads serving_default only; received 'scores'"
+        ):
+            ask("scores", {"image": IMAGES})
+    expected = np.asarray(build_toy("unet")(IMAGES.astype("float32"))).argmax(-1)
+    np.testing.assert_array_equal(class_map, expected)
 
 
 def test_what_python_answers_and_cpp_does_not_is_found(tmp_path):
@@ -109,11 +146,11 @@ def test_files_that_are_none_are_refused_in_cpp(tmp_path):
 
 
 @both
-def test_one_class_everywhere_is_said_to_prove_little(form, tmp_path):
-    model = changed(1e4)
-    text = "'unet' gives one class to every pixel of the images it is checked with, so that equal"
-    with pytest.warns(UserWarning, match=text):
-        EXPORT[form](model, tmp_path)
+def test_images_of_one_class_prove_nothing(form, tmp_path):
+    text = "two classes or more: .* 'unet' gives class 0 to every pixel of these. Pass images of"
+    with pytest.raises(ValueError, match=text):
+        EXPORT[form](changed(1e4), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @both
@@ -149,14 +186,23 @@ def ties(count: int, behind: float) -> tuple[np.ndarray, np.ndarray]:
 
 def test_ties_may_turn_and_nothing_else():
     found = check.compare("here", "this", *ties(10, behind=0.5 * check.ROUNDING))
-    assert (found.agreement, found.classes) == (0.999, 1)
-    assert str(found) == "here, this: 99.9000% of the pixels agree, classes that occur: 1"
+    assert (found.agreement, found.ties, found.classes) == (1, 10, 1)
+    assert str(found) == (
+        "here, this: 100.0000% of the pixels agree (10 of them ties), classes that occur: 1"
+    )
     with pytest.raises(
         check.MismatchError, match=r"here, this: 99\.9900%.*, and 1 are off .*by 2.0e-04"
     ):
         check.compare("here", "this", *ties(1, behind=2 * check.ROUNDING))
     with pytest.raises(check.MismatchError, match=r"99\.8900% .* and 0 are off"):
         check.compare("here", "this", *ties(11, behind=0.5 * check.ROUNDING))
+
+
+def test_a_file_may_be_allowed_to_differ():
+    differing = ties(100, behind=0.5)
+    assert check.compare("here", "this", *differing, least=0.99).agreement == 0.99
+    with pytest.raises(check.MismatchError, match=r"99\.0000%.*, and 100 are off"):
+        check.compare("here", "this", *differing, least=0.9901)
 
 
 def test_another_shape_or_a_class_that_is_none_is_a_mismatch():

@@ -1,0 +1,123 @@
+"""A SavedModel in a process of its own, which never imports TensorFlow's Python.
+
+What it answers needs nothing that this project or Keras would bring, and what it costs is not
+mixed with what the exporting process holds. The other end of the pipe is `_serve`, below.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+Ask = Callable[[str, Mapping[str, np.ndarray]], "Answer"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """The outputs by their names, and what they cost.
+
+    `seconds` is the time of the request; `peak_bytes` the most memory that the process has ever
+    held, the loaded model included, or None where the system does not say.
+    """
+
+    outputs: dict[str, np.ndarray]
+    seconds: float
+    peak_bytes: int | None
+
+
+@contextlib.contextmanager
+def loaded(directory: pathlib.Path) -> Iterator[Ask]:
+    """As `exports.cpp.loaded`, in another process; answers with their costs.
+
+    Raises:
+        exports.cpp.StatusError: TensorFlow refuses the files or the request.
+        KeyError: No such signature, or one with other inputs.
+        OSError: This installation of TensorFlow has no library for C; the process ended.
+    """
+    command = [sys.executable, "-P", __file__, str(pathlib.Path(directory).absolute())]
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, env=environment) as process,
+    ):
+
+        def received() -> Any:
+            try:
+                reply = pickle.load(process.stdout)
+            except EOFError as error:
+                said.seek(0)
+                raise OSError(
+                    f"A version is loaded in a process of its own; that of {directory} ended with "
+                    f"{process.wait()}: {said.read().decode(errors='replace')[-500:]!r}. If it was "
+                    "killed with -9, free some memory."
+                ) from error
+            if isinstance(reply, Exception):
+                raise reply
+            return reply
+
+        def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> Answer:
+            with contextlib.suppress(BrokenPipeError):
+                pickle.dump((signature, inputs), process.stdin)
+                process.stdin.flush()
+            return Answer(*received())
+
+        try:
+            received()
+            yield ask
+        finally:
+            process.kill()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+
+
+def _serve(directory: pathlib.Path) -> None:
+    """Loads, and answers what comes in, until the process is killed."""
+    # The package itself imports TensorFlow; its modules are found without it.
+    package = sys.modules["exports"] = types.ModuleType("exports")
+    package.__path__ = [str(pathlib.Path(__file__).parent)]
+    from exports import cpp
+
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what TensorFlow prints is no reply
+
+    def reply(content: Any) -> None:
+        pickle.dump(content, replies)
+        replies.flush()
+
+    try:
+        with cpp.loaded(directory) as ask:
+            reply(None)
+            while True:
+                signature, inputs = pickle.load(sys.stdin.buffer)
+                start = time.perf_counter()
+                try:
+                    outputs = ask(signature, inputs)
+                    reply((outputs, time.perf_counter() - start, _peak_bytes()))
+                except (RuntimeError, KeyError) as error:
+                    reply(error)
+    except (RuntimeError, OSError) as error:
+        reply(error)
+
+
+def _peak_bytes() -> int | None:
+    # Not resource.getrusage: it counts what the parent held when it started this process.
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+if __name__ == "__main__":
+    _serve(pathlib.Path(sys.argv[1]))

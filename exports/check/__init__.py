@@ -1,0 +1,22 @@
+"""Checks that a file gives the model's answers, in the loaders that its users have.
+
+Everything is computed on the CPU: it is the file that is checked, and a GPU rounds more coarsely.
+`python -m exports.check served/unet/1` checks a version that is in place.
+"""
+
+from exports.check.agreement import ROUNDING, Agreement, MismatchError, NotChecked, compare
+from exports.check.lite import interpreter, tflite
+from exports.check.reference import textures
+from exports.check.served import saved_model
+
+__all__ = [
+    "saved_model",
+    "tflite",
+    "Agreement",
+    "NotChecked",
+    "MismatchError",
+    "compare",
+    "interpreter",
+    "textures",
+    "ROUNDING",
+]

@@ -1,0 +1,79 @@
+"""When a class map agrees with the model's scores.
+
+A pixel agrees when its class is the one with the model's best score. Another order of sums may turn
+a tie: where the two scores differ by no more than rounding, the other class is right as well.
+"""
+
+import dataclasses
+
+import numpy as np
+
+# Of the range of the scores. Through the 29 normalized layers of a DeconvNet, TensorFlow and LiteRT
+# were seen to differ by more than 2e-5.
+ROUNDING = 1e-4
+MOST_TIES = 0.001  # of the pixels; more are no accident of rounding
+
+
+class MismatchError(RuntimeError):
+    """A file does not give the model's answers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How one loader answered one signature: the fraction of the pixels that agree.
+
+    `ties` is the number of those that agree by rounding only, `classes` of those that occur.
+    """
+
+    loader: str
+    signature: str
+    agreement: float
+    ties: int
+    classes: int
+
+    def __str__(self) -> str:
+        ties = f" ({self.ties} of them ties)" * bool(self.ties)
+        return (
+            f"{self.loader}, {self.signature}: {self.agreement:.4%} of the pixels agree{ties}, "
+            f"classes that occur: {self.classes}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class NotChecked:
+    """A loader that was not asked, which proves nothing."""
+
+    loader: str
+    not_checked: str
+
+    def __str__(self) -> str:
+        return f"{self.loader}: not checked: {self.not_checked}"
+
+
+def compare(
+    loader: str, signature: str, class_map: np.ndarray, scores: np.ndarray, *, least: float = 1
+) -> Agreement:
+    """Compares the class map `[n, h, w]` that a loader gave with the model's scores.
+
+    Raises:
+        MismatchError: Fewer than `least` of the pixels agree, or more than 0.1 % of them are ties.
+    """
+    expected = scores.argmax(-1)
+    if class_map.shape != expected.shape or class_map.max() >= scores.shape[-1]:
+        raise MismatchError(
+            f"{loader}, {signature}: the class map is {list(class_map.shape)} with classes up to "
+            f"{class_map.max()}; the model's is {list(expected.shape)} up to {scores.shape[-1] - 1}"
+        )
+    given = np.take_along_axis(scores, class_map[..., None].astype(np.int64), axis=-1)[..., 0]
+    behind = (scores.max(-1) - given) / max(np.ptp(scores), np.finfo(np.float32).tiny)
+    same, wrong = class_map == expected, behind > ROUNDING
+    ties = int(np.sum(~same & ~wrong))
+    agreement = 1 - float(np.mean(wrong))
+    if agreement < least or ties > MOST_TIES * same.size:
+        raise MismatchError(
+            f"{loader}, {signature}: {np.mean(same):.4%} of the pixels have the model's class, and "
+            f"{wrong.sum()} are off by more than rounding: by {behind.max():.1e} of the range of "
+            f"the scores, where {ROUNDING:.0e} is allowed. Export again; if it stays so, report "
+            "the model and its options."
+        )
+    return Agreement(loader, signature, agreement, ties, len(np.unique(expected)))

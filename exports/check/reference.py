@@ -1,0 +1,90 @@
+"""What a file is held to: images in which several classes occur, and the model's scores of them."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+CPU = "CPU:0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Images uint8 `[n, h, w, channels]`, their scores, and what gives the scores of others."""
+
+    images: np.ndarray
+    scores: np.ndarray
+    scores_of: Callable[[np.ndarray], np.ndarray]
+
+
+def of_model(model: keras.Model, images: np.ndarray | None, size: tuple[int, int]) -> Reference:
+    """The scores of a model for images, or for textures of this size if None.
+
+    Raises:
+        ValueError: As `of_scores`.
+    """
+
+    def scores_of(images: np.ndarray) -> np.ndarray:
+        with tf.device(CPU):
+            return model(tf.constant(images, tf.float32), training=False).numpy()
+
+    return of_scores(scores_of, model.name, model.input_shape[-1], images, size)
+
+
+def of_scores(
+    scores_of: Callable[[np.ndarray], np.ndarray],
+    name: str,
+    channels: int,
+    images: np.ndarray | None,
+    size: tuple[int, int],
+) -> Reference:
+    """The scores of images, or of textures of this size if None.
+
+    Raises:
+        ValueError: The images do not fit the model; its scores are not finite; it sees one class.
+    """
+    if images is None:
+        images = textures(2, size, channels)
+    fit = images.ndim == 4 and images.shape[-1] == channels and images.size
+    if images.dtype != np.uint8 or not fit:
+        raise ValueError(
+            f"A file is checked with images uint8 [n, h, w, {channels}], at least one; received "
+            f"{images.dtype} {list(images.shape)}. Convert them."
+        )
+    scores = np.concatenate([scores_of(image[None]) for image in images])
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            "A model that is exported gives finite scores; "
+            f"{np.mean(~np.isfinite(scores)):.1%} of those of {name!r} are not. Its weights "
+            "are damaged or its training diverged: take an earlier checkpoint."
+        )
+    if len(np.unique(scores.argmax(-1))) == 1:
+        raise ValueError(
+            "A file is checked with images in which the model sees two classes or more: equal "
+            f"answers prove nothing where there is one. {name!r} gives class "
+            f"{scores.argmax(-1).flat[0]} to every pixel of these. Pass images of your data: "
+            "images=, or --image on the command line."
+        )
+    return Reference(images, scores, scores_of)
+
+
+def textures(count: int, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Images uint8 `[count, h, w, channels]`, the same every time, in which much differs.
+
+    Patches of flat colours, stripes and noise, of many brightnesses: what one network takes for
+    different classes, if anything does.
+    """
+    rng = np.random.default_rng(8)
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    patch = 3 * (rows * 3 // height) + columns * 3 // width
+    images = np.empty((count, height, width, channels))
+    for image in images:
+        base, swing = rng.uniform(0, 255, (9, channels)), rng.uniform(0, 120, (9, channels))
+        period, tilt = rng.uniform(3, 24, 9), rng.uniform(-1, 1, 9)
+        wave = np.sin(2 * np.pi * (columns + tilt[patch] * rows) / period[patch])
+        grain = rng.normal(0, 1, size) * (patch % 3 == 0)
+        image[:] = base[patch] + swing[patch] * (wave + grain)[..., None]
+    return np.clip(np.round(images), 0, 255).astype(np.uint8)

@@ -1,0 +1,98 @@
+"""The check of SavedModels: all signatures, in all loaders that are installed."""
+
+import io
+import pathlib
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from exports.check import loaders, reference
+from exports.check.agreement import ROUNDING, Agreement, MismatchError, NotChecked, compare
+from exports.check.reference import Reference
+from exports.cpp import Ask
+from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
+
+SIZE = (97, 131)  # of the textures; no network's multiple
+
+
+def saved_model(
+    model: keras.Model,
+    directory: pathlib.Path,
+    *,
+    images: np.ndarray | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Agreement | NotChecked]:
+    """Compares a SavedModel with the model: all signatures in TensorFlow's Python and C++ loaders.
+
+    OpenVINO is asked about `serving_default` if it is installed.
+
+    Args:
+        model: The model that was exported.
+        directory: The SavedModel's.
+        images: uint8 `[n, h, w, channels]`; two textures if None.
+        report: Called with a line on each answer that agrees, and on each loader that is missing.
+
+    Raises:
+        MismatchError: An answer is not the model's.
+        ValueError: The images do not fit the model; its scores are not finite; it sees one class.
+    """
+    asked = reference.of_model(model, images, SIZE)
+    found = []
+    for agreement in _compared(directory, asked):
+        report(str(agreement))
+        found.append(agreement)
+    return found
+
+
+def _compared(directory: pathlib.Path, asked: Reference) -> Iterator[Agreement | NotChecked]:
+    for name, loader in (("Python", loaders.python), ("C++", loaders.compiled)):
+        with loader(directory) as ask:
+            yield from _ask_all(ask, name, asked)
+    try:
+        with loaders.openvino(directory) as ask:
+            yield _ask_default(ask, "OpenVINO", asked)
+    except ImportError as error:
+        yield NotChecked("OpenVINO", str(error))
+
+
+def _ask_default(ask: Ask, loader: str, asked: Reference) -> Agreement:
+    class_map = ask(SERVING_DEFAULT, {"image": asked.images})["class_map"]
+    return compare(loader, SERVING_DEFAULT, class_map, asked.scores)
+
+
+def _ask_all(ask: Ask, loader: str, asked: Reference) -> Iterator[Agreement]:
+    """Asks all four signatures, `mask_png` about images of two sizes and one that is broken."""
+    yield _ask_default(ask, loader, asked)
+
+    images, scores = asked.images, asked.scores
+    encoded = [_png(image) for image in images]
+    class_map = ask(CLASS_MAP_FROM_BYTES, {"image_bytes": np.array(encoded, object)})["class_map"]
+    yield compare(loader, CLASS_MAP_FROM_BYTES, class_map, scores)
+
+    part = images[:1, : -(-images.shape[1] * 2 // 3), : -(-images.shape[2] * 3 // 4)]
+    mixed = np.array([*encoded, b"no image", _png(part[0])], object)
+    answer = ask(MASK_PNG, {"image_bytes": mixed})
+    if answer["valid"].tolist() != [1] * len(images) + [0, 1]:
+        raise MismatchError(f"{loader}, {MASK_PNG}: valid is {answer['valid'].tolist()}")
+    masks = [np.asarray(Image.open(io.BytesIO(png))) for png in answer["mask_png_bytes"] if png]
+    compare(loader, MASK_PNG, masks[-1][None], asked.scores_of(part))
+    yield compare(loader, MASK_PNG, np.stack(masks[:-1]), scores)
+
+    probabilities = ask(SCORES, {"image": images})["probabilities"]
+    expected = tf.nn.softmax(scores).numpy()
+    # A softmax moves by at most as much as its scores do.
+    rounding = max(ROUNDING * np.ptp(scores), ROUNDING)
+    if probabilities.shape != expected.shape or not np.allclose(
+        probabilities, expected, rtol=0, atol=rounding
+    ):
+        raise MismatchError(f"{loader}, {SCORES}: the probabilities are not the model's")
+    yield compare(loader, SCORES, probabilities.argmax(-1), scores)
+
+
+def _png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "PNG")
+    return buffer.getvalue()

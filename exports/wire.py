@@ -1,0 +1,63 @@
+"""The wire format of protocol buffers, as far as the exports need it without TensorFlow."""
+
+from collections.abc import Iterator
+
+_VARINT, _LENGTH = 0, 2
+_FIXED = {1: 8, 5: 4}  # wire type → bytes
+
+
+def field(number: int, content: bytes) -> bytes:
+    """One field of a message: a string, or another message."""
+    return _varint(number << 3 | _LENGTH) + _varint(len(content)) + content
+
+
+def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Number and content of each field: bytes, or a whole number where the field holds one.
+
+    Raises:
+        ValueError: The message ends within a field, or is none.
+    """
+    place = 0
+
+    def varint() -> int:
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    try:
+        while place < len(message):
+            tag = varint()
+            number, kind = tag >> 3, tag & 7
+            if kind == _VARINT:
+                yield number, varint()
+                continue
+            length = _FIXED[kind] if kind in _FIXED else varint()
+            if kind not in (*_FIXED, _LENGTH) or place + length > len(message):
+                raise IndexError
+            yield number, message[place : place + length]
+            place += length
+    except IndexError as error:
+        raise ValueError(
+            f"A message is read to its end; this one of {len(message)} bytes breaks at {place}. "
+            "Write the file again."
+        ) from error
+
+
+def mapping(message: bytes, number: int) -> dict[str, bytes]:
+    """A field that maps strings to messages."""
+    pairs = [dict(fields(pair)) for found, pair in fields(message) if found == number]
+    return {pair[1].decode(): pair.get(2, b"") for pair in pairs}
+
+
+def _varint(number: int) -> bytes:
+    groups = []
+    while not groups or number:
+        groups.append(number & 127)
+        number >>= 7
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])

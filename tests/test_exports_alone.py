@@ -1,0 +1,135 @@
+"""A SavedModel in a process of its own: without TensorFlow's Python, with its costs and its end."""
+
+import os
+import pathlib
+import pickle
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+
+from exports import alone, cpp, wire
+from tests.fuzz import wire as written
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory) -> pathlib.Path:
+    """A SavedModel that gives back what it is given, and more of it."""
+    path = tmp_path_factory.mktemp("saved")
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="x")])
+    def numbers(x):
+        tf.debugging.Assert(tf.size(x) > 0, ["No numbers."])
+        return {"same": x, "many": tf.fill([1000, 1000], tf.reduce_sum(x))}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="x")])
+    def strings(x):
+        return {"twice": x + x}
+
+    tf.saved_model.save(
+        tf.Module(), str(path), signatures={"serving_default": numbers, "strings": strings}
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def ask(directory):
+    with alone.loaded(directory) as ask:
+        yield ask
+
+
+def test_answers_come_back_with_their_cost(ask):
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    answer = ask("serving_default", {"x": x})
+    np.testing.assert_array_equal(answer.outputs["same"], x)
+    assert answer.outputs["many"].shape == (1000, 1000)
+    assert 0 < answer.seconds < 10
+    assert answer.peak_bytes > answer.outputs["many"].nbytes
+    strings = np.array([b"a\0b", b"", b"c" * 100], object)
+    twice = ask("strings", {"x": strings}).outputs["twice"]
+    assert twice.tolist() == [b"a\0ba\0b", b"", b"c" * 200]
+
+
+def test_what_tensorflow_refuses_is_raised_here_and_the_next_is_answered(ask):
+    with pytest.raises(cpp.StatusError, match="No numbers") as refused:
+        ask("serving_default", {"x": np.zeros(0, np.float32)})
+    assert refused.value.code == cpp.INVALID_ARGUMENT
+    with pytest.raises(KeyError, match=r"no signature 'serving_default' of \['y'\] in"):
+        ask("serving_default", {"y": np.ones(1, np.float32)})
+    assert ask("serving_default", {"x": np.ones(1, np.float32)}).outputs["same"] == [1]
+
+
+def test_files_that_are_none_are_refused(tmp_path):
+    with (
+        pytest.raises(cpp.StatusError, match="Could not find SavedModel"),
+        alone.loaded(tmp_path),
+    ):
+        pass
+
+
+def test_the_process_imports_nothing_of_tensorflows_python(directory):
+    request = pickle.dumps(("serving_default", {"x": np.ones(3, np.float32)}))
+    run = subprocess.run(
+        [sys.executable, "-P", alone.__file__, str(directory)],
+        input=request,
+        capture_output=True,
+        env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
+        check=False,
+    )
+    imported = {line.rpartition(b"|")[2].strip() for line in run.stderr.splitlines()}
+    assert {b"numpy", b"exports.cpp"} <= imported
+    assert not {name for name in imported if name.split(b".")[0] in (b"tensorflow", b"keras")}
+    assert len(run.stdout) > 4_000_000
+
+
+def test_a_process_that_ends_is_no_answer(directory, monkeypatch):
+    started = []
+    honest = subprocess.Popen
+
+    def start(*arguments, **options):
+        started.append(honest(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with alone.loaded(directory) as ask:
+        started[0].send_signal(signal.SIGKILL)
+        started[0].wait()
+        with pytest.raises(OSError, match=r"that of .* ended with -9: .* free some memory"):
+            ask("strings", {"x": np.array([b"x" * 10**6], object)})
+
+
+def test_the_numbers_of_types_and_the_configuration_are_tensorflows():
+    for number, kind in cpp._TYPES.items():
+        assert tf.as_dtype(number).as_numpy_dtype == kind
+    assert types_pb2.DT_STRING == cpp._STRING
+    config = tf.compat.v1.ConfigProto.FromString(cpp._NO_GPU)
+    assert config == tf.compat.v1.ConfigProto(device_count={"GPU": 0})
+
+
+def test_the_wire_format_is_read_and_written():
+    message = (
+        written.field(1, b"text")
+        + written.field(2, 1 << 40)
+        + written.field(3, b"8 bytes!", wire=1)
+        + written.field(4, b"four", wire=5)
+        + written.field(200, b"x" * 300)
+    )
+    assert list(wire.fields(message)) == [
+        *((1, b"text"), (2, 1 << 40), (3, b"8 bytes!"), (4, b"four"), (200, b"x" * 300)),
+    ]
+    for number, content in ((1, b""), (15, b"x"), (16, b"y" * 127), (3000, b"z" * 20000)):
+        assert wire.field(number, content) == written.field(number, content)
+    pairs = [
+        wire.field(5, wire.field(1, key) + wire.field(2, b"of " + key)) for key in (b"a", b"b")
+    ]
+    assert wire.mapping(b"".join(pairs) + wire.field(4, b"else"), 5) == {"a": b"of a", "b": b"of b"}
+
+
+@pytest.mark.parametrize("broken", [b"\x0a\x05four", b"\x0a", b"\x80", b"\x0b\x00", b"\x09seven"])
+def test_a_message_that_breaks_off_is_refused(broken):
+    with pytest.raises(ValueError, match=rf"this one of {len(broken)} bytes breaks at"):
+        list(wire.fields(broken))
