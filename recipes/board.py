@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 import zoo.pictures
 from recipes.data.dataset import Dataset
@@ -32,11 +33,16 @@ class Board:
         with self.writer.as_default(step):
             for index in range(min(PICTURES, len(dataset))):
                 image, label = dataset.example(index)
-                sides = [
-                    np.asarray(zoo.pictures.overlay(image, classes, dataset.class_names))
+                left, right = (
+                    zoo.pictures.overlay(image, classes, dataset.class_names)
                     for classes in (label, predict(image))
-                ]
-                tf.summary.image(f"label and answer {index}", np.hstack(sides)[np.newaxis])
+                )
+                # Each has a legend of the classes that occur in it: one may be higher.
+                size = left.width + right.width, max(left.height, right.height)
+                both = Image.new("RGB", size, "white")
+                both.paste(left, (0, 0))
+                both.paste(right, (left.width, 0))
+                tf.summary.image(f"label and answer {index}", np.asarray(both)[np.newaxis])
 
 
 @contextlib.contextmanager

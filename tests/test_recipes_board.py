@@ -1,0 +1,24 @@
+"""What TensorBoard is given."""
+
+import numpy as np
+import tensorflow as tf
+
+from recipes import board
+from recipes.data import Dataset, shapes
+
+
+def test_a_label_and_an_answer_of_other_classes_stand_side_by_side(tmp_path, monkeypatch):
+    label = np.repeat(np.arange(4, dtype=np.uint8), 24)[:, np.newaxis].repeat(128, 1)
+    image = np.zeros((*label.shape, 3), np.uint8)
+    dataset = Dataset("any", "val", shapes.CLASS_NAMES, 3, (("", ""),), lambda i: (image, label))
+    shown = []
+    monkeypatch.setattr(tf.summary, "image", lambda name, pictures: shown.append(pictures))
+    with board.opened(tmp_path) as events:
+        for answer in (label, np.zeros_like(label)):  # the second has a shorter legend
+            events.pictures(1, lambda image, answer=answer: answer, dataset)
+    (same,), (other,) = shown
+    width = same.shape[1] // 2
+    np.testing.assert_array_equal(same[:, :width], same[:, width:])
+    np.testing.assert_array_equal(other[:, :width], same[:, :width])
+    assert (other[-1, width:] == 255).all()  # white below its legend
+    assert (other[:, width:] != same[:, width:]).any()
