@@ -79,9 +79,14 @@ class Recipe:
     )
     learning_rate: float = _field("the optimizer's learning rate")
     momentum: float = _field("the momentum of sgd", default=0.9, least=0)
-    bias_rate: float = _field("multiplies the learning rate of biases in sgd", default=1, least=0)
+    biases: str = _field(
+        "plain: learn and decay as weights do; undecayed; doubled: twice the rate of sgd and no "
+        "decay, as in the papers' VGG nets; doubled-scores: of score layers only, others plain, as "
+        "in FCN-AlexNet",
+        default="undecayed",
+        choices=("undecayed", "plain", "doubled", "doubled-scores"),
+    )
     weight_decay: float = _field("of sgd and adamw", default=0, least=0)
-    decay_bias: bool = _field("apply the weight decay to biases too", default=False)
     schedule: str = _field(
         "constant; cosine or polynomial (power 0.9): to zero over the steps; step: times 0.1 "
         "every --step-size steps",
@@ -123,6 +128,11 @@ class Recipe:
             raise RecipeError(
                 f"--optimizer adam has no weight decay; received --weight-decay "
                 f"{self.weight_decay:g}. Pass --optimizer adamw."
+            )
+        if self.optimizer != "sgd" and self.biases.startswith("doubled"):
+            raise RecipeError(
+                f"--biases {self.biases} is a rule of sgd; received --optimizer {self.optimizer}. "
+                "Pass --biases undecayed."
             )
         if not self.crop and self.batch_size > 1:
             raise RecipeError(

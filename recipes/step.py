@@ -84,11 +84,20 @@ def as_caffe(
     replicas = tf.distribute.get_replica_context().num_replicas_in_sync  # which add up what is here
     changed = []
     for gradient, variable in zip(gradients, variables, strict=True):
-        is_bias = variable.name == "bias"
-        if recipe.weight_decay and (recipe.decay_bias or not is_bias):
+        rate, decay = _multipliers(recipe, variable)
+        if recipe.weight_decay and decay:
             gradient += tf.cast(variable, gradient.dtype) * (recipe.weight_decay / replicas)
-        changed.append(gradient * recipe.bias_rate if is_bias else gradient)
+        changed.append(gradient * rate)
     return changed
+
+
+def _multipliers(recipe: Recipe, variable: keras.Variable) -> tuple[int, int]:
+    """Caffe's lr_mult and decay_mult of a variable."""
+    if variable.name != "bias" or recipe.biases == "plain":
+        return 1, 1
+    if recipe.biases == "doubled-scores":
+        return (2, 0) if variable.path.split("/")[-2].startswith("score") else (1, 1)
+    return (2, 0) if recipe.biases == "doubled" else (1, 0)
 
 
 def make_optimizer(recipe: Recipe) -> keras.Optimizer:
@@ -105,7 +114,7 @@ def make_optimizer(recipe: Recipe) -> keras.Optimizer:
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(rate)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    if not recipe.decay_bias:
+    if recipe.biases == "undecayed":
         optimizer.exclude_from_weight_decay(var_names=["bias"])
     return optimizer
 

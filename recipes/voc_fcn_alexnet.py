@@ -3,10 +3,8 @@
 Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmentation", TPAMI 2017;
 the solver of voc-fcn-alexnet in the authors' release.
 
-Deviations:
+Deviation:
 - Each epoch takes every image once, in random order; the authors draw with replacement.
-- The biases of score_fr learn and decay as all the others; the authors double their rate and do
-  not decay them.
 
 Data      VOC2011 with SBD's labels, 8,498 images and 736 to score: see recipes/data/sbd.py
 Start     bvlc_reference_caffenet.caffemodel in this folder; `zoo weights fcn_alexnet` says where
@@ -32,7 +30,7 @@ RECIPE = Recipe(
     learning_rate=1e-4,
     momentum=0.9,
     weight_decay=5e-4,
-    decay_bias=True,
+    biases="doubled-scores",
     save_every=1000,
     validate_every=4000,
 )

@@ -34,8 +34,8 @@ def test_every_field_is_an_option_and_its_value_the_default():
     words = (
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
         "--data shapes --steps 3 --batch-size 2 --crop 16 --augment flip,turn --accumulate 5 "
-        "--optimizer sgd --learning-rate 0.5 --momentum 0.8 --bias-rate 2 --weight-decay 0.1 "
-        "--decay-bias --encoder-weights imagenet --loss focal --class-weights 1,2.5 --weight-map "
+        "--optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled --weight-decay 0.1 "
+        "--encoder-weights imagenet --loss focal --class-weights 1,2.5 --weight-map "
         "--loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum --precision "
         "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 --validate-every 3"
     )
@@ -54,9 +54,8 @@ def test_every_field_is_an_option_and_its_value_the_default():
         optimizer="sgd",
         learning_rate=0.5,
         momentum=0.8,
-        bias_rate=2,
+        biases="doubled",
         weight_decay=0.1,
-        decay_bias=True,
         encoder_weights="imagenet",
         loss="focal",
         class_weights=(1, 2.5),
@@ -109,6 +108,7 @@ def test_help_shows_the_card_and_each_field(capsys):
         ({"schedule": "step"}, "received --schedule step --step-size 0. Pass both, or neither."),
         ({"step_size": 5}, "received --schedule constant --step-size 5. Pass both, or neither."),
         ({"weight_decay": 0.1}, "received --weight-decay 0.1. Pass --optimizer adamw."),
+        ({"biases": "doubled"}, "--biases doubled is a rule of sgd; received --optimizer adam."),
         ({"accumulate": 0}, "--accumulate is at least 1; received 0. Pass --accumulate 1."),
         ({"precision": "float16"}, "--precision takes float32, mixed_bfloat16; received 'float16'"),
         ({"learning_rate": 0.0}, "--learning-rate is above 0; received 0.0"),
