@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from exports import check, versions
+from exports.images import MAX_BATCH, MAX_PIXELS
 from exports.signatures import signatures
 
 
@@ -17,6 +18,8 @@ def export(
     *,
     version: int | None = None,
     class_names: Sequence[str] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    max_batch: int = MAX_BATCH,
     images: np.ndarray | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> pathlib.Path:
@@ -36,21 +39,24 @@ def export(
         out: The folder of all exported models; made if it is not there.
         version: A whole number from 1; None for the one after the highest.
         class_names: The name of each class; written to `assets/labels.txt`, one on each line.
-        images: uint8 `[n, h, w, channels]` to check with; textures if None. Give images in which
-            several classes occur, as your data: only then do equal answers prove something.
+        max_pixels: Of one image of a request; a larger one is refused before it is decoded.
+        max_batch: The most images of a request.
+        images: uint8 `[n, h, w, channels]` to check with; textures if None. The model must see two
+            classes or more: otherwise equal answers prove nothing.
         report: Called with a line on each step and on each answer that was checked.
 
     Returns:
         The path of the version.
 
     Raises:
-        ValueError: A model that cannot be exported; class names that do not fit it.
+        ValueError: A model that cannot be exported; class names that do not fit it; a limit that
+            is none; images that do not fit, or in which the model sees one class only.
         FileExistsError: The version exists.
         OSError: The files cannot be written, for example because the disk is full.
         exports.check.MismatchError: A loader does not give the model's answers.
     """
     versions.check_name(model.name)
-    answers = signatures(model)
+    answers = signatures(model, max_pixels=max_pixels, max_batch=max_batch)
     labels = None if class_names is None else _labels(class_names, model.output_shape[-1])
     home = pathlib.Path(out) / model.name
     target = home / str(versions.choose(version, taken(home), f"{home}/{{}}"))
