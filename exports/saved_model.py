@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from exports import check, versions
+from exports import assets, check, versions
 from exports.images import MAX_BATCH, MAX_PIXELS
 from exports.signatures import signatures
 
@@ -38,7 +38,8 @@ def export(
         model: Takes images `[n, h, w, channels]`, 0-255, of any size; gives scores of their size.
         out: The folder of all exported models; made if it is not there.
         version: A whole number from 1; None for the one after the highest.
-        class_names: The name of each class; written to `assets/labels.txt`, one on each line.
+        class_names: The name of each class; written to `assets/labels.txt`, one on each line, and
+            beside its colour to `assets/colormap.txt`.
         max_pixels: Of one image of a request; a larger one is refused before it is decoded.
         max_batch: The most images of a request.
         images: uint8 `[n, h, w, channels]` to check with; textures if None. The model must see two
@@ -57,16 +58,16 @@ def export(
     """
     versions.check_name(model.name)
     answers = signatures(model, max_pixels=max_pixels, max_batch=max_batch)
-    labels = None if class_names is None else _labels(class_names, model.output_shape[-1])
+    classes = model.output_shape[-1]
+    if class_names is not None:
+        assets.check_names(class_names, classes)
     home = pathlib.Path(out) / model.name
     target = home / str(versions.choose(version, taken(home), f"{home}/{{}}"))
     with versions.beside(target) as unfinished:
         report(f"Writing {target}")
         with versions.whole_or_not_at_all(target):
             save(model, answers, unfinished)
-            if labels is not None:
-                (unfinished / "assets").mkdir(exist_ok=True)
-                (unfinished / "assets" / "labels.txt").write_text(labels, encoding="utf-8")
+            assets.write(unfinished, classes, class_names)
         report("Checking it in the Python and C++ loaders of TensorFlow")
         check.saved_model(model, unfinished, images=images, report=report)
     return target
@@ -86,18 +87,3 @@ def save(model: keras.Model, answers: dict[str, Callable], directory: pathlib.Pa
 def taken(home: pathlib.Path) -> list[int]:
     """The versions that a model's folder holds."""
     return [int(path.name) for path in home.glob("*") if path.name.isdecimal()]
-
-
-def _labels(class_names: Sequence[str], classes: int) -> str:
-    if len(class_names) != classes:
-        raise ValueError(
-            f"Each of the {classes} classes has one name; received {len(class_names)} names. "
-            "Give one for each class, in the order of their numbers."
-        )
-    broken = [name for name in class_names if not name.strip() or name.splitlines() != [name]]
-    if broken:
-        raise ValueError(
-            f"A class name is one line of text that is not empty; received {broken[0]!r}. "
-            "Rename the class."
-        )
-    return "".join(f"{name}\n" for name in class_names)

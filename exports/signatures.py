@@ -68,9 +68,15 @@ def signatures(
     """The four signatures of a model as traced functions, to be saved in a SavedModel.
 
     Raises:
-        ValueError: As `channels_of`; a limit that is no positive whole number.
+        ValueError: As `channels_of`; more classes than a byte holds; a limit that is no positive
+            whole number.
     """
     limits = Limits(channels_of(model), max_pixels, max_batch)
+    if model.output_shape[-1] > 256:
+        raise ValueError(
+            "A class map and a mask hold a byte for each pixel, so that a model is exported with "
+            f"at most 256 classes; {model.name!r} has {model.output_shape[-1]}. Merge some."
+        )
     image = tf.TensorSpec([None, None, None, limits.channels], tf.uint8, name="image")
     image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
 

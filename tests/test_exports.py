@@ -198,8 +198,23 @@ def test_class_names_are_labels(model, tmp_path, unchecked):
     path = exports.saved_model.export(model, tmp_path, class_names=names)
     labels = (path / "assets" / "labels.txt").read_text(encoding="utf-8")
     assert labels == "background\ncell\nborder\nZelle ü\n"
+    colours = (path / "assets" / "colormap.txt").read_text(encoding="utf-8").splitlines()
+    assert colours == [
+        "# class red green blue alpha name",
+        *("0 0 0 0 255 background", "1 128 0 0 255 cell", "2 0 128 0 255 border"),
+        "3 128 128 0 255 Zelle ü",
+    ]
     with cpp.loaded(path) as ask:
         assert ask("serving_default", {"image": IMAGES})["class_map"].shape == IMAGES.shape[:3]
+
+
+def test_without_names_there_are_colours(model, tmp_path, unchecked):
+    path = exports.saved_model.export(model, tmp_path)
+    assert [file.name for file in (path / "assets").iterdir()] == ["colormap.txt"]
+    lines = (path / "assets" / "colormap.txt").read_text().splitlines()[1:]
+    table = np.array([line.split() for line in lines], int)
+    np.testing.assert_array_equal(table[:, 0], range(4))
+    np.testing.assert_array_equal(table[:, 1:4], zoo.pictures.voc_palette(4))
 
 
 @pytest.mark.parametrize(

@@ -354,7 +354,8 @@ def test_a_grey_model_takes_grey_images_and_turns_colours_grey(tmp_path):
 
 def one_layer(shape: tuple, **layer) -> keras.Model:
     image = keras.Input(shape, name="image")
-    return keras.Model(image, keras.layers.Conv2D(3, 3, **layer)(image), name="one")
+    layer = {"filters": 3, "kernel_size": 3} | layer
+    return keras.Model(image, keras.layers.Conv2D(**layer)(image), name="one")
 
 
 def test_what_cannot_be_exported_is_refused():
@@ -370,6 +371,10 @@ def test_what_cannot_be_exported_is_refused():
         (
             build_toy("unet", border="valid"),
             "'unet' answers (61, 83) pixels with an error: ",
+        ),
+        (
+            one_layer((None, None, 3), padding="same", filters=257),
+            "so that a model is exported with at most 256 classes; 'one' has 257. Merge some.",
         ),
     ]
     for model, text in cases:
