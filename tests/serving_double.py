@@ -17,10 +17,11 @@ from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from exports import cpp
+from exports import cpp, wire
 from tests.fuzz.wire import field
 
 # What the server writes as JSON; float16, bfloat16 and others it refuses.
@@ -28,7 +29,7 @@ REST_TYPES = {
     *("bool", "string", "float32", "float64"),
     *("int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"),
 }
-STATUS = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404}  # of a gRPC code, in REST
+STATUS = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "UNKNOWN": 500}  # of a gRPC code, in REST
 _PREDICT = re.compile(r"/v1/models/([^/:]+):predict")
 
 
@@ -60,8 +61,9 @@ class Served:
             )
         try:
             return self.ask(signature, inputs)
-        except RuntimeError as error:
-            raise RefusedError("INVALID_ARGUMENT", str(error)) from error
+        except cpp.StatusError as error:
+            code = {cpp.INVALID_ARGUMENT: "INVALID_ARGUMENT"}.get(error.code, "UNKNOWN")
+            raise RefusedError(code, str(error)) from error
 
     def takes(self, model: str, signature: str) -> Mapping:
         """The inputs of a signature."""
@@ -189,13 +191,20 @@ def _json(name: str, array: np.ndarray) -> list:
 
 def read_question(content: bytes) -> tuple[str, str, dict[str, np.ndarray]]:
     """The model, the signature and the inputs of a `PredictRequest`."""
-    asked = list(_fields(content))
-    ((_, model),) = [item for item in asked if item[0] == 1]
-    spec = {number: text.decode() for number, text in _fields(model)}
-    pairs = [dict(_fields(pair)) for number, pair in asked if number == 2]
-    tensors = {pair[1].decode(): tensor_pb2.TensorProto.FromString(pair[2]) for pair in pairs}
-    inputs = {name: tf.make_ndarray(tensor) for name, tensor in tensors.items()}
-    return spec[1], spec.get(3, "serving_default"), inputs
+    spec = dict(wire.fields(dict(wire.fields(content))[1]))
+    tensors = wire.mapping(content, 2).items()
+    inputs = {
+        name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(tensor)) for name, tensor in tensors
+    }
+    return spec[1].decode(), spec.get(3, b"serving_default").decode(), inputs
+
+
+def read_warm_up(record: bytes) -> tuple[str, str, dict[str, np.ndarray]]:
+    """The same of a `PredictionLog` with a `PredictLog`, of which warm-up requests are made."""
+    try:
+        return read_question(dict(wire.fields(dict(wire.fields(record))[6]))[1])
+    except (KeyError, ValueError, DecodeError) as error:
+        raise ValueError(f"it is no log of a predict request ({error!r})") from error
 
 
 def write_answer(outputs: Mapping[str, np.ndarray]) -> bytes:
@@ -210,29 +219,6 @@ def write_answer(outputs: Mapping[str, np.ndarray]) -> bytes:
             tensor.int_val[:] = array.ravel().tolist()
         answer += field(1, field(1, name.encode()) + field(2, tensor.SerializeToString()))
     return answer
-
-
-def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and content of each field of a message that holds strings and messages only."""
-    place = 0
-
-    def varint() -> int:
-        nonlocal place
-        value = shift = 0
-        while True:
-            byte = content[place]
-            place += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while place < len(content):
-        tag, length = varint(), varint()
-        if tag & 7 != 2:
-            raise RefusedError("INVALID_ARGUMENT", f"field {tag >> 3} is no string or message")
-        yield tag >> 3, content[place : place + length]
-        place += length
 
 
 @contextlib.contextmanager

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 from toys import build_toy, toy_images
 
-import exports
 import zoo
 from exports.client import ServerError, connected, messages
 from exports.client.__main__ import main
+from exports.saved_model import save
+from exports.signatures import signatures
 from tests import serving_double as double
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -31,7 +32,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def served(model, tmp_path_factory):
-    directory = exports.saved_model.export(model, tmp_path_factory.mktemp("served"))
+    directory = tmp_path_factory.mktemp("served")
+    save(model, signatures(model), directory)
     with double.served(directory, "unet") as loaded:
         yield loaded
 
