@@ -11,7 +11,7 @@ from exports import cpp
 from exports.saved_model import save
 from exports.signatures import signatures
 from tests import serving_double as double
-from tests.fuzz import images
+from tests.fuzz import images, mutants
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +36,17 @@ def test_mutants_are_refused_or_decoded_and_threads_get_the_same_answers(
     said = capsys.readouterr().out
     assert "150 mutants: " in said
     assert "4 threads × 60 requests: each as alone" in said
-    assert last.read_bytes() == images.mutant(149)
+    assert last.read_bytes() == mutants.mutant(149)
 
 
 def test_a_mutant_is_its_number_and_every_mutation_makes_some():
-    first = [images.mutant(number) for number in range(300)]
-    assert first == [images.mutant(number) for number in range(300)]
+    first = [mutants.mutant(number) for number in range(300)]
+    assert first == [mutants.mutant(number) for number in range(300)]
     assert len(set(first)) > 280
-    assert not set(first) & set(images.good_images())
-    rng = images.random.Random(4)
-    for mutation in images.MUTATIONS:
-        for content in images.good_images():
+    assert not set(first) & set(mutants.good_images())
+    rng = mutants.random.Random(4)
+    for mutation in mutants.MUTATIONS:
+        for content in mutants.good_images():
             changed = [mutation(content, rng) for _ in range(8)]
             assert any(one != content for one in changed), mutation
             mutation(b"", rng)
@@ -54,22 +54,22 @@ def test_a_mutant_is_its_number_and_every_mutation_makes_some():
 
 def test_the_good_images_are_of_five_formats_and_two_are_decoded(ask, tmp_path):
     formats = collections.defaultdict(set)
-    answers = images.ask_alone(ask, images.good_images(), tmp_path / "last")
-    for content, answer in zip(images.good_images(), answers, strict=True):
-        formats[answer is not None].add(images.Image.open(images.io.BytesIO(content)).format)
+    answers = images.ask_alone(ask, mutants.good_images(), tmp_path / "last")
+    for content, answer in zip(mutants.good_images(), answers, strict=True):
+        formats[answer is not None].add(mutants.Image.open(mutants.io.BytesIO(content)).format)
     assert formats == {True: {"PNG", "JPEG"}, False: {"GIF", "BMP", "WEBP"}}
 
 
 def test_a_lying_header_lies_and_has_a_right_check_sum(ask, tmp_path):
     """Some mutants get as far as the decoder: else nothing but the first check would be asked."""
-    rng = images.random.Random(0)
-    for content in images.good_images()[:2]:
-        lies = [images.lie(content, rng) for _ in range(20)]
+    rng = mutants.random.Random(0)
+    for content in mutants.good_images()[:2]:
+        lies = [mutants.lie(content, rng) for _ in range(20)]
         sizes = {int.from_bytes(one[16:20]) for one in lies}
         assert len(sizes) > 5
         for one in lies:
-            assert int.from_bytes(one[29:33]) == images.zlib.crc32(one[12:29])
-    answers = images.ask_alone(ask, [images.mutant(n) for n in range(120)], tmp_path / "last")
+            assert int.from_bytes(one[29:33]) == mutants.zlib.crc32(one[12:29])
+    answers = images.ask_alone(ask, [mutants.mutant(n) for n in range(120)], tmp_path / "last")
     assert 3 < sum(answer is not None for answer in answers) < 60
 
 
@@ -77,7 +77,7 @@ def lying(ask: cpp.Ask, about: str, lie) -> cpp.Ask:
     """A loader that answers one signature wrongly about all but one image."""
 
     def answer(signature: str, inputs: dict) -> dict:
-        wrong = signature == about and inputs["image_bytes"][0] != images.good_images()[0]
+        wrong = signature == about and inputs["image_bytes"][0] != mutants.good_images()[0]
         return lie(ask, signature) if wrong else ask(signature, inputs)
 
     return answer
@@ -92,7 +92,7 @@ def invalid(*_):
 
 
 def another_mask(ask, signature):
-    return ask(signature, {"image_bytes": double.strings(images.good_images()[1:2])})
+    return ask(signature, {"image_bytes": double.strings(mutants.good_images()[1:2])})
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_good_image_that_is_answered_otherwise_later_is_seen(ask, tmp_path):
     asked = itertools.count()
 
     def forgetting(signature: str, inputs: dict) -> dict:
-        if inputs["image_bytes"][0] == images.good_images()[0] and next(asked):
+        if inputs["image_bytes"][0] == mutants.good_images()[0] and next(asked):
             return another_mask(ask, signature)
         return ask(signature, inputs)
 
@@ -122,7 +122,7 @@ def test_a_good_image_that_is_answered_otherwise_later_is_seen(ask, tmp_path):
 
 
 def test_a_wrong_mask_in_a_thread_is_seen(ask, tmp_path):
-    good = images.good_images()[:2]
+    good = mutants.good_images()[:2]
     masks = images.ask_alone(ask, good, tmp_path / "last")
     right = dict(zip(good, masks, strict=True)) | {b"no": None}
     swapped = dict(zip(good, masks[::-1], strict=True)) | {b"no": None}

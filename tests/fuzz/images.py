@@ -7,33 +7,29 @@ In the C++ loader, which TensorFlow Serving uses, each mutant goes through both 
 bytes. Then 8 threads send 10,000 requests each to `mask_png`, half of them mutants. The exit code
 is 1 if there is another error than INVALID_ARGUMENT, another answer than the same image got alone,
 or a process that grows after the first 2,000 requests by more than 2 % of what it held when the
-version was loaded. A mutant is its number: `mutant(7)` is always the same. What was asked last lies
-in a file, in case the process dies.
+version was loaded. What was asked last lies in a file, in case the process dies.
 """
 
 import zoo  # isort: skip  # noqa: F401  (first: it keeps the terminal free of TensorFlow's start)
 
 import argparse
-import functools
 import io
 import pathlib
 import random
 import re
-import struct
 import sys
 import tempfile
 import time
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 
-import numpy as np
 from PIL import Image
 
-from exports import check, cpp, saved_model
+from exports import cpp, saved_model
 from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG
 from tests import serving_double as double
 from tests import toys
+from tests.fuzz.mutants import good_images, mutant
 
 MUTANTS, THREADS, REQUESTS, FIRST = 2000, 8, 10_000, 2000
 MOST_GROWTH = 0.02
@@ -42,116 +38,10 @@ MOST_GROWTH = 0.02
 MOST_PIXELS = 1 << 16
 
 Answer = bytes | None  # a mask as a PNG; None where the image is refused
-Decode = Callable[[bytes], Answer]
 
 
 class WrongError(Exception):
     """An answer that is neither the mask of an image nor INVALID_ARGUMENT."""
-
-
-@functools.cache
-def good_images() -> tuple[bytes, ...]:
-    """Images of every format that is decoded or might be: modes, sizes, encodings."""
-    colour = check.textures(1, (29, 41), 3)[0]
-    rgb, grey = Image.fromarray(colour), Image.fromarray(colour[..., 0])
-    pictures = [
-        *((rgb, "PNG", {}), (grey, "PNG", {}), (rgb.quantize(20), "PNG", {"bits": 8})),
-        (Image.fromarray(np.dstack([colour, colour[..., 0]])), "PNG", {}),
-        (Image.fromarray(colour[..., 0].astype(np.uint16) * 256), "PNG", {}),
-        (grey.convert("1"), "PNG", {}),
-        *((rgb, "JPEG", {"quality": 90}), (grey, "JPEG", {}), (rgb, "JPEG", {"progressive": True})),
-        (rgb.convert("CMYK"), "JPEG", {}),
-        (rgb, "JPEG", {"subsampling": 2, "restart_marker_blocks": 2}),
-        (rgb, "GIF", {"save_all": True, "append_images": [rgb.transpose(0), rgb.transpose(1)]}),
-        *((rgb, "BMP", {}), (rgb.quantize(20), "BMP", {})),
-        *((rgb, "WEBP", {}), (rgb, "WEBP", {"lossless": True})),
-    ]
-    files = []
-    for picture, form, options in pictures:
-        buffer = io.BytesIO()
-        picture.save(buffer, form, **options)
-        files.append(buffer.getvalue())
-    return tuple(files)
-
-
-def mutant(number: int) -> bytes:
-    """A malformed image, always the same for a number."""
-    rng = random.Random(number)
-    content = rng.choice(good_images())
-    for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        content = rng.choice(MUTATIONS)(content, rng)
-    return content
-
-
-def cut(content: bytes, rng: random.Random) -> bytes:
-    """A part from the beginning; more often most of it than little."""
-    return content[: int(len(content) * rng.random() ** 0.3)]
-
-
-def flip(content: bytes, rng: random.Random) -> bytes:
-    """One to twenty bits turned, half the time in the headers."""
-    changed = bytearray(content)
-    span = min(len(changed), rng.choice((64, len(changed))))
-    for _ in range(rng.randint(1, 20) if span else 0):
-        changed[rng.randrange(span)] ^= 1 << rng.randrange(8)
-    return bytes(changed)
-
-
-def splice(content: bytes, rng: random.Random) -> bytes:
-    """The beginning of this image and the end of another."""
-    other = rng.choice(good_images())
-    return content[: rng.randint(0, len(content))] + other[rng.randint(0, len(other)) :]
-
-
-def repeat(content: bytes, rng: random.Random) -> bytes:
-    """A stretch left out, twice there, or of random bytes."""
-    start, stop = sorted(rng.randint(0, len(content)) for _ in range(2))
-    part = rng.choice((b"", content[start:stop] * 2, rng.randbytes((stop - start) % 999)))
-    return content[:start] + part + content[stop:]
-
-
-def lie(content: bytes, rng: random.Random) -> bytes:
-    """Another size, depth or colour type in the header, whose check sum is right."""
-    sizes = (0, 1, 28, 30, 255, 4096, 4097, 12_000, 65_535, 2**31 - 1, 2**32 - 1)
-    height, width = rng.choice(sizes), rng.choice((29, *sizes))
-    if content[12:16] == b"IHDR":
-        rest = bytearray(content[24:29])
-        if rest and rng.random() < 0.3:
-            rest[rng.randrange(len(rest))] = rng.choice((0, 1, 2, 3, 4, 6, 8, 16, 255))
-        header = b"IHDR" + struct.pack(">II", width, height) + bytes(rest)
-        return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
-    frame = re.search(rb"\xff[\xc0-\xc2]..", content, re.DOTALL)
-    if content[:2] == b"\xff\xd8" and frame:
-        place = frame.end() + 1
-        return (
-            content[:place]
-            + struct.pack(">HH", height % 65_536, width % 65_536)
-            + content[place + 4 :]
-        )
-    place, form = {b"GI": (6, "<HH"), b"BM": (18, "<II"), b"RI": (24, "<HH")}.get(
-        content[:2], (0, "<HH")
-    )
-    most = 2**16 if form == "<HH" else 2**32
-    size = struct.pack(form, width % most, height % most)
-    return content[:place] + size + content[place + len(size) :]
-
-
-def idat(content: bytes, rng: random.Random) -> bytes:
-    """Pixels of a PNG changed before they are compressed, so that only they are wrong."""
-    start = content.find(b"IDAT")
-    if start < 4:
-        return flip(content, rng)
-    (length,) = struct.unpack(">I", content[start - 4 : start])
-    try:
-        pixels = zlib.decompress(content[start + 4 : start + 4 + length])
-    except zlib.error:
-        return flip(content, rng)
-    data = b"IDAT" + zlib.compress(rng.choice((cut, flip, repeat))(pixels, rng))
-    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
-    return content[: start - 4] + chunk + content[start + 8 + length :]
-
-
-MUTATIONS = (cut, flip, splice, repeat, lie, idat)
 
 
 def ask_alone(ask: cpp.Ask, contents: Sequence[bytes], last: pathlib.Path) -> list[Answer]:
