@@ -13,6 +13,8 @@ NAMES = (
     "nyudv2_hha",
     "pascal_context",
     "sbd",
+    "sbd_objects",
+    "sbd_proposals",
     "shapes",
     "sift_flow",
     "sift_flow_geometric",
