@@ -28,6 +28,7 @@ import contextlib
 import json
 import math
 import pathlib
+import signal
 import sys
 from typing import Any
 
@@ -42,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (RecipeError, data.DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped: nothing was written", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 

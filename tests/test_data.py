@@ -222,6 +222,15 @@ def test_the_command_shows_the_range_of_the_sizes(folder, capsys):
     assert "val: 2 examples, 20×30 (height × width)\n" in out
 
 
+def test_an_interrupt_ends_in_a_line(folder, capsys, monkeypatch):
+    def interrupted(splits, *, shown):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "verify", interrupted)
+    assert command.main(["verify", "voc", str(folder)]) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, capsys, monkeypatch):
     def forbidden(folder):
         raise PermissionError(13, "Permission denied", str(folder))

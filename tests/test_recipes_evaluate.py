@@ -258,6 +258,15 @@ def test_exports_for_other_classes_are_errors(names, exported, capsys, monkeypat
         assert "coins has the classes 0 to 0; received a class map with 1. Pass the da" in message
 
 
+def test_an_interrupt_ends_in_a_line(run, capsys, monkeypatch):
+    def interrupted(predict, dataset):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scoring, "measure", interrupted)
+    assert evaluate.main(["--workdir", str(run[0])]) == 130
+    assert capsys.readouterr().err == "stopped: nothing was written\n"
+
+
 def test_scores_are_of_one_matrix_and_not_a_mean_of_images(tmp_path):
     shapes.write(tmp_path / "shapes", train=1, val=3)
     dataset = shapes.load(tmp_path)["val"]

@@ -7,6 +7,7 @@ lists each file that cannot be used, with the reason.
 
 import argparse
 import pathlib
+import signal
 import sys
 
 from recipes import data
@@ -38,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
     for split, examined in found.items():
         _show(splits[split], examined)
     return 0
