@@ -275,7 +275,7 @@ def test_a_url_that_is_none(url):
 
 def test_without_grpc_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "grpc", None)
-    text = "and grpc is not installed. Install both: pip install grpcio protobuf. Or ask by http"
+    text = "needs gRPC, which is not installed. Install it: pip install grpcio. Or ask by http"
     with pytest.raises(ImportError, match=text), connected("grpc://localhost:1", "unet"):
         pass
 
@@ -292,13 +292,13 @@ ANSWER = (
 
 
 def test_the_messages_are_those_of_tensorflow_serving():
-    asked = messages.question("unet", "mask_png", "image_bytes", [b"\xff\xd8\0"])
+    asked = messages.question("unet", "mask_png", "image_bytes", b"\xff\xd8\0")
     assert asked.hex() == QUESTION
     answer = messages.answered(bytes.fromhex(ANSWER))
-    assert answer == {"mask_png_bytes": [b"\x89PNG"], "valid": [1]}
+    assert answer == {"mask_png_bytes": b"\x89PNG", "valid": 1}
     # The same numbers, sent as one string of bytes.
     packed = bytes.fromhex(ANSWER.replace("3a0101", "220101"))
-    assert messages.answered(packed)["valid"] == [1]
+    assert messages.answered(packed)["valid"] == 1
 
 
 def test_the_client_needs_neither_tensorflow_nor_keras(served, tmp_path):

@@ -1,85 +1,41 @@
-"""The messages of TensorFlow Serving's gRPC method `Predict`, without TensorFlow.
+"""One string to TensorFlow Serving's gRPC method `Predict`, and its answer, without TensorFlow.
 
-`tensorflow-serving-api` has them all, and imports TensorFlow. Those of a question to `mask_png` and
-its answer are a few fields of `predict.proto`, `model.proto`, `tensor.proto` and
-`tensor_shape.proto`; the numbers are theirs, and what has no name on the wire has its own here.
+`tensorflow-serving-api` has all of its messages, and imports TensorFlow. These are a few fields of
+`predict.proto` and `model.proto` in tensorflow/serving, `tensor.proto` and `tensor_shape.proto` in
+tensorflow/tensorflow.
 """
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError, Message
-
-__all__ = ["DecodeError", "answered", "question"]
+from exports import wire
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 
-_STRING = 7  # DT_STRING
-
-# message → field → (number, type); a star is for many. A map is many pairs of a key and a value.
-_MESSAGES = {
-    "Dimension": {"size": (1, "int64")},
-    "Shape": {"dim": (2, "*Dimension")},
-    "Tensor": {
-        "dtype": (1, "int32"),
-        "tensor_shape": (2, "Shape"),
-        "tensor_content": (4, "bytes"),
-        "int_val": (7, "*int32"),
-        "string_val": (8, "*bytes"),
-    },
-    "Named": {"key": (1, "string"), "value": (2, "Tensor")},
-    "Model": {"name": (1, "string"), "signature_name": (3, "string")},
-    "Question": {"model_spec": (1, "Model"), "inputs": (2, "*Named")},
-    "Answer": {"outputs": (1, "*Named")},
-}
+_STRINGS_OF_ONE = b"\x08\x07" + wire.field(2, wire.field(2, b"\x08\x01"))  # dtype, tensor_shape
+_CONTENT, _INTS, _STRINGS = 4, 7, 8  # of a TensorProto
 
 
-def question(model: str, signature: str, name: str, contents: list[bytes]) -> bytes:
-    """A `PredictRequest` about strings `[n]`."""
-    asked = _CLASSES["Question"]()
-    asked.model_spec.name, asked.model_spec.signature_name = model, signature
-    given = asked.inputs.add(key=name).value
-    given.dtype = _STRING
-    given.tensor_shape.dim.add(size=len(contents))
-    given.string_val.extend(contents)
-    return asked.SerializeToString()
+def question(model: str, signature: str, name: str, content: bytes) -> bytes:
+    """A `PredictRequest` about strings `[1]`."""
+    spec = wire.field(1, model.encode()) + wire.field(3, signature.encode())
+    tensor = _STRINGS_OF_ONE + wire.field(_STRINGS, content)
+    pair = wire.field(1, name.encode()) + wire.field(2, tensor)
+    return wire.field(1, spec) + wire.field(2, pair)
 
 
-def answered(content: bytes) -> dict[str, list]:
-    """The outputs `[n]` of a `PredictResponse` by their names: bytes, or whole numbers below 256.
+def answered(content: bytes) -> dict[str, bytes | int]:
+    """The outputs `[1]` of a `PredictResponse` by their names: bytes, or a number below 128.
 
     Raises:
-        DecodeError: The bytes are no such message.
+        ValueError: The bytes are no such message.
     """
-    answer = _CLASSES["Answer"].FromString(content)
-    return {output.key: _values(output.value) for output in answer.outputs}
+    return {name: _value(name, tensor) for name, tensor in wire.mapping(content, 1).items()}
 
 
-def _values(tensor: Message) -> list:
-    if tensor.dtype == _STRING:
-        return list(tensor.string_val)
-    # The server may be told to send numbers as one string of bytes.
-    return list(tensor.int_val) or list(tensor.tensor_content)
-
-
-def _classes() -> dict[str, type[Message]]:
-    file = descriptor_pb2.FileDescriptorProto(name="predict.proto", syntax="proto3")
-    kinds = descriptor_pb2.FieldDescriptorProto
-    for message, fields in _MESSAGES.items():
-        described = file.message_type.add(name=message)
-        for name, (number, kind) in fields.items():
-            many, kind = kind.startswith("*"), kind.lstrip("*")
-            field = described.field.add(name=name, number=number)
-            field.label = kinds.LABEL_REPEATED if many else kinds.LABEL_OPTIONAL
-            if kind in _MESSAGES:
-                field.type, field.type_name = kinds.TYPE_MESSAGE, f".{kind}"
-            else:
-                field.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
-    # A pool of its own: TensorFlow's messages, if they are there, are in the common one.
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        message: message_factory.GetMessageClass(pool.FindMessageTypeByName(message))
-        for message in _MESSAGES
-    }
-
-
-_CLASSES = _classes()
+def _value(name: str, tensor: bytes) -> bytes | int:
+    found = dict(wire.fields(tensor))
+    if _STRINGS in found:
+        return found[_STRINGS]
+    # A server may be told to send numbers as one string of bytes instead.
+    numbers = found.get(_INTS, found.get(_CONTENT))
+    if not isinstance(numbers, bytes) or len(numbers) != 1:
+        raise ValueError(f"An answer has one value for an image; {name} has {numbers!r}.")
+    return numbers[0]

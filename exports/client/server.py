@@ -9,6 +9,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 
+from exports.client import messages
+
 SIGNATURE, TAKES, GIVES, VALID = "mask_png", "image_bytes", "mask_png_bytes", "valid"
 
 Ask = Callable[[bytes], bytes | None]
@@ -91,12 +93,10 @@ def _rest(url: str, model: str, timeout: float) -> Ask:
 def _grpc(place: str, model: str, timeout: float) -> Iterator[Ask]:
     try:
         import grpc
-
-        from exports.client import messages
     except ImportError as error:
         raise ImportError(
-            f"A grpc:// address needs gRPC and protobuf, and {error.name} is not installed. "
-            "Install both: pip install grpcio protobuf. Or ask by http://."
+            "A grpc:// address needs gRPC, which is not installed. Install it: pip install grpcio. "
+            "Or ask by http://."
         ) from error
 
     url = f"grpc://{place}"
@@ -107,7 +107,7 @@ def _grpc(place: str, model: str, timeout: float) -> Iterator[Ask]:
         def ask(content: bytes) -> bytes | None:
             try:
                 answer = predict(
-                    messages.question(model, SIGNATURE, TAKES, [content]), timeout=timeout
+                    messages.question(model, SIGNATURE, TAKES, content), timeout=timeout
                 )
             except grpc.RpcError as error:
                 code, said = error.code(), error.details()
@@ -120,10 +120,9 @@ def _grpc(place: str, model: str, timeout: float) -> Iterator[Ask]:
                 raise _refused(url, model, code.name, said) from error
             try:
                 outputs = messages.answered(answer)
-                (valid,), (png,) = outputs[VALID], outputs[GIVES]
-            except (messages.DecodeError, KeyError, ValueError) as error:
+                return outputs[GIVES] if outputs[VALID] else None
+            except (KeyError, ValueError) as error:
                 raise _other_answer(url, model, answer) from error
-            return png if valid else None
 
         yield ask
 
