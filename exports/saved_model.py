@@ -1,14 +1,15 @@
 """Exports a model as a SavedModel, in the layout of TensorFlow Serving: `out/NAME/VERSION/`."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from exports import assets, check, versions
-from exports.images import MAX_BATCH, MAX_PIXELS
+from exports import assets, check, metadata, versions, warmup
+from exports.images import MAX_BATCH, MAX_PIXELS, Limits
 from exports.signatures import signatures
 
 
@@ -21,6 +22,8 @@ def export(
     max_pixels: int = MAX_PIXELS,
     max_batch: int = MAX_BATCH,
     images: np.ndarray | None = None,
+    options: Mapping[str, Any] | None = None,
+    weights: str | pathlib.Path | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> pathlib.Path:
     """Writes `out/NAME/VERSION/`, NAME being the model's name.
@@ -30,9 +33,11 @@ def export(
     # served/unet/1
     ```
 
-    It answers four signatures, see `exports.signatures`. The version appears only after the files
-    gave the model's answers in TensorFlow's Python and C++ loaders; until then they lie beside it
-    under a name that a server does not take for a version.
+    It answers four signatures, see `exports.signatures`. Beside the graph lie the names and colours
+    of the classes (`assets/`), requests that warm a server up, parameters of its batches, and
+    `export.json`, which says what was exported and how it was checked. The version appears only
+    after the files gave the model's answers in TensorFlow's Python and C++ loaders; until then they
+    lie beside it under a name that a server does not take for a version.
 
     Args:
         model: Takes images `[n, h, w, channels]`, 0-255, of any size; gives scores of their size.
@@ -44,6 +49,8 @@ def export(
         max_batch: The most images of a request.
         images: uint8 `[n, h, w, channels]` to check with; textures if None. The model must see two
             classes or more: otherwise equal answers prove nothing.
+        options: What `zoo.build` was given besides the name, and
+        weights: the file that the weights were read from: both are recorded in `export.json`.
         report: Called with a line on each step and on each answer that was checked.
 
     Returns:
@@ -58,9 +65,11 @@ def export(
     """
     versions.check_name(model.name)
     answers = signatures(model, max_pixels=max_pixels, max_batch=max_batch)
+    limits = Limits(model.input_shape[-1], max_pixels, max_batch)
     classes = model.output_shape[-1]
     if class_names is not None:
         assets.check_names(class_names, classes)
+    about = metadata.of_model(model, options=options, weights=weights, class_names=class_names)
     home = pathlib.Path(out) / model.name
     target = home / str(versions.choose(version, taken(home), f"{home}/{{}}"))
     with versions.beside(target) as unfinished:
@@ -68,8 +77,13 @@ def export(
         with versions.whole_or_not_at_all(target):
             save(model, answers, unfinished)
             assets.write(unfinished, classes, class_names)
-        report("Checking it in the Python and C++ loaders of TensorFlow")
-        check.saved_model(model, unfinished, images=images, report=report)
+            warmup.write(unfinished, model.name, limits.channels, max_pixels)
+            warmup.write_batching(unfinished, max_batch)
+        report("Checking it in the loaders of its users")
+        checks = check.saved_model(model, unfinished, images=images, report=report)
+        about |= metadata.of_files(unfinished, limits=limits, checks=checks)
+        with versions.whole_or_not_at_all(target):
+            metadata.write(unfinished, about)
     return target
 
 

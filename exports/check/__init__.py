@@ -4,7 +4,15 @@ Everything is computed on the CPU: it is the file that is checked, and a GPU rou
 `python -m exports.check served/unet/1` checks a version that is in place.
 """
 
-from exports.check.agreement import ROUNDING, Agreement, MismatchError, NotChecked, compare
+from exports.check.agreement import (
+    ROUNDING,
+    Agreement,
+    Finding,
+    MismatchError,
+    NotChecked,
+    WarmedUp,
+    compare,
+)
 from exports.check.lite import interpreter, tflite
 from exports.check.reference import textures
 from exports.check.served import saved_model
@@ -14,6 +22,8 @@ __all__ = [
     "tflite",
     "Agreement",
     "NotChecked",
+    "WarmedUp",
+    "Finding",
     "MismatchError",
     "compare",
     "interpreter",

@@ -50,6 +50,20 @@ class NotChecked:
         return f"{self.loader}: not checked: {self.not_checked}"
 
 
+@dataclasses.dataclass(frozen=True)
+class WarmedUp:
+    """How many warm-up requests a loader answered: all that the file holds."""
+
+    loader: str
+    warm_up_requests: int
+
+    def __str__(self) -> str:
+        return f"{self.loader}: {self.warm_up_requests} warm-up requests answered"
+
+
+Finding = Agreement | NotChecked | WarmedUp
+
+
 def compare(
     loader: str, signature: str, class_map: np.ndarray, scores: np.ndarray, *, least: float = 1
 ) -> Agreement:

@@ -9,8 +9,17 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from exports import warmup
 from exports.check import loaders, reference
-from exports.check.agreement import ROUNDING, Agreement, MismatchError, NotChecked, compare
+from exports.check.agreement import (
+    ROUNDING,
+    Agreement,
+    Finding,
+    MismatchError,
+    NotChecked,
+    WarmedUp,
+    compare,
+)
 from exports.check.reference import Reference
 from exports.cpp import Ask
 from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
@@ -24,16 +33,17 @@ def saved_model(
     *,
     images: np.ndarray | None = None,
     report: Callable[[str], None] = lambda line: None,
-) -> list[Agreement | NotChecked]:
+) -> list[Finding]:
     """Compares a SavedModel with the model: all signatures in TensorFlow's Python and C++ loaders.
 
-    OpenVINO is asked about `serving_default` if it is installed.
+    The C++ loader is asked the warm-up requests, too, and OpenVINO about `serving_default` if it is
+    installed.
 
     Args:
         model: The model that was exported.
         directory: The SavedModel's.
         images: uint8 `[n, h, w, channels]`; two textures if None.
-        report: Called with a line on each answer that agrees, and on each loader that is missing.
+        report: Called with a line on each finding: what agrees, and what was not checked.
 
     Raises:
         MismatchError: An answer is not the model's.
@@ -41,21 +51,34 @@ def saved_model(
     """
     asked = reference.of_model(model, images, SIZE)
     found = []
-    for agreement in _compared(directory, asked):
-        report(str(agreement))
-        found.append(agreement)
+    for finding in _findings(directory, asked):
+        report(str(finding))
+        found.append(finding)
     return found
 
 
-def _compared(directory: pathlib.Path, asked: Reference) -> Iterator[Agreement | NotChecked]:
-    for name, loader in (("Python", loaders.python), ("C++", loaders.compiled)):
-        with loader(directory) as ask:
-            yield from _ask_all(ask, name, asked)
+def _findings(directory: pathlib.Path, asked: Reference) -> Iterator[Finding]:
+    with loaders.python(directory) as ask:
+        yield from _ask_all(ask, "Python", asked)
+    with loaders.compiled(directory) as ask:
+        yield from _ask_all(ask, "C++", asked)
+        if (directory / warmup.WARM_UP).exists():
+            yield _warmed_up(directory, ask)
     try:
         with loaders.openvino(directory) as ask:
             yield _ask_default(ask, "OpenVINO", asked)
     except ImportError as error:
         yield NotChecked("OpenVINO", str(error))
+
+
+def _warmed_up(directory: pathlib.Path, ask: Ask) -> WarmedUp:
+    try:
+        return WarmedUp("C++", warmup.replay(directory, ask))
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise MismatchError(
+            f"C++: a server does not load a version whose warm-up requests fail: {error}. Export "
+            "again."
+        ) from error
 
 
 def _ask_default(ask: Ask, loader: str, asked: Reference) -> Agreement:
@@ -68,12 +91,12 @@ def _ask_all(ask: Ask, loader: str, asked: Reference) -> Iterator[Agreement]:
     yield _ask_default(ask, loader, asked)
 
     images, scores = asked.images, asked.scores
-    encoded = [_png(image) for image in images]
+    encoded = [tf.io.encode_png(image).numpy() for image in images]
     class_map = ask(CLASS_MAP_FROM_BYTES, {"image_bytes": np.array(encoded, object)})["class_map"]
     yield compare(loader, CLASS_MAP_FROM_BYTES, class_map, scores)
 
     part = images[:1, : -(-images.shape[1] * 2 // 3), : -(-images.shape[2] * 3 // 4)]
-    mixed = np.array([*encoded, b"no image", _png(part[0])], object)
+    mixed = np.array([*encoded, b"no image", tf.io.encode_png(part[0]).numpy()], object)
     answer = ask(MASK_PNG, {"image_bytes": mixed})
     if answer["valid"].tolist() != [1] * len(images) + [0, 1]:
         raise MismatchError(f"{loader}, {MASK_PNG}: valid is {answer['valid'].tolist()}")
@@ -90,9 +113,3 @@ def _ask_all(ask: Ask, loader: str, asked: Reference) -> Iterator[Agreement]:
     ):
         raise MismatchError(f"{loader}, {SCORES}: the probabilities are not the model's")
     yield compare(loader, SCORES, probabilities.argmax(-1), scores)
-
-
-def _png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "PNG")
-    return buffer.getvalue()

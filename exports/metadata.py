@@ -1,0 +1,145 @@
+"""`export.json` beside a served graph: what it was made of, what it takes, how it was checked."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+import zoo
+from exports import alone
+from exports.check import Agreement, Finding
+from exports.check.reference import textures
+from exports.images import Limits
+from exports.signatures import SERVING_DEFAULT
+
+FILE = "export.json"
+
+_SIDE = 500  # pixels of the image of one request; PASCAL VOC's are as large
+
+
+def of_model(
+    model: keras.Model,
+    *,
+    options: Mapping[str, Any] | None,
+    weights: str | pathlib.Path | None,
+    class_names: Sequence[str] | None,
+) -> dict[str, Any]:
+    """What a model is: its name, its options, its weights and its classes.
+
+    The SHA-256 of the weights is that of all of them in their order, each as a line `PATH TYPE
+    SHAPE` and its bytes, and so the same whatever file they were read from; that of the file is
+    beside it.
+
+    Raises:
+        ValueError: The options cannot be written as JSON.
+        OSError: The file of the weights cannot be read.
+    """
+    try:
+        options = json.loads(json.dumps(options))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The options of a model are recorded as JSON; {options!r} cannot be ({error}). "
+            "Pass numbers, texts and lists."
+        ) from error
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        digest.update(f"{variable.path} {array.dtype} {list(array.shape)}\n".encode())
+        digest.update(array.data)
+    file = weights and {
+        "name": pathlib.Path(weights).name,
+        "sha256": zoo.weights.sha256(weights),
+    }
+    return {
+        "model": model.name,
+        "options": options,
+        "weights": {"sha256": digest.hexdigest(), "count": model.count_params(), "file": file},
+        "classes": model.output_shape[-1],
+        "class_names": None if class_names is None else list(class_names),
+        "versions": {
+            "segmentation-zoo": zoo.__version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def of_files(
+    directory: pathlib.Path, *, limits: Limits, checks: Sequence[Finding]
+) -> dict[str, Any]:
+    """What a SavedModel takes, how large it is, how it was checked and what one request costs."""
+    found = [check.agreement for check in checks if isinstance(check, Agreement)]
+    return {
+        "signatures": _signatures(directory),
+        "limits": dataclasses.asdict(limits),
+        "files": {
+            path.relative_to(directory).as_posix(): path.stat().st_size
+            for path in sorted(directory.rglob("*"))
+            if path.is_file()
+        },
+        "checks": [dataclasses.asdict(check) for check in checks],
+        "agreement": min(found, default=None),
+        "request": one_request(directory, limits),
+    }
+
+
+def one_request(directory: pathlib.Path, limits: Limits) -> dict[str, Any]:
+    """Time and memory of one image in a process that does nothing else, on the CPU.
+
+    The first request is slower: with it the graph is optimized. The memory is the most that the
+    process has held after both: TensorFlow's library and the weights are in it.
+    """
+    side = min(_SIDE, math.isqrt(limits.max_pixels))
+    inputs = {"image": textures(1, (side, side), limits.channels)}
+    with alone.loaded(directory) as ask:
+        first, second = ask(SERVING_DEFAULT, inputs), ask(SERVING_DEFAULT, inputs)
+    return {
+        "signature": SERVING_DEFAULT,
+        "image": list(inputs["image"].shape),
+        "first_seconds": round(first.seconds, 4),
+        "seconds": round(second.seconds, 4),
+        "peak_bytes": second.peak_bytes,
+    }
+
+
+def write(directory: pathlib.Path, content: Mapping[str, Any]) -> None:
+    """Writes `export.json`, with each list of numbers or texts on one line."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    text = re.sub(r"\[\n\s+[^\[\]{}]+\n\s+\]", lambda found: _one_line(found[0]), text)
+    (directory / FILE).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _one_line(listed: str) -> str:
+    return re.sub(r"\n\s+", " ", listed).replace("[ ", "[").replace(" ]", "]")
+
+
+def _signatures(directory: pathlib.Path) -> dict[str, Any]:
+    content = (directory / "saved_model.pb").read_bytes()
+    (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+
+    def ports(infos: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: {
+                "type": tf.as_dtype(info.dtype).name,
+                "shape": tf.TensorShape(info.tensor_shape).as_list(),
+            }
+            for name, info in sorted(infos.items())
+        }
+
+    return {
+        name: {"takes": ports(signature.inputs), "gives": ports(signature.outputs)}
+        for name, signature in sorted(graph.signature_def.items())
+        if signature.inputs
+    }

@@ -1,0 +1,102 @@
+"""What TensorFlow Serving reads beside the graph: warm-up requests, and how it forms batches.
+
+The server sends the requests to a version before it takes those of others, which would otherwise
+wait for the memory and the optimized graphs of their signature. One request that fails keeps the
+version from loading. The messages are `PredictionLog`s of `tensorflow_serving/apis`, in a TFRecord
+file; the numbers of their fields are written here, so that the package of that name, which holds
+little else for an export, is not needed.
+"""
+
+import math
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+
+from exports import wire
+from exports.cpp import Ask
+from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
+
+WARM_UP = "assets.extra/tf_serving_warmup_requests"
+BATCHING = "batching_params.pbtxt"
+
+_SIDE = 224  # pixels; what is warmed up does not depend on it, the size of the file does
+_WAIT = 5000  # µs for others to fill a batch: little beside the time of a network
+
+# The fields of PredictionLog, PredictLog, PredictRequest and ModelSpec.
+_PREDICT_LOG, _REQUEST = 6, 1
+_MODEL, _INPUTS = 1, 2
+_NAME, _SIGNATURE = 1, 3
+
+
+def write(directory: pathlib.Path, model: str, channels: int, max_pixels: int) -> None:
+    """Writes a request for each signature about one image of noise."""
+    side = min(_SIDE, math.isqrt(max_pixels))
+    image = np.random.default_rng(0).integers(0, 256, (1, side, side, channels), np.uint8)
+    image_bytes = np.array([tf.io.encode_png(image[0]).numpy()], object)
+    requests = [
+        (SERVING_DEFAULT, "image", image),
+        (CLASS_MAP_FROM_BYTES, "image_bytes", image_bytes),
+        (MASK_PNG, "image_bytes", image_bytes),
+        (SCORES, "image", image),
+    ]
+    path = directory / WARM_UP
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for signature, name, array in requests:
+            file.write(_log(model, signature, name, array))
+
+
+def replay(directory: pathlib.Path, ask: Ask) -> int:
+    """Asks what a server would ask first; returns the number of requests.
+
+    Raises:
+        ValueError: The file holds something else.
+        RuntimeError: A request is refused.
+    """
+    count = 0
+    for signature, inputs in _read(directory / WARM_UP):
+        ask(signature, inputs)
+        count += 1
+    return count
+
+
+def write_batching(directory: pathlib.Path, max_batch: int) -> None:
+    """Writes how a server forms batches of this version, if it is told to form any."""
+    (directory / BATCHING).write_text(
+        "# Read by a server with --enable_batching --enable_per_model_batching_parameters.\n"
+        f"max_batch_size {{ value: {max_batch} }}  # more images are refused by the graph\n"
+        f"batch_timeout_micros {{ value: {_WAIT} }}\n"
+        "max_enqueued_batches { value: 100 }  # further requests are refused at once\n"
+    )
+
+
+def _log(model: str, signature: str, name: str, array: np.ndarray) -> bytes:
+    spec = wire.field(_NAME, model.encode()) + wire.field(_SIGNATURE, signature.encode())
+    values = array.tolist() if array.dtype == object else array
+    tensor = tf.make_tensor_proto(values, shape=array.shape).SerializeToString()
+    pair = wire.field(1, name.encode()) + wire.field(2, tensor)
+    request = wire.field(_MODEL, spec) + wire.field(_INPUTS, pair)
+    return wire.field(_PREDICT_LOG, wire.field(_REQUEST, request))
+
+
+def _read(path: pathlib.Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            log = dict(wire.fields(record.numpy()))[_PREDICT_LOG]
+            request = dict(wire.fields(log))[_REQUEST]
+            spec = dict(wire.fields(dict(wire.fields(request))[_MODEL]))
+            yield (
+                spec[_SIGNATURE].decode(),
+                {
+                    name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(tensor))
+                    for name, tensor in wire.mapping(request, _INPUTS).items()
+                },
+            )
+    except (KeyError, tf.errors.DataLossError) as error:
+        raise ValueError(
+            f"A warm-up file holds logs of predict requests; {path} does not ({error}). "
+            "Export again."
+        ) from error
