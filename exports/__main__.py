@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 import zoo
-from exports import saved_model, tflite
+from exports import saved_model, single, tflite
 from exports.check import MismatchError
 from zoo.class_names import CLASS_NAMES
 
@@ -28,11 +28,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 2 for a wrong request, 1 for a wrong file."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
-    if TFLITE in chosen.format and chosen.size is None:
-        parser.error(
-            "a TFLite file has a fixed image size, and --size is missing. "
-            "Pass --size HEIGHT WIDTH, such as --size 256 256."
-        )
     start = time.monotonic()
 
     def report(line: str) -> None:
@@ -91,7 +86,17 @@ def _parser() -> argparse.ArgumentParser:
         help="saved_model, which is the default, or tflite, or both",
     )
     parser.add_argument(
-        "--size", nargs=2, type=int, metavar=("HEIGHT", "WIDTH"), help="of a TFLite file's images"
+        "--size",
+        nargs=2,
+        type=int,
+        metavar=("HEIGHT", "WIDTH"),
+        help="of a TFLite file's images; without it the file takes any size, and is slower",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=single.DTYPES,
+        default="uint8",
+        help="of a TFLite file's images, which are 0-255 in both; uint8 is the default",
     )
     parser.add_argument(
         "--class-names",
@@ -143,9 +148,9 @@ def _exported(
         options = {"version": version, "images": images, "class_names": _class_names(chosen)}
         yield saved_model.export(model, chosen.out, **options, report=report)
     if TFLITE in chosen.format:
-        size = tuple(chosen.size)
+        size = chosen.size and tuple(chosen.size)
         images = _images(chosen.image, model.input_shape[-1], size)
-        options = {"version": version, "images": images, "size": size}
+        options = {"version": version, "images": images, "size": size, "dtype": chosen.dtype}
         yield tflite.export(model, chosen.out, **options, report=report)
 
 

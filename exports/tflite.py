@@ -9,16 +9,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from exports import check, versions
+from exports import check, single, versions
 from exports.saved_model import save
-from exports.signatures import SERVING_DEFAULT, channels_of
+from exports.signatures import SERVING_DEFAULT
 
 
 def export(
     model: keras.Model,
     out: str | pathlib.Path,
     *,
-    size: tuple[int, int],
+    size: tuple[int, int] | None = None,
+    dtype: str = "uint8",
     version: int | None = None,
     images: np.ndarray | None = None,
     report: Callable[[str], None] = lambda line: None,
@@ -30,46 +31,42 @@ def export(
     # files/unet-1.tflite
     ```
 
-    The file has one signature: `image` uint8 `[1, h, w, channels]`, 0-255, gives `class_map` int32
+    The file has one signature: `image` `[1, h, w, channels]`, 0-255, gives `class_map` int32
     `[1, h, w]`. Weights and arithmetic are float32. It holds TFLite's built-in operations only, so
     that every device with the plain runtime loads it.
 
     Args:
         model: Takes images `[n, h, w, channels]`, 0-255, of any size; gives scores of their size.
         out: The folder of all exported models; made if it is not there.
-        size: Height and width of the images, fixed in the file.
+        size: Height and width of the images, fixed in the file; None for any, which the signature
+            runner of LiteRT sets for each image. A fixed size is faster: its shapes are constants.
+        dtype: Of the images: `"uint8"` or `"float32"`.
         version: A whole number from 1; None for the one after the highest.
-        images: uint8 `[n, h, w, channels]` of that size to check with; textures if None. Give
-            images in which several classes occur, as your data: only then do equal answers prove
-            something.
+        images: uint8 `[n, h, w, channels]` of that size to check with; textures if None. The model
+            must see two classes or more: otherwise equal answers prove nothing.
         report: Called with a line on each step and on each answer that was checked.
 
     Returns:
         The path of the file.
 
     Raises:
-        ValueError: A model that cannot be exported; a size that is none; an operation that TFLite
-            does not have.
+        ValueError: A model that cannot be exported; a size or dtype that is none; an operation that
+            TFLite does not have; images that do not fit, or in which the model sees one class only.
         FileExistsError: The version exists.
         ImportError: The LiteRT interpreter, which checks the file, is not installed.
         OSError: The file cannot be written, for example because the disk is full.
         exports.check.MismatchError: The interpreter does not give the model's answers.
     """
     versions.check_name(model.name)
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(
-            f"size is a height and a width in pixels, each at least 1; received {size!r}. "
-            "Pass size=(256, 256), for example."
-        )
+    image = single.image_spec(model, size=size, dtype=dtype)
     check.interpreter()
-    channels = channels_of(model)
     out = pathlib.Path(out)
     chosen = versions.choose(version, taken(out, model.name), f"{out}/{model.name}-{{}}.tflite")
     target = out / f"{model.name}-{chosen}.tflite"
     with versions.beside(target) as unfinished:
         report(f"Converting to {target}")
         with versions.whole_or_not_at_all(target):
-            unfinished.write_bytes(_convert(model, (1, *size, channels)))
+            unfinished.write_bytes(convert(model, single.class_map(model, image)))
         report("Checking it in the LiteRT interpreter")
         check.tflite(model, unfinished, images=images, report=report)
     return target
@@ -81,16 +78,15 @@ def taken(out: pathlib.Path, name: str) -> list[int]:
     return [int(found[1]) for path in out.glob("*") if (found := pattern.fullmatch(path.name))]
 
 
-def _convert(model: keras.Model, shape: tuple[int, int, int, int]) -> bytes:
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="image")])
-    def class_map_of(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = model(tf.cast(image, tf.float32), training=False)
-        # keras.ops.argmax adds BitwiseAnd, for which TFLite has no built-in operation.
-        return {"class_map": tf.argmax(scores, axis=-1, output_type=tf.int32)}
+def convert(model: keras.Model, answer: Callable) -> bytes:
+    """A TFLite file with one signature, of built-in operations.
 
+    Raises:
+        ValueError: The model needs an operation that TFLite does not have.
+    """
     # Converted straight from the function, the file answers wrongly; from a SavedModel it is right.
     with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: class_map_of}, pathlib.Path(scratch))
+        save(model, {SERVING_DEFAULT: answer}, pathlib.Path(scratch))
         converter = tf.lite.TFLiteConverter.from_saved_model(
             scratch, signature_keys=[SERVING_DEFAULT]
         )
@@ -101,8 +97,11 @@ def _convert(model: keras.Model, shape: tuple[int, int, int, int]) -> bytes:
             missing = re.findall(r"^(?:TF Select|Custom) ops: (.+)$", str(error), re.MULTILINE)
             if not missing:
                 raise
+            (image,) = answer.input_signature
+            any_size = image.shape[1] is None
             raise ValueError(
                 "A TFLite file holds built-in operations only, so that every device loads it; "
-                f"{model.name!r} needs {', '.join(missing)}. Replace the layer that uses it, or "
+                f"{model.name!r}{' at any size' * any_size} needs {', '.join(missing)}. "
+                f"{'Pass a size, replace' if any_size else 'Replace'} the layer that uses it, or "
                 "export a SavedModel."
             ) from error

@@ -121,8 +121,8 @@ def test_as_a_program(weights, tmp_path):
         (["unet", "--out", "o"], "the following arguments are required: --weights"),
         (["unet", "--weights", "w"], "the following arguments are required: --out"),
         (
-            ["unet", "--weights", "w", "--out", "o", "--format", "tflite"],
-            "a TFLite file has a fixed image size, and --size is missing. Pass --size HEIGHT WIDTH",
+            ["unet", "--weights", "w", "--out", "o", "--dtype", "int8"],
+            "argument --dtype: invalid choice: 'int8' (choose from",
         ),
         (
             ["unett", "--weights", "w", "--out", "o"],
