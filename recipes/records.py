@@ -93,7 +93,8 @@ def write_recipe(
         raise RecipeError(
             f"A run goes on with the examples that it began with; the split "
             f"{' and '.join(changed)} of --data {recipe.data} has changed since {workdir} was "
-            "begun. Put the examples back, or pass a new --workdir."
+            "begun. Put the examples back, or pass a new --workdir. (Pixels are compared: another "
+            "version of Pillow may decode others.)"
         )
     environments = recorded.get("environments", [])
     now = environment(recipe.deterministic) | {

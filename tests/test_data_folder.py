@@ -177,7 +177,7 @@ def test_an_image_without_a_mask_and_a_mask_without_an_image_are_named(folder):
     ("damage", "reason"),
     [
         (lambda content: content[: len(content) // 2], "cannot be read as an image"),
-        (lambda content: b"", "cannot be read as an image"),
+        (lambda content: b"", "cannot be read as an image (it is empty). Replace it."),
         (lambda content: b"no image at all" * 9, "cannot be read as an image"),
     ],
     ids=["truncated", "empty", "text"],

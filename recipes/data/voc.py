@@ -91,7 +91,8 @@ def opened(file: pathlib.Path, *, page: int = 0) -> Iterator[Image.Image]:
             f"{file}: there is no such file. Add it, or take it off the list."
         ) from error
     except Exception as error:  # damaged bytes make Pillow's readers raise whatever comes of them
-        raise DataError(f"{shown}: cannot be read as an image ({error}). Replace it.") from error
+        why = error if file.stat().st_size else "it is empty"
+        raise DataError(f"{shown}: cannot be read as an image ({why}). Replace it.") from error
 
 
 def _split(folder: pathlib.Path, name: str, split: str, class_names: tuple[str, ...]) -> Dataset:
