@@ -1,4 +1,4 @@
-"""A SavedModel in a process of its own, which never imports TensorFlow's Python.
+"""An exported file in a process of its own, which never imports TensorFlow's Python.
 
 What it answers needs nothing that this project or Keras would bring, and what it costs is not
 mixed with what the exporting process holds. The other end of the pipe is `_serve`, below.
@@ -6,6 +6,7 @@ mixed with what the exporting process holds. The other end of the pipe is `_serv
 
 import contextlib
 import dataclasses
+import importlib
 import os
 import pathlib
 import pickle
@@ -36,15 +37,16 @@ class Answer:
 
 
 @contextlib.contextmanager
-def loaded(directory: pathlib.Path) -> Iterator[Ask]:
-    """As `exports.cpp.loaded`, in another process; answers with their costs.
+def loaded(path: pathlib.Path, loader: str = "cpp") -> Iterator[Ask]:
+    """As `loaded` of the module `exports.LOADER`, in another process; answers with their costs.
 
     Raises:
         exports.cpp.StatusError: TensorFlow refuses the files or the request.
+        ValueError, RuntimeError: So does another loader.
         KeyError: No such signature, or one with other inputs.
         OSError: This installation of TensorFlow has no library for C; the process ended.
     """
-    command = [sys.executable, "-P", __file__, str(pathlib.Path(directory).absolute())]
+    command = [sys.executable, "-P", __file__, str(pathlib.Path(path).absolute()), loader]
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ
     pipe = subprocess.PIPE
     with (
@@ -58,7 +60,7 @@ def loaded(directory: pathlib.Path) -> Iterator[Ask]:
             except EOFError as error:
                 said.seek(0)
                 raise OSError(
-                    f"A version is loaded in a process of its own; that of {directory} ended with "
+                    f"A version is loaded in a process of its own; that of {path} ended with "
                     f"{process.wait()}: {said.read().decode(errors='replace')[-500:]!r}. If it was "
                     "killed with -9, free some memory."
                 ) from error
@@ -81,12 +83,12 @@ def loaded(directory: pathlib.Path) -> Iterator[Ask]:
                 process.stdin.close()
 
 
-def _serve(directory: pathlib.Path) -> None:
+def _serve(path: pathlib.Path, loader: str) -> None:
     """Loads, and answers what comes in, until the process is killed."""
     # The package itself imports TensorFlow; its modules are found without it.
     package = sys.modules["exports"] = types.ModuleType("exports")
     package.__path__ = [str(pathlib.Path(__file__).parent)]
-    from exports import cpp
+    module = importlib.import_module(f"exports.{loader}")
 
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what TensorFlow prints is no reply
@@ -96,7 +98,7 @@ def _serve(directory: pathlib.Path) -> None:
         replies.flush()
 
     try:
-        with cpp.loaded(directory) as ask:
+        with module.loaded(path) as ask:
             reply(None)
             while True:
                 signature, inputs = pickle.load(sys.stdin.buffer)
@@ -104,9 +106,9 @@ def _serve(directory: pathlib.Path) -> None:
                 try:
                     outputs = ask(signature, inputs)
                     reply((outputs, time.perf_counter() - start, _peak_bytes()))
-                except (RuntimeError, KeyError) as error:
+                except (RuntimeError, ValueError, KeyError) as error:
                     reply(error)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         reply(error)
 
 
@@ -120,4 +122,4 @@ def _peak_bytes() -> int | None:
 
 
 if __name__ == "__main__":
-    _serve(pathlib.Path(sys.argv[1]))
+    _serve(pathlib.Path(sys.argv[1]), sys.argv[2])

@@ -13,9 +13,10 @@ from exports.check.agreement import (
     WarmedUp,
     compare,
 )
-from exports.check.lite import interpreter, tflite
+from exports.check.lite import tflite
 from exports.check.reference import textures
 from exports.check.served import saved_model
+from exports.litert import interpreter
 
 __all__ = [
     "saved_model",

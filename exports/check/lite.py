@@ -8,6 +8,7 @@ import numpy as np
 
 from exports.check import reference
 from exports.check.agreement import Agreement, compare
+from exports.litert import runner
 
 ANY_SIZE = (97, 131)  # of the textures for a file that takes any; no network's multiple
 
@@ -25,8 +26,8 @@ def tflite(
 
     Args and errors: as `saved_model`; ImportError if the interpreter is not installed.
     """
-    runner = interpreter()(model_path=str(path)).get_signature_runner()
-    takes = runner.get_input_details()["image"]
+    answer = runner(path)
+    takes = answer.get_input_details()["image"]
     shape = tuple(int(side) for side in takes["shape_signature"][1:])
     any_size = shape[:2] == (-1, -1)
     asked = reference.of_model(model, images, ANY_SIZE if any_size else shape[:2])
@@ -38,7 +39,7 @@ def tflite(
 
     def class_map_of(images: np.ndarray) -> np.ndarray:
         given = images.astype(takes["dtype"])
-        return np.concatenate([runner(image=image[None])["class_map"] for image in given])
+        return np.concatenate([answer(image=image[None])["class_map"] for image in given])
 
     found = compare("LiteRT", "class_map", class_map_of(asked.images), asked.scores)
     if any_size:
@@ -46,19 +47,3 @@ def tflite(
         compare("LiteRT, another size", "class_map", class_map_of(part), asked.scores_of(part))
     report(str(found))
     return [found]
-
-
-def interpreter() -> type:
-    """LiteRT's interpreter.
-
-    Raises:
-        ImportError: It is not installed; the message says how to.
-    """
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise ImportError(
-            "A TFLite file is checked in the LiteRT interpreter, which is not installed. "
-            'Install it: pip install "segmentation-zoo[litert]".'
-        ) from error
-    return Interpreter
