@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
-from PIL import Image
 
 import zoo
 from exports import saved_model, single, tflite
 from exports.check import MismatchError
+from exports.check.reference import read_image
+from exports.cpp import StatusError
+from exports.images import MAX_BATCH, MAX_PIXELS
 from zoo.class_names import CLASS_NAMES
 
 SAVED_MODEL, TFLITE = "saved_model", "tflite"
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         model = zoo.build(chosen.model, weights=chosen.weights, **_options(chosen))
         for path in _exported(model, chosen, report):
             print(f"{_megabytes(path):8.2f} MB  {path}", flush=True)
-    except MismatchError as error:
+    except (MismatchError, StatusError) as error:
         print(f"exports: {error}", file=sys.stderr)
         return 1
     except (ValueError, TypeError, OSError, ImportError) as error:
@@ -102,13 +103,19 @@ def _parser() -> argparse.ArgumentParser:
         "--class-names",
         nargs="+",
         metavar="NAME",
-        help="written beside a SavedModel's weights; or those of a data set by its name: "
+        help="written beside a SavedModel's graph; or those of a data set by its name: "
         + ", ".join(CLASS_NAMES),
     )
     parser.add_argument(
         "--image",
         metavar="FILE",
-        help="to check with, if not textures: one in which several classes occur proves most",
+        help="to check with, if not textures: one in which the model sees two classes or more",
+    )
+    parser.add_argument(
+        "--max-pixels", type=int, default=MAX_PIXELS, metavar="N", help="of an image of a request"
+    )
+    parser.add_argument(
+        "--max-batch", type=int, default=MAX_BATCH, metavar="N", help="the most images of a request"
     )
     parser.add_argument("--version", type=int, metavar="N", help="if not the next free one")
     return parser
@@ -138,37 +145,30 @@ def _exported(
     model: keras.Model, chosen: argparse.Namespace, report: Callable[[str], None]
 ) -> Iterator[pathlib.Path]:
     """Writes all formats that were asked for, under one version."""
-    version = chosen.version
+    version, channels = chosen.version, model.input_shape[-1]
     if version is None and len(set(chosen.format)) > 1:
         home = pathlib.Path(chosen.out, model.name)
         taken = saved_model.taken(home) + tflite.taken(home.parent, model.name)
         version = max(taken, default=0) + 1
     if SAVED_MODEL in chosen.format:
-        images = _images(chosen.image, model.input_shape[-1], None)
-        options = {"version": version, "images": images, "class_names": _class_names(chosen)}
-        yield saved_model.export(model, chosen.out, **options, report=report)
+        images = chosen.image and read_image(chosen.image, channels)
+        yield saved_model.export(
+            model,
+            chosen.out,
+            version=version,
+            class_names=_class_names(chosen),
+            max_pixels=chosen.max_pixels,
+            max_batch=chosen.max_batch,
+            images=images,
+            options=_options(chosen),
+            weights=chosen.weights,
+            report=report,
+        )
     if TFLITE in chosen.format:
         size = chosen.size and tuple(chosen.size)
-        images = _images(chosen.image, model.input_shape[-1], size)
+        images = chosen.image and read_image(chosen.image, channels, size)
         options = {"version": version, "images": images, "size": size, "dtype": chosen.dtype}
         yield tflite.export(model, chosen.out, **options, report=report)
-
-
-def _images(file: str | None, channels: int, size: tuple[int, int] | None) -> np.ndarray | None:
-    """The picture to check with, uint8 `[1, h, w, channels]`, scaled to `size` if there is one."""
-    if file is None:
-        return None
-    try:
-        with Image.open(file) as picture:
-            picture = picture.convert("L" if channels == 1 else "RGB")
-    except (OSError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"--image is a picture, such as a PNG or a JPEG; {file} cannot be read ({error}). "
-            "Pass another one, or none."
-        ) from error
-    if size is not None:
-        picture = picture.resize(size[::-1])
-    return np.asarray(picture).reshape(1, picture.height, picture.width, channels)
 
 
 def _megabytes(path: pathlib.Path) -> float:

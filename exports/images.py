@@ -34,6 +34,12 @@ class Limits:
                     f"Pass max_pixels={MAX_PIXELS} and max_batch={MAX_BATCH}, for example."
                 )
 
+    def fit(self, height: int, width: int) -> tuple[int, int]:
+        """A height and a width, or smaller ones of about this ratio within `max_pixels`."""
+        scale = min(1, (self.max_pixels / (height * width)) ** 0.5)
+        height = min(max(1, int(height * scale)), self.max_pixels)
+        return height, min(max(1, int(width * scale)), self.max_pixels // height)
+
 
 def checked(image: tf.Tensor, limits: Limits) -> tf.Tensor:
     """Images `[n, h, w, channels]`, after their shape: a server does not hold a request to it."""

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import math
 import pathlib
 import platform
 import re
@@ -36,10 +35,6 @@ def of_model(
 ) -> dict[str, Any]:
     """What a model is: its name, its options, its weights and its classes.
 
-    The SHA-256 of the weights is that of all of them in their order, each as a line `PATH TYPE
-    SHAPE` and its bytes, and so the same whatever file they were read from; that of the file is
-    beside it.
-
     Raises:
         ValueError: The options cannot be written as JSON.
         OSError: The file of the weights cannot be read.
@@ -51,11 +46,6 @@ def of_model(
             f"The options of a model are recorded as JSON; {options!r} cannot be ({error}). "
             "Pass numbers, texts and lists."
         ) from error
-    digest = hashlib.sha256()
-    for variable in model.weights:
-        array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
-        digest.update(f"{variable.path} {array.dtype} {list(array.shape)}\n".encode())
-        digest.update(array.data)
     file = weights and {
         "name": pathlib.Path(weights).name,
         "sha256": zoo.weights.sha256(weights),
@@ -63,7 +53,11 @@ def of_model(
     return {
         "model": model.name,
         "options": options,
-        "weights": {"sha256": digest.hexdigest(), "count": model.count_params(), "file": file},
+        "weights": {
+            "sha256": weights_sha256(model),
+            "count": model.count_params(),
+            "file": file,
+        },
         "classes": model.output_shape[-1],
         "class_names": None if class_names is None else list(class_names),
         "versions": {
@@ -76,6 +70,19 @@ def of_model(
     }
 
 
+def weights_sha256(model: keras.Model) -> str:
+    """The SHA-256 of all weights in their order, whatever file they were read from.
+
+    Each is a line `PATH TYPE SHAPE` and its bytes.
+    """
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        digest.update(f"{variable.path} {array.dtype} {list(array.shape)}\n".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
 def of_files(
     directory: pathlib.Path, *, limits: Limits, checks: Sequence[Finding]
 ) -> dict[str, Any]:
@@ -84,14 +91,19 @@ def of_files(
     return {
         "signatures": _signatures(directory),
         "limits": dataclasses.asdict(limits),
-        "files": {
-            path.relative_to(directory).as_posix(): path.stat().st_size
-            for path in sorted(directory.rglob("*"))
-            if path.is_file()
-        },
+        "files": sizes(directory),
         "checks": [dataclasses.asdict(check) for check in checks],
         "agreement": min(found, default=None),
         "request": one_request(directory, limits),
+    }
+
+
+def sizes(directory: pathlib.Path) -> dict[str, int]:
+    """The bytes of each file of a version, by its path."""
+    return {
+        path.relative_to(directory).as_posix(): path.stat().st_size
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
     }
 
 
@@ -101,8 +113,7 @@ def one_request(directory: pathlib.Path, limits: Limits) -> dict[str, Any]:
     The first request is slower: with it the graph is optimized. The memory is the most that the
     process has held after both: TensorFlow's library and the weights are in it.
     """
-    side = min(_SIDE, math.isqrt(limits.max_pixels))
-    inputs = {"image": textures(1, (side, side), limits.channels)}
+    inputs = {"image": textures(1, limits.fit(_SIDE, _SIDE), limits.channels)}
     with alone.loaded(directory) as ask:
         first, second = ask(SERVING_DEFAULT, inputs), ask(SERVING_DEFAULT, inputs)
     return {
@@ -119,6 +130,24 @@ def write(directory: pathlib.Path, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False)
     text = re.sub(r"\[\n\s+[^\[\]{}]+\n\s+\]", lambda found: _one_line(found[0]), text)
     (directory / FILE).write_text(f"{text}\n", encoding="utf-8")
+
+
+def read(directory: pathlib.Path) -> dict[str, Any]:
+    """What `export.json` says.
+
+    Raises:
+        ValueError: There is none, or it is not one that was written here.
+    """
+    try:
+        content = json.loads((directory / FILE).read_text(encoding="utf-8"))
+        if not {"model", "options", "weights", "limits", "files"} <= set(content):
+            raise KeyError("it lacks what an export writes")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"A version has a file {FILE}, written with it; that of {directory} cannot be read "
+            f"({error}). Pass OUT/NAME/VERSION, as python -m exports wrote it, or export again."
+        ) from error
+    return content
 
 
 def _one_line(listed: str) -> str:

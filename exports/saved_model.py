@@ -77,10 +77,10 @@ def export(
         with versions.whole_or_not_at_all(target):
             save(model, answers, unfinished)
             assets.write(unfinished, classes, class_names)
-            warmup.write(unfinished, model.name, limits.channels, max_pixels)
+            warmup.write(unfinished, model.name, limits)
             warmup.write_batching(unfinished, max_batch)
         report("Checking it in the loaders of its users")
-        checks = check.saved_model(model, unfinished, images=images, report=report)
+        checks = check.saved_model(model, unfinished, limits=limits, images=images, report=report)
         about |= metadata.of_files(unfinished, limits=limits, checks=checks)
         with versions.whole_or_not_at_all(target):
             metadata.write(unfinished, about)

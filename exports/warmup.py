@@ -7,7 +7,6 @@ file; the numbers of their fields are written here, so that the package of that 
 little else for an export, is not needed.
 """
 
-import math
 import pathlib
 from collections.abc import Iterator
 
@@ -17,6 +16,7 @@ from tensorflow.core.framework import tensor_pb2
 
 from exports import wire
 from exports.cpp import Ask
+from exports.images import Limits
 from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
@@ -31,10 +31,10 @@ _MODEL, _INPUTS = 1, 2
 _NAME, _SIGNATURE = 1, 3
 
 
-def write(directory: pathlib.Path, model: str, channels: int, max_pixels: int) -> None:
+def write(directory: pathlib.Path, model: str, limits: Limits) -> None:
     """Writes a request for each signature about one image of noise."""
-    side = min(_SIDE, math.isqrt(max_pixels))
-    image = np.random.default_rng(0).integers(0, 256, (1, side, side, channels), np.uint8)
+    shape = (1, *limits.fit(_SIDE, _SIDE), limits.channels)
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     image_bytes = np.array([tf.io.encode_png(image[0]).numpy()], object)
     requests = [
         (SERVING_DEFAULT, "image", image),
@@ -84,7 +84,7 @@ def _log(model: str, signature: str, name: str, array: np.ndarray) -> bytes:
 
 def _read(path: pathlib.Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     try:
-        for record in tf.data.TFRecordDataset(str(path)):
+        for record in tf.data.TFRecordDataset(str(path), buffer_size=1 << 18):
             log = dict(wire.fields(record.numpy()))[_PREDICT_LOG]
             request = dict(wire.fields(log))[_REQUEST]
             spec = dict(wire.fields(dict(wire.fields(request))[_MODEL]))

@@ -16,6 +16,7 @@ from toys import build_toy, toy_images
 import exports
 from exports import check, cpp
 from exports.check import loaders
+from exports.images import Limits
 
 IMAGES = toy_images("unet").astype(np.uint8)
 
@@ -168,6 +169,20 @@ def test_the_images_to_check_with_are_images(wrong, files):
     for form, path in files.items():
         with pytest.raises(ValueError, match=re.escape(text)):
             getattr(check, form)(build_toy("unet"), path, images=wrong)
+
+
+def test_a_version_is_checked_within_its_limits(files):
+    text = "of at most 1649 pixels; received images [2, 33, 50, 3]. Pass smaller ones, or export"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        check.saved_model(
+            build_toy("unet"), files["saved_model"], limits=Limits(3, 1649), images=IMAGES
+        )
+
+
+def test_what_tensorflow_refuses_in_python_has_its_code(files, honest):
+    with pytest.raises(cpp.StatusError, match="at least one image") as refused:
+        honest("serving_default", {"image": IMAGES[:0]})
+    assert refused.value.code == cpp.INVALID_ARGUMENT
 
 
 def test_a_tflite_file_is_checked_at_its_size(files):

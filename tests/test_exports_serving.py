@@ -166,7 +166,7 @@ def test_the_warm_up_requests_are_logs_of_every_signature(version, recorded):
 
 
 def test_warm_up_images_keep_the_limit_and_the_channels(tmp_path):
-    warmup.write(tmp_path, "grey", 1, 1000)
+    warmup.write(tmp_path, "grey", Limits(1, max_pixels=1000))
     asked = {}
     count = warmup.replay(tmp_path, lambda signature, inputs: asked.setdefault(signature, inputs))
     assert count == len(asked) == 4
@@ -176,7 +176,7 @@ def test_warm_up_images_keep_the_limit_and_the_channels(tmp_path):
 def test_requests_that_fail_are_found_before_the_version_appears(
     model, version, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(warmup, "write", lambda directory, name, channels, _: broken(directory))
+    monkeypatch.setattr(warmup, "write", lambda directory, *_: broken(directory))
 
     def broken(directory: pathlib.Path) -> None:
         (directory / warmup.WARM_UP).parent.mkdir()

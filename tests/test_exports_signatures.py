@@ -15,6 +15,7 @@ from toys import TOYS, build_toy, toy_images
 
 import exports
 from exports import alone, cpp, signatures
+from exports.images import Limits
 
 # What either loader raises when a request is refused.
 REFUSED = (RuntimeError, tf.errors.InvalidArgumentError)
@@ -284,6 +285,21 @@ def test_class_map_from_bytes_takes_one_size(ask, images):
     )
     with pytest.raises(REFUSED, match=text):
         ask("class_map_from_bytes", {"image_bytes": requests})
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "fitting"),
+    [
+        (10_000, (97, 131), (86, 116)),
+        (97 * 131, (97, 131), (97, 131)),
+        (10**6, (97, 131), (97, 131)),
+        (1, (97, 131), (1, 1)),
+        (3, (1, 300), (1, 3)),
+        (3, (300, 1), (3, 1)),
+    ],
+)
+def test_a_size_within_the_limit(limit, size, fitting):
+    assert Limits(3, max_pixels=limit).fit(*size) == fitting
 
 
 def refused(ask, signature: str, inputs: np.ndarray, text: str) -> None:

@@ -15,11 +15,12 @@ from exports.check.agreement import (
 )
 from exports.check.lite import tflite
 from exports.check.reference import textures
-from exports.check.served import saved_model
+from exports.check.served import among_loaders, saved_model
 from exports.litert import interpreter
 
 __all__ = [
     "saved_model",
+    "among_loaders",
     "tflite",
     "Agreement",
     "NotChecked",

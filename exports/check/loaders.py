@@ -26,7 +26,11 @@ def python(directory: pathlib.Path) -> Iterator[cpp.Ask]:
                 name: tf.constant(array.tolist() if array.dtype == object else array)
                 for name, array in inputs.items()
             }
-            return {name: a.numpy() for name, a in loaded.signatures[signature](**given).items()}
+            try:
+                answer = loaded.signatures[signature](**given)
+            except tf.errors.OpError as error:
+                raise cpp.StatusError(error.error_code, error.message) from error
+            return {name: tensor.numpy() for name, tensor in answer.items()}
 
     yield ask
 

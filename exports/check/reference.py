@@ -6,6 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 CPU = "CPU:0"
 
@@ -68,6 +69,25 @@ def of_scores(
             "images=, or --image on the command line."
         )
     return Reference(images, scores, scores_of)
+
+
+def read_image(file: str, channels: int, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The picture to check with, uint8 `[1, h, w, channels]`, scaled to `size` if there is one.
+
+    Raises:
+        ValueError: The file cannot be read as a picture.
+    """
+    try:
+        with Image.open(file) as picture:
+            picture = picture.convert("L" if channels == 1 else "RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"--image is a picture, such as a PNG or a JPEG; {file} cannot be read ({error}). "
+            "Pass another one, or none."
+        ) from error
+    if size is not None:
+        picture = picture.resize(size[::-1])
+    return np.asarray(picture).reshape(1, picture.height, picture.width, channels)
 
 
 def textures(count: int, size: tuple[int, int], channels: int) -> np.ndarray:

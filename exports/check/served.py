@@ -2,7 +2,7 @@
 
 import io
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from exports.check.agreement import (
 )
 from exports.check.reference import Reference
 from exports.cpp import Ask
+from exports.images import Limits
 from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
 
 SIZE = (97, 131)  # of the textures; no network's multiple
@@ -31,6 +32,7 @@ def saved_model(
     model: keras.Model,
     directory: pathlib.Path,
     *,
+    limits: Limits | None = None,
     images: np.ndarray | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Finding]:
@@ -42,33 +44,91 @@ def saved_model(
     Args:
         model: The model that was exported.
         directory: The SavedModel's.
+        limits: Of a request; those that an export has without a choice if None.
         images: uint8 `[n, h, w, channels]`; two textures if None.
         report: Called with a line on each finding: what agrees, and what was not checked.
 
     Raises:
         MismatchError: An answer is not the model's.
-        ValueError: The images do not fit the model; its scores are not finite; it sees one class.
+        exports.cpp.StatusError: TensorFlow refuses the files, or a request.
+        ValueError: The images do not fit the model or the limits; its scores are not finite; it
+            sees one class.
     """
-    asked = reference.of_model(model, images, SIZE)
+    limits = limits or Limits(model.input_shape[-1])
+    asked = reference.of_model(model, _within(images, limits), limits.fit(*SIZE))
+    return _reported(directory, asked, limits, report)
+
+
+def among_loaders(
+    directory: pathlib.Path,
+    *,
+    limits: Limits,
+    images: np.ndarray | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Finding]:
+    """Compares the loaders of a SavedModel with each other.
+
+    All are held to what the signature `scores` gives in TensorFlow's Python loader. Whether that is
+    what a model gives, is not known.
+
+    Args and errors: as `saved_model`.
+    """
+    with loaders.python(directory) as ask:
+
+        def scores_of(images: np.ndarray) -> np.ndarray:
+            probabilities = ask(SCORES, {"image": images})["probabilities"]
+            # The softmax of the logarithms is the probabilities again.
+            return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+
+        asked = reference.of_scores(
+            *(scores_of, str(directory), limits.channels),
+            *(_within(images, limits), limits.fit(*SIZE)),
+        )
+        return _reported(directory, asked, limits, report)
+
+
+def _within(images: np.ndarray | None, limits: Limits) -> np.ndarray | None:
+    if images is not None and np.prod(images.shape[1:3]) > limits.max_pixels:
+        raise ValueError(
+            "A version is checked with images that it takes, of at most "
+            f"{limits.max_pixels} pixels; received images {list(images.shape)}. Pass smaller ones, "
+            "or export with a higher max_pixels."
+        )
+    return images
+
+
+def _reported(
+    directory: pathlib.Path, asked: Reference, limits: Limits, report: Callable[[str], None]
+) -> list[Finding]:
     found = []
-    for finding in _findings(directory, asked):
+    for finding in _findings(directory, asked, limits.max_batch):
         report(str(finding))
         found.append(finding)
     return found
 
 
-def _findings(directory: pathlib.Path, asked: Reference) -> Iterator[Finding]:
+def _findings(directory: pathlib.Path, asked: Reference, max_batch: int) -> Iterator[Finding]:
     with loaders.python(directory) as ask:
-        yield from _ask_all(ask, "Python", asked)
+        yield from _ask_all(_in_batches(ask, max_batch), "Python", asked)
     with loaders.compiled(directory) as ask:
-        yield from _ask_all(ask, "C++", asked)
+        yield from _ask_all(_in_batches(ask, max_batch), "C++", asked)
         if (directory / warmup.WARM_UP).exists():
             yield _warmed_up(directory, ask)
     try:
         with loaders.openvino(directory) as ask:
-            yield _ask_default(ask, "OpenVINO", asked)
+            yield _ask_default(_in_batches(ask, max_batch), "OpenVINO", asked)
     except ImportError as error:
         yield NotChecked("OpenVINO", str(error))
+
+
+def _in_batches(ask: Ask, max_batch: int) -> Ask:
+    def ask_in_batches(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        ((name, rows),) = inputs.items()
+        parts = [rows[start : start + max_batch] for start in range(0, len(rows), max_batch)]
+        answers = [ask(signature, {name: part}) for part in parts]
+        return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
+
+    return ask_in_batches
 
 
 def _warmed_up(directory: pathlib.Path, ask: Ask) -> WarmedUp:
