@@ -100,8 +100,18 @@ def test_training_repeats_the_rarer_class_and_scoring_does_not():
     assert [label for _, label in val.files][:3] == [left, right, "cls/b.mat (box 5,5,15,15)"]
     assert len(val) == 4
     assert not read  # nothing is read before it is asked for
-    sizes = examine(split).sizes, examine(val).sizes
-    assert sizes == ({(250, 250): 6}, {(224, 224): 4})
+    assert [one.example(0)[1].shape for one in (split, val)] == [(250, 250), (224, 224)]
+
+
+def test_the_images_are_verified_and_not_each_window():
+    train, read = source("ab")
+    examined = [
+        examine(windows.dataset("w", train, rows, one_object=True))
+        for rows in (found(a=[LEFT] * 9, b=[RIGHT]), found(a=[LEFT] * 8, b=[RIGHT]))
+    ]
+    assert sorted(read) == [0, 0, 1, 1]
+    assert examined[0].sizes == {(20, 30): 2}
+    assert len({one.sha256 for one in (*examined, examine(train))}) == 3
 
 
 def test_neighbours_of_one_image_read_it_once():

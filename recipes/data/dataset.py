@@ -19,7 +19,9 @@ class Dataset:
     `example(index)` gives the image, uint8 `[h, w, channels]`, and its label, uint8 `[h, w]` of
     classes and 255 for pixels that are neither trained nor scored. `files` names the image and the
     label of each example for messages. Where the objects of a class are told apart,
-    `instances(index)` gives their numbers, int32 `[h, w]`, and 0 for pixels of none.
+    `instances(index)` gives their numbers, int32 `[h, w]`, and 0 for pixels of none. Where the
+    examples are cut out of those of another split, `cut_from` is that split, and an array of
+    numbers from which the cuts follow: what is verified is the other split.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Dataset:
     files: tuple[tuple[str, str], ...]
     example: Callable[[int], tuple[np.ndarray, np.ndarray]]
     instances: Callable[[int], np.ndarray] | None = None
+    cut_from: "tuple[Dataset, np.ndarray] | None" = None
 
     def __len__(self) -> int:
         return len(self.files)

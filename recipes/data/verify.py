@@ -59,6 +59,9 @@ def examine(dataset: Dataset, *, shown: int | None = 10) -> Examined:
     """
     pixels, sizes, problems = np.zeros(256, np.int64), collections.Counter(), []
     sha256 = hashlib.sha256("\0".join(dataset.class_names).encode())
+    if dataset.cut_from:  # each image has hundreds of windows, and is read once
+        dataset, cuts = dataset.cut_from
+        sha256.update(cuts)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda index: _look(dataset, index), range(len(dataset)))
         text = f"verifying the examples of {dataset.name} ({dataset.split})"

@@ -57,7 +57,11 @@ def dataset(name: str, source: Dataset, boxes: Boxes, *, one_object: bool) -> Da
         return cut(image, label.astype(np.uint8), box, size=SIZES[source.split])
 
     pairs = tuple(files[row] for row in order)
-    return Dataset(name, source.split, source.class_names, source.channels, pairs, example)
+    cuts = np.ascontiguousarray(rows[order])
+    return Dataset(
+        *(name, source.split, source.class_names, source.channels, pairs, example),
+        cut_from=(source, cuts),
+    )
 
 
 def cut(
