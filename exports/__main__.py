@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--class-names",
         nargs="+",
         metavar="NAME",
-        help="written beside a SavedModel's graph; or those of a data set by its name: "
+        help="written beside the files; or those of a data set by its name: "
         + ", ".join(CLASS_NAMES),
     )
     parser.add_argument(
@@ -146,6 +146,11 @@ def _exported(
 ) -> Iterator[pathlib.Path]:
     """Writes all formats that were asked for, under one version."""
     version, channels = chosen.version, model.input_shape[-1]
+    recorded = {
+        "class_names": _class_names(chosen),
+        "options": _options(chosen),
+        "weights": chosen.weights,
+    }
     if version is None and len(set(chosen.format)) > 1:
         home = pathlib.Path(chosen.out, model.name)
         taken = saved_model.taken(home) + tflite.taken(home.parent, model.name)
@@ -156,19 +161,25 @@ def _exported(
             model,
             chosen.out,
             version=version,
-            class_names=_class_names(chosen),
             max_pixels=chosen.max_pixels,
             max_batch=chosen.max_batch,
             images=images,
-            options=_options(chosen),
-            weights=chosen.weights,
             report=report,
+            **recorded,
         )
     if TFLITE in chosen.format:
         size = chosen.size and tuple(chosen.size)
         images = chosen.image and read_image(chosen.image, channels, size)
-        options = {"version": version, "images": images, "size": size, "dtype": chosen.dtype}
-        yield tflite.export(model, chosen.out, **options, report=report)
+        yield tflite.export(
+            model,
+            chosen.out,
+            size=size,
+            dtype=chosen.dtype,
+            version=version,
+            images=images,
+            report=report,
+            **recorded,
+        )
 
 
 def _megabytes(path: pathlib.Path) -> float:

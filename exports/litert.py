@@ -40,3 +40,21 @@ def loaded(path: pathlib.Path) -> Iterator[Ask]:
     """
     answer = runner(path)
     yield lambda signature, inputs: answer(**inputs)
+
+
+def signature(path: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """What a file takes and gives: the type and shape of each, by its name; None is any size."""
+    asked = runner(path)
+    ports = {"takes": asked.get_input_details(), "gives": asked.get_output_details()}
+    return {
+        side: {
+            name: {
+                "type": np.dtype(port["dtype"]).name,
+                "shape": [
+                    None if length < 0 else int(length) for length in port["shape_signature"]
+                ],
+            }
+            for name, port in details.items()
+        }
+        for side, details in ports.items()
+    }

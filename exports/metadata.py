@@ -23,7 +23,7 @@ from exports.signatures import SERVING_DEFAULT
 
 FILE = "export.json"
 
-_SIDE = 500  # pixels of the image of one request; PASCAL VOC's are as large
+SIDE = 500  # pixels of the image of one request; PASCAL VOC's are as large
 
 
 def of_model(
@@ -87,14 +87,22 @@ def of_files(
     directory: pathlib.Path, *, limits: Limits, checks: Sequence[Finding]
 ) -> dict[str, Any]:
     """What a SavedModel takes, how large it is, how it was checked and what one request costs."""
-    found = [check.agreement for check in checks if isinstance(check, Agreement)]
+    image = textures(1, limits.fit(SIDE, SIDE), limits.channels)
     return {
         "signatures": _signatures(directory),
         "limits": dataclasses.asdict(limits),
         "files": sizes(directory),
+        **of_checks(checks),
+        "request": one_request(directory, image),
+    }
+
+
+def of_checks(checks: Sequence[Finding]) -> dict[str, Any]:
+    """How each loader was checked, and the lowest agreement of all."""
+    found = [check.agreement for check in checks if isinstance(check, Agreement)]
+    return {
         "checks": [dataclasses.asdict(check) for check in checks],
         "agreement": min(found, default=None),
-        "request": one_request(directory, limits),
     }
 
 
@@ -107,18 +115,17 @@ def sizes(directory: pathlib.Path) -> dict[str, int]:
     }
 
 
-def one_request(directory: pathlib.Path, limits: Limits) -> dict[str, Any]:
+def one_request(path: pathlib.Path, image: np.ndarray, loader: str = "cpp") -> dict[str, Any]:
     """Time and memory of one image in a process that does nothing else, on the CPU.
 
     The first request is slower: with it the graph is optimized. The memory is the most that the
-    process has held after both: TensorFlow's library and the weights are in it.
+    process has held after both: the loader's library and the weights are in it.
     """
-    inputs = {"image": textures(1, limits.fit(_SIDE, _SIDE), limits.channels)}
-    with alone.loaded(directory) as ask:
-        first, second = ask(SERVING_DEFAULT, inputs), ask(SERVING_DEFAULT, inputs)
+    with alone.loaded(path, loader) as ask:
+        first, second = (ask(SERVING_DEFAULT, {"image": image}) for _ in range(2))
     return {
         "signature": SERVING_DEFAULT,
-        "image": list(inputs["image"].shape),
+        "image": list(image.shape),
         "first_seconds": round(first.seconds, 4),
         "seconds": round(second.seconds, 4),
         "peak_bytes": second.peak_bytes,
@@ -126,10 +133,14 @@ def one_request(directory: pathlib.Path, limits: Limits) -> dict[str, Any]:
 
 
 def write(directory: pathlib.Path, content: Mapping[str, Any]) -> None:
-    """Writes `export.json`, with each list of numbers or texts on one line."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    text = re.sub(r"\[\n\s+[^\[\]{}]+\n\s+\]", lambda found: _one_line(found[0]), text)
-    (directory / FILE).write_text(f"{text}\n", encoding="utf-8")
+    """Writes `export.json`."""
+    (directory / FILE).write_text(text(content), encoding="utf-8")
+
+
+def text(content: Mapping[str, Any]) -> str:
+    """JSON with each list of numbers or texts on one line."""
+    lines = json.dumps(content, indent=2, ensure_ascii=False)
+    return re.sub(r"\[\n\s+[^\[\]{}]+\n\s+\]", lambda found: _one_line(found[0]), lines) + "\n"
 
 
 def read(directory: pathlib.Path) -> dict[str, Any]:

@@ -1,17 +1,27 @@
-"""Exports a model as a TFLite file of built-in operations: `out/NAME-VERSION.tflite`."""
+"""Exports a model as a TFLite file of built-in operations: `out/NAME-VERSION.tflite`.
+
+`NAME-VERSION.json` beside it says what the file was made of, its operations and how it was checked,
+as `export.json` does of a SavedModel.
+"""
 
 import pathlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from exports import check, single, versions
+from exports import assets, check, flatbuffer, litert, metadata, single, versions
 from exports.saved_model import save
 from exports.signatures import SERVING_DEFAULT
+
+_DESCRIPTION = (
+    "image to class_map, the class of each pixel as int32. Not for MediaPipe's ImageSegmenter, "
+    "which takes scores: it would accept this file and answer nonsense."
+)
 
 
 def export(
@@ -21,14 +31,17 @@ def export(
     size: tuple[int, int] | None = None,
     dtype: str = "uint8",
     version: int | None = None,
+    class_names: Sequence[str] | None = None,
     images: np.ndarray | None = None,
+    options: Mapping[str, Any] | None = None,
+    weights: str | pathlib.Path | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> pathlib.Path:
-    """Writes `out/NAME-VERSION.tflite`, NAME being the model's name.
+    """Writes `out/NAME-VERSION.tflite` and `out/NAME-VERSION.json`, NAME being the model's name.
 
     ```python
     exports.tflite.export(zoo.build("unet", weights="coins.weights.h5"), "files", size=(256, 256))
-    # files/unet-1.tflite
+    # files/unet-1.tflite, files/unet-1.json
     ```
 
     The file has one signature: `image` `[1, h, w, channels]`, 0-255, gives `class_map` int32
@@ -42,12 +55,15 @@ def export(
             runner of LiteRT sets for each image. A fixed size is faster: its shapes are constants.
         dtype: Of the images: `"uint8"` or `"float32"`.
         version: A whole number from 1; None for the one after the highest.
+        class_names: The name of each class, to be recorded.
         images: uint8 `[n, h, w, channels]` of that size to check with; textures if None. The model
             must see two classes or more: otherwise equal answers prove nothing.
+        options: What the model was built with, to be recorded.
+        weights: The file that they were read from, to be recorded.
         report: Called with a line on each step and on each answer that was checked.
 
     Returns:
-        The path of the file.
+        The path of the TFLite file.
 
     Raises:
         ValueError: A model that cannot be exported; a size or dtype that is none; an operation that
@@ -60,21 +76,39 @@ def export(
     versions.check_name(model.name)
     image = single.image_spec(model, size=size, dtype=dtype)
     check.interpreter()
+    if class_names is not None:
+        assets.check_names(class_names, model.output_shape[-1])
+    about = metadata.of_model(model, options=options, weights=weights, class_names=class_names)
     out = pathlib.Path(out)
     chosen = versions.choose(version, taken(out, model.name), f"{out}/{model.name}-{{}}.tflite")
     target = out / f"{model.name}-{chosen}.tflite"
-    with versions.beside(target) as unfinished:
+    with (
+        versions.beside(target) as unfinished,
+        versions.beside(target.with_suffix(".json")) as record,
+    ):
         report(f"Converting to {target}")
         with versions.whole_or_not_at_all(target):
-            unfinished.write_bytes(convert(model, single.class_map(model, image)))
+            tables = flatbuffer.read(convert(model, single.class_map(model, image)))
+            tables.description = f"{model.name}: {_DESCRIPTION}"
+            unfinished.write_bytes(flatbuffer.written(tables))
         report("Checking it in the LiteRT interpreter")
-        check.tflite(model, unfinished, images=images, report=report)
+        checks = check.tflite(model, unfinished, images=images, report=report)
+        asked = check.textures(1, size or (metadata.SIDE, metadata.SIDE), image.shape[-1])
+        about |= {
+            "signatures": {SERVING_DEFAULT: litert.signature(unfinished)},
+            "operations": flatbuffer.operations(tables),
+            "files": {target.name: unfinished.stat().st_size},
+            **metadata.of_checks(checks),
+            "request": metadata.one_request(unfinished, asked.astype(dtype), "litert"),
+        }
+        with versions.whole_or_not_at_all(target):
+            record.write_text(metadata.text(about), encoding="utf-8")
     return target
 
 
 def taken(out: pathlib.Path, name: str) -> list[int]:
-    """The versions of a model that a folder holds."""
-    pattern = re.compile(re.escape(name) + r"-(\d+)\.tflite")
+    """The versions of a model that a folder holds, whole or without one of the two files."""
+    pattern = re.compile(re.escape(name) + r"-(\d+)\.(tflite|json)")
     return [int(found[1]) for path in out.glob("*") if (found := pattern.fullmatch(path.name))]
 
 

@@ -49,9 +49,10 @@ def place(form: str, version: int | str) -> str:
 
 
 def entries(out: pathlib.Path) -> list[str]:
-    """What lies in the folder of versions."""
-    found = [path.relative_to(out).as_posix() for path in (*out.glob("unet-*"), *out.glob("w*"))]
-    return sorted(found + [path.relative_to(out).as_posix() for path in out.glob("unet/*")])
+    """What lies in the folder of versions; the record of a file that is there belongs to it."""
+    found = {path for pattern in ("unet-*", "w*", "unet/*") for path in out.glob(pattern)}
+    records = {path.with_suffix(".json") for path in found if path.suffix == ".tflite"}
+    return sorted(path.relative_to(out).as_posix() for path in found - records)
 
 
 both = pytest.mark.parametrize("form", ["saved_model", "tflite"])

@@ -1,5 +1,6 @@
-"""TFLite files: image sizes and types, and their operations."""
+"""TFLite files: image sizes and types, and what is recorded beside them."""
 
+import json
 import re
 
 import keras
@@ -8,7 +9,7 @@ import pytest
 from toys import TOYS, build_toy, toy_images
 
 import exports
-from exports import check
+from exports import check, flatbuffer, metadata
 
 # Its pooling reaches past a border that is unknown until run time.
 FIXED_SIZE_ONLY = {"fcn_alexnet"}
@@ -70,3 +71,52 @@ def test_another_type_is_refused(tmp_path):
     text = "takes images uint8 or float32, both 0-255; received 'int8'. Pass dtype=\"uint8\"."
     with pytest.raises(ValueError, match=re.escape(text)):
         exports.tflite.export(build_toy("unet"), tmp_path, dtype="int8")
+
+
+def test_what_a_file_holds_and_how_it_was_checked_is_recorded(tmp_path):
+    model = build_toy("unet")
+    model.save_weights(tmp_path / "toy.weights.h5")
+    path = exports.tflite.export(
+        model,
+        tmp_path / "files",
+        class_names=["sky", "sea", "sand", "sun"],
+        options=TOYS["unet"].options,
+        weights=tmp_path / "toy.weights.h5",
+    )
+    recorded = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert recorded["options"] == TOYS["unet"].options
+    assert recorded["weights"]["sha256"] == metadata.weights_sha256(model)
+    assert recorded["class_names"] == ["sky", "sea", "sand", "sun"]
+    assert recorded["signatures"] == {
+        "serving_default": {
+            "takes": {"image": {"type": "uint8", "shape": [1, None, None, 3]}},
+            "gives": {"class_map": {"type": "int32", "shape": [1, None, None]}},
+        }
+    }
+    assert recorded["files"] == {"unet-1.tflite": path.stat().st_size}
+    # Three levels of two convolutions and the scores; the way up has two of its own and two up.
+    operations = recorded["operations"]
+    assert (operations["CONV_2D"], operations["TRANSPOSE_CONV"]) == (11, 2)
+    assert (operations["MAX_POOL_2D"], operations["ARG_MAX"]) == (2, 1)
+    (checked,) = recorded["checks"]
+    assert (checked["loader"], checked["agreement"]) == ("LiteRT", recorded["agreement"])
+    request = recorded["request"]
+    assert request["image"] == [1, 500, 500, 3]
+    assert 0 < request["seconds"] < 60
+    assert 20e6 < request["peak_bytes"] < 2e9
+
+
+def test_a_record_that_was_left_behind_counts_as_a_version(tmp_path):
+    (tmp_path / "unet-4.json").write_text("{}")
+    path = exports.tflite.export(build_toy("unet"), tmp_path, size=(33, 50))
+    assert path == tmp_path / "unet-5.tflite"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        *("unet-4.json", "unet-5.json", "unet-5.tflite"),
+    ]
+
+
+def test_the_file_says_what_it_is_not_for(tmp_path):
+    path = exports.tflite.export(build_toy("unet"), tmp_path, size=(33, 50))
+    description = flatbuffer.read(path.read_bytes()).description.decode()
+    assert description.startswith("unet: image to class_map, the class of each pixel as int32. ")
+    assert "Not for MediaPipe's ImageSegmenter, which takes scores" in description
