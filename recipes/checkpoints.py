@@ -84,7 +84,6 @@ def resume(state: State, folder: pathlib.Path) -> None:
     Raises:
         RecipeError: No checkpoint of several can be read, or they are of another model.
     """
-    sweep(folder)
     checkpoint = tf.train.Checkpoint(**state.variables())
     found = steps(folder)
     for step in found:
@@ -124,7 +123,7 @@ def publish(model: keras.Model, file: pathlib.Path) -> None:
 
 
 def sweep(folder: pathlib.Path) -> None:
-    """Removes what an interrupted save has left behind."""
+    """Removes what an interrupted save has left behind; for the one process that saves there."""
     for leftover in folder.glob("ckpt-*_temp*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
@@ -156,7 +155,10 @@ def _missing(state: State, folder: pathlib.Path) -> str:
 
 def first_line(error: Exception) -> str:
     """What an error says, without TensorFlow's account of where."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    text = re.sub(r"\{\{.*?\}\} ?", "", str(error))
+    where = ("Graph execution error:", "Detected at node ", "  File ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(where)]
+    return (lines or [type(error).__name__])[0][:200]
 
 
 def _number(value: float, dtype: tf.DType) -> tf.Variable:

@@ -19,6 +19,7 @@ import pathlib
 import sys
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from recipes import checkpoints, data, records
@@ -26,7 +27,7 @@ from recipes.checkpoints import NotFiniteError
 from recipes.command import parse
 from recipes.data import pipeline
 from recipes.data.verify import verify
-from recipes.devices import choose_strategy, output_folder, worker_of
+from recipes.devices import add_up, choose_strategy, output_folder, worker_of
 from recipes.loop import run_steps
 from recipes.recipe import Recipe, RecipeError
 from recipes.step import make_optimizer
@@ -110,9 +111,11 @@ def train(
         start = dataclasses.replace(recipe, encoder_weights="") if begun else recipe
         state = _start(start, splits["train"], strategy)
         with output_folder(workdir, strategy) as out:
+            checkpoints.sweep(out / "checkpoints")
             records.write_recipe(out, recipe, data_dir, fingerprints, strategy)
             if not begun:
                 checkpoints.save(state, out / "checkpoints")
+                add_up(np.zeros(1), strategy)  # no worker reads it before the first has written it
             _until(recipe, state, splits, strategy, workdir, out, last=last)
             if last < recipe.steps:
                 print(
