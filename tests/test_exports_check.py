@@ -16,6 +16,7 @@ from toys import build_toy, toy_images
 import exports
 from exports import check, cpp
 from exports.check import loaders
+from exports.check.reference import Reference, of_scores
 from exports.images import Limits
 
 IMAGES = toy_images("unet").astype(np.uint8)
@@ -111,6 +112,48 @@ def test_a_loader_that_is_not_there_is_not_checked(files, honest, monkeypatch):
     reason = 'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
     assert last == check.NotChecked("OpenVINO", reason)
     assert lines[-1] == f"OpenVINO: not checked: {reason}"
+
+
+def test_another_engine_is_not_held_to_what_rounding_decides(files, honest, monkeypatch):
+    def lie(asked, inputs):
+        return {key: np.flip(value) for key, value in honest(asked, inputs).items()}
+
+    for name in ("python", "compiled", "openvino"):
+        monkeypatch.setattr(loaders, name, answering(lie if name == "openvino" else honest))
+    model = build_toy("unet")
+    monkeypatch.setattr(Reference, "unsettled", lambda self: 0.0011)
+    *_, last = check.saved_model(model, files["saved_model"])
+    assert last.loader == "OpenVINO"
+    assert last.not_checked.startswith("rounding alone turns 0.1% of the classes of these images,")
+    monkeypatch.setattr(Reference, "unsettled", lambda self: 0.0009)
+    with pytest.raises(check.MismatchError, match="OpenVINO, serving_default"):
+        check.saved_model(model, files["saved_model"])
+
+
+def test_what_rounding_decides():
+    def scores_of(images, gain):
+        waves = np.sin(gain * (images[..., 0].astype(np.float64) + 0.5))
+        return np.stack([waves, np.zeros_like(waves)], axis=-1)
+
+    images = np.random.default_rng(1).integers(0, 256, (2, 40, 50, 3)).astype(np.uint8)
+    for gain, least, most in ((1e5, 0.4, 0.6), (0.1, 0, 0)):
+        asked = of_scores(lambda x, gain=gain: scores_of(x, gain), "wave", 3, images, (1, 1))
+        assert least <= asked.unsettled() <= most
+
+
+def test_scores_are_computed_in_the_batches_that_are_asked():
+    seen = []
+
+    def scores_of(images):
+        seen.append(len(images))
+        return np.random.default_rng(len(images)).normal(size=(*images.shape[:3], 4))
+
+    asked = of_scores(scores_of, "batches", 3, IMAGES.repeat(3, 0)[:5], (1, 1))
+    assert seen == [1] * 5
+    scores = asked.in_batches(2)
+    assert seen[5:] == [2, 2, 1]
+    np.testing.assert_array_equal(scores[4:], asked.scores[4:])
+    assert asked.in_batches(1) is asked.scores
 
 
 @pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")

@@ -13,11 +13,34 @@ CPU = "CPU:0"
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Images uint8 `[n, h, w, channels]`, their scores, and what gives the scores of others."""
+    """Images uint8 `[n, h, w, channels]`, their scores one by one, and what gives those of others.
+
+    A batch is summed in another order than each of its images: compare what was asked alike.
+    `scores_of` takes values that are no whole numbers, too.
+    """
 
     images: np.ndarray
     scores: np.ndarray
     scores_of: Callable[[np.ndarray], np.ndarray]
+
+    def in_batches(self, max_batch: int) -> np.ndarray:
+        """The scores of the images in batches of so many."""
+        if min(max_batch, len(self.images)) == 1:
+            return self.scores
+        starts = range(0, len(self.images), max_batch)
+        parts = [self.images[start : start + max_batch] for start in starts]
+        return np.concatenate([self.scores_of(part) for part in parts])
+
+    def unsettled(self) -> float:
+        """The fraction of the pixels whose class turns with a change that is no more than rounding.
+
+        Other engines give other classes there, however right they are: a net with many layers and
+        switches, as DeconvNet, can amplify rounding to any size, above all in flat images.
+        """
+        change = np.random.default_rng(0).normal(0, 1e-4, self.images.shape)
+        changed = (self.images + change).astype(np.float32)
+        turned = np.concatenate([self.scores_of(image[None]) for image in changed])
+        return float(np.mean(turned.argmax(-1) != self.scores.argmax(-1)))
 
 
 def of_model(model: keras.Model, images: np.ndarray | None, size: tuple[int, int]) -> Reference:
