@@ -4,6 +4,7 @@ import contextlib
 import functools
 import re
 import sys
+import types
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -112,6 +113,23 @@ def test_a_loader_that_is_not_there_is_not_checked(files, honest, monkeypatch):
     reason = 'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
     assert last == check.NotChecked("OpenVINO", reason)
     assert lines[-1] == f"OpenVINO: not checked: {reason}"
+
+
+@pytest.mark.parametrize("fails", ["at loading", "at running"])
+def test_a_graph_that_openvino_cannot_run_is_not_checked(fails, files, honest, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("Exception from conversion.cpp:72:\nno such operation: Hue\n")
+
+    class Core:
+        def compile_model(self, *_):
+            return fail() if fails == "at loading" else fail
+
+    monkeypatch.setitem(sys.modules, "openvino", types.SimpleNamespace(Core=Core))
+    for name in ("python", "compiled"):
+        monkeypatch.setattr(loaders, name, answering(honest))
+    *_, last = check.saved_model(build_toy("unet"), files["saved_model"])
+    reason = "OpenVINO cannot run the graph (no such operation: Hue)"
+    assert last == check.NotChecked("OpenVINO", reason)
 
 
 def test_another_engine_is_not_held_to_what_rounding_decides(files, honest, monkeypatch):

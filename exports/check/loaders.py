@@ -14,6 +14,10 @@ from exports.signatures import SERVING_DEFAULT
 Loader = Callable[[pathlib.Path], contextlib.AbstractContextManager[cpp.Ask]]
 
 
+class UnableError(RuntimeError):
+    """A loader that is no part of TensorFlow cannot run the graph."""
+
+
 @contextlib.contextmanager
 def python(directory: pathlib.Path) -> Iterator[cpp.Ask]:
     """TensorFlow's Python loader, in this process."""
@@ -48,6 +52,7 @@ def openvino(directory: pathlib.Path) -> Iterator[cpp.Ask]:
 
     Raises:
         ImportError: It is not installed; the message says how to.
+        UnableError: It has no equal for an operation of the graph, such as a convolution in groups.
     """
     try:
         from openvino import Core
@@ -57,12 +62,23 @@ def openvino(directory: pathlib.Path) -> Iterator[cpp.Ask]:
         ) from error
     # It would compute in half precision where the processor can.
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    model = Core().compile_model(str(directory), "CPU", options)
 
     def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if signature != SERVING_DEFAULT:
             raise KeyError(f"OpenVINO reads {SERVING_DEFAULT} only; received {signature!r}")
-        answer = model(inputs).items()
+        with _able():
+            answer = model(inputs).items()
         return {name: array for output, array in answer for name in output.get_names()}
 
+    with _able():
+        model = Core().compile_model(str(directory), "CPU", options)
     yield ask
+
+
+@contextlib.contextmanager
+def _able() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UnableError(f"OpenVINO cannot run the graph ({reason})") from error

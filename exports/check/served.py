@@ -120,7 +120,7 @@ def _findings(directory: pathlib.Path, asked: Reference, max_batch: int) -> Iter
     try:
         with loaders.openvino(directory) as ask:
             yield _ask_default(_in_batches(ask, max_batch), "OpenVINO", asked.images, scores)
-    except ImportError as error:
+    except (ImportError, loaders.UnableError) as error:
         yield NotChecked("OpenVINO", str(error))
     except MismatchError:
         unsettled = asked.unsettled()
