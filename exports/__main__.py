@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 import zoo
-from exports import saved_model, single, tflite
+from exports import metadata, quantization, saved_model, single, tflite
 from exports.check import MismatchError
 from exports.check.reference import read_image
 from exports.cpp import StatusError
@@ -100,6 +100,24 @@ def _parser() -> argparse.ArgumentParser:
         help="of a TFLite file's images, which are 0-255 in both; uint8 is the default",
     )
     parser.add_argument(
+        "--quantize",
+        choices=quantization.KINDS,
+        default=quantization.NONE,
+        help="a TFLite file to float16 weights, int8 weights, or int8 arithmetic (integer)",
+    )
+    parser.add_argument(
+        "--representative",
+        metavar="FOLDER",
+        help="of images of your data, for the ranges of integer and to check a TFLite file with",
+    )
+    parser.add_argument(
+        "--max-disagreement",
+        type=float,
+        metavar="SHARE",
+        help="of the pixels to which a quantized file may give another class; "
+        f"{tflite.MAX_DISAGREEMENT} is the default",
+    )
+    parser.add_argument(
         "--class-names",
         nargs="+",
         metavar="NAME",
@@ -170,11 +188,16 @@ def _exported(
     if TFLITE in chosen.format:
         size = chosen.size and tuple(chosen.size)
         images = chosen.image and read_image(chosen.image, channels, size)
+        folder, side = chosen.representative, metadata.SIDE
         yield tflite.export(
             model,
             chosen.out,
             size=size,
             dtype=chosen.dtype,
+            quantize=chosen.quantize,
+            representative=folder
+            and quantization.images_in(folder, channels, size or (side, side)),
+            max_disagreement=chosen.max_disagreement,
             version=version,
             images=images,
             report=report,

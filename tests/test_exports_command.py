@@ -102,7 +102,7 @@ def test_a_picture_that_is_none(weights, tmp_path, refused):
     for file in (weights, "missing.png"):
         status, said = refused(*arguments, "--image", file)
         assert status == 2
-        assert f"--image is a picture, such as a PNG or a JPEG; {file} cannot be read (" in said
+        assert f"A picture is a file such as a PNG or a JPEG; {file} cannot be read (" in said
     assert not list(tmp_path.iterdir())
 
 

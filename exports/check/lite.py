@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from exports.check import reference
-from exports.check.agreement import Agreement, compare
+from exports.check.agreement import Agreement, MismatchError, compare
 from exports.litert import runner
 
 ANY_SIZE = (97, 131)  # of the textures for a file that takes any; no network's multiple
@@ -18,13 +18,25 @@ def tflite(
     path: pathlib.Path,
     *,
     images: np.ndarray | None = None,
+    max_disagreement: float | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Agreement]:
     """Compares a TFLite file with the model, in the LiteRT interpreter.
 
     A file for images of any size is asked about two sizes.
 
-    Args and errors: as `saved_model`; ImportError if the interpreter is not installed.
+    Args:
+        model: The model that was exported.
+        path: The file's.
+        images: uint8 `[n, h, w, channels]`; two textures if None.
+        max_disagreement: The share of the pixels that may have another class; None for a file that
+            computes as the model does, which must agree but for rounding.
+        report: Called with a line on the answer that agrees.
+
+    Raises:
+        MismatchError: An answer is not the model's, or too often another.
+        ValueError: The images do not fit; the model's scores are not finite; it sees one class.
+        ImportError: The interpreter is not installed.
     """
     answer = runner(path)
     takes = answer.get_input_details()["image"]
@@ -41,9 +53,35 @@ def tflite(
         given = images.astype(takes["dtype"])
         return np.concatenate([answer(image=image[None])["class_map"] for image in given])
 
-    found = compare("LiteRT", "class_map", class_map_of(asked.images), asked.scores)
+    def compared(loader: str, images: np.ndarray, scores: np.ndarray) -> Agreement:
+        class_map = class_map_of(images)
+        if max_disagreement is None:
+            return compare(loader, "class_map", class_map, scores)
+        return _near(loader, class_map, scores, max_disagreement)
+
+    found = compared("LiteRT", asked.images, asked.scores)
     if any_size:
         part = asked.images[:, asked.images.shape[1] // 3 :, asked.images.shape[2] // 4 :]
-        compare("LiteRT, another size", "class_map", class_map_of(part), asked.scores_of(part))
+        compared("LiteRT, another size", part, asked.scores_of(part))
     report(str(found))
     return [found]
+
+
+def _near(
+    loader: str, class_map: np.ndarray, scores: np.ndarray, max_disagreement: float
+) -> Agreement:
+    """Counts the pixels that have the model's class, with no allowance for rounding."""
+    expected = scores.argmax(-1)
+    if class_map.shape != expected.shape:
+        raise MismatchError(
+            f"{loader}, class_map: the shape is {list(class_map.shape)}; the model's is "
+            f"{list(expected.shape)}"
+        )
+    agreement = float(np.mean(class_map == expected))
+    if 1 - agreement > max_disagreement:
+        raise MismatchError(
+            f"{loader}, class_map: {1 - agreement:.2%} of the pixels have another class than the "
+            f"model's, where max_disagreement allows {max_disagreement:.2%}. Quantize less, or "
+            "give more representative images of your data; allow more only if you can bear it."
+        )
+    return Agreement(loader, "class_map", agreement, 0, len(np.unique(expected)))

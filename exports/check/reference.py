@@ -105,7 +105,7 @@ def read_image(file: str, channels: int, size: tuple[int, int] | None = None) ->
             picture = picture.convert("L" if channels == 1 else "RGB")
     except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(
-            f"--image is a picture, such as a PNG or a JPEG; {file} cannot be read ({error}). "
+            f"A picture is a file such as a PNG or a JPEG; {file} cannot be read ({error}). "
             "Pass another one, or none."
         ) from error
     if size is not None:
