@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from recipes.data.elastic import deform
 
@@ -22,6 +23,20 @@ def test_label_and_image_move_together():
     sure = np.abs(moved[..., 1].astype(int) - 49.5) > 1
     expected = np.where(moved[..., 1] < 50, 3, 255)
     np.testing.assert_array_equal(moved_label[sure], expected[sure])
+
+
+def test_the_field_is_the_bicubic_spline_of_its_grid_and_the_image_is_blended():
+    image, label = ramps(60, 80)
+    moved, _ = deform(np.random.default_rng(2), 3 * image, label, deviation=5)
+    coarse = np.random.default_rng(2).normal(0, 5, (2, 3, 3))
+    grid = np.meshgrid(np.linspace(0, 2, 60), np.linspace(0, 2, 80), indexing="ij")
+    for axis in (0, 1):
+        spline = ndimage.map_coordinates(coarse[axis], grid, order=3, mode="nearest")
+        source = image[..., axis] + spline
+        inside = (source >= 0) & (source <= image[..., axis].max())
+        assert inside.mean() > 0.7
+        wrong = moved[..., axis][inside] != np.rint(3 * source[inside])
+        assert wrong.mean() < 0.001  # a tie may be rounded either way
 
 
 def test_displacements_have_the_papers_deviation_at_the_grid():

@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from recipes import data
-from recipes.data import pipeline
+from recipes.data import augmentation, pipeline
 from recipes.data.weight_map import gap_weights, weight_map
 from recipes.recipe import Recipe
 
@@ -143,17 +144,86 @@ def test_scaling_moves_image_and_label_together_and_blurs_no_label():
 
 def test_every_augmentation_is_an_option_of_recipes():
     (field,) = (x for x in dataclasses.fields(Recipe) if x.name == "augment")
-    assert field.metadata["choices"] == tuple(pipeline.AUGMENTATIONS)
+    assert field.metadata["choices"] == tuple(augmentation.AUGMENTATIONS)
 
 
-@pytest.mark.parametrize("name", pipeline.AUGMENTATIONS)
-def test_each_augmentation_is_the_same_in_tf_data_and_blurs_no_label(name):
+def noise(height, width, channels=3, classes=(0, 7, 255)):
     rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (40, 48, 3), np.uint8)
-    label = rng.choice(np.array([0, 7, 255], np.uint8), (40, 48))
+    image = rng.integers(0, 256, (height, width, channels), np.uint8)
+    label = rng.choice(np.array(classes, np.uint8), (height, width))
     files = (("", ""),)
-    dataset = data.Dataset("noise", "train", ("",) * 8, 3, files, lambda index: (image, label))
-    options = dict(seed=3, crop=0, augment=(name,))
+    return data.Dataset("noise", "train", ("",) * 8, channels, files, lambda index: (image, label))
+
+
+def double(dataset, position, *, seed, crop, augment):
+    """`draw` by the words of AUGMENTATIONS, with all pixels in float64, for a data set of one."""
+    image, label = dataset.example(0)
+    rng = np.random.default_rng((seed, position, 0))
+    if "scale" in augment:
+        factor = 2 ** rng.uniform(-1, 1)
+        size = [max(1, round(side * factor)) for side in label.shape[::-1]]
+        image = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+        label = Image.fromarray(label).resize(size, Image.Resampling.NEAREST)
+        image, label = np.asarray(image), np.asarray(label)
+    below, right = (max(0, crop - side) for side in label.shape)
+    image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+    label = np.pad(label, ((0, below), (0, right)), constant_values=255)
+    top, left = (rng.integers(-crop // 2, side - crop // 2 + 1) for side in label.shape)
+    top, left = max(0, min(top, len(label) - crop)), max(0, min(left, len(label[0]) - crop))
+    image, label = image[top:, left:][:crop, :crop], label[top:, left:][:crop, :crop]
+    if "flip" in augment and rng.random() < 0.5:
+        image, label = np.fliplr(image), np.fliplr(label)
+    if "turn" in augment:
+        turns = rng.integers(4)
+        image, label = np.rot90(image, turns), np.rot90(label, turns)
+    if "light" in augment:
+        image = np.rint(image * rng.uniform(0.7, 1.3) + rng.uniform(-25, 25)).clip(0, 255)
+    if "colour" in augment:
+        image = np.rint(np.multiply(image, rng.uniform(0.8, 1.2, image.shape[-1]))).clip(0, 255)
+    return image, label
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("augment", [("flip", "turn"), ("flip", "turn", "light")])
+def test_a_view_is_what_its_words_say(augment, channels):
+    dataset = noise(40, 70, channels)
+    for position in range(40):
+        options = dict(seed=9, crop=48, augment=augment)
+        drawn, expected = (f(dataset, position, **options) for f in (pipeline.draw, double))
+        for one, other in zip(drawn, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("augment", [("colour",), ("scale",), ("scale", "flip", "light", "colour")])
+def test_a_view_is_what_its_words_say_but_for_rounding(augment):
+    """Colours are multiplied in float32, and a crop is scaled on its own."""
+    dataset = noise(91, 121)  # odd: no centre of a scaled pixel lies between two of them
+    for position in range(40):
+        options = dict(seed=9, crop=64, augment=augment)
+        (image, label), expected = (
+            f(dataset, position, **options) for f in (pipeline.draw, double)
+        )
+        differences = np.abs(image - expected[0].astype(float))
+        assert differences.max() <= (3 if "scale" in augment else 1)
+        assert differences.mean() < 0.5
+        np.testing.assert_array_equal(label, expected[1])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_channels_are_scaled_each_on_its_own(channels):
+    dataset, options = noise(40, 48, channels), dict(seed=3, crop=32, augment=("scale",))
+    image, label = dataset.example(0)
+    for channel in range(channels):
+        grey = image[..., channel : channel + 1]
+        alone = dataclasses.replace(dataset, example=lambda index, grey=grey: (grey, label))
+        drawn, of_one = (pipeline.draw(one, 1, **options)[0] for one in (dataset, alone))
+        np.testing.assert_array_equal(drawn[..., channel], of_one[..., 0])
+
+
+@pytest.mark.parametrize("name", augmentation.AUGMENTATIONS)
+def test_each_augmentation_is_the_same_in_tf_data_and_blurs_no_label(name):
+    dataset, options = noise(40, 48), dict(seed=3, crop=0, augment=(name,))
+    image, _ = dataset.example(0)
     batches = pipeline.batches(dataset, batch_size=1, first=0, last=6, **options)
     changed = 0
     for position, batch in enumerate(batches):
@@ -166,7 +236,7 @@ def test_each_augmentation_is_the_same_in_tf_data_and_blurs_no_label(name):
 
 
 def test_all_augmentations_at_once_are_a_function_of_the_position():
-    augment = tuple(pipeline.AUGMENTATIONS)
+    augment = tuple(augmentation.AUGMENTATIONS)
     whole = batches(augment=augment)
     assert same(whole[2:], batches(augment=augment, first=2))
     drawn = pipeline.draw(Numbered().dataset(), 0, seed=1, crop=6, augment=augment)
@@ -187,6 +257,7 @@ def test_a_small_image_is_filled_up_with_pixels_that_are_not_trained():
         assert image.shape == (4, 6, 6, 2)
         np.testing.assert_array_equal(label[:, 4:], 255)
         assert (label[:, :4] != 255).all()
+        np.testing.assert_array_equal(image[:, 4:], image[:, 3:4].repeat(2, 1))
 
 
 def test_whole_images_keep_their_size():
@@ -218,7 +289,7 @@ def test_loss_sampling_goes_on_where_a_run_was_stopped():
 
 @pytest.mark.parametrize("crop", [0, 48, 80])
 @pytest.mark.parametrize(
-    "augment", [("flip", "turn"), ("scale",), ("elastic",), tuple(pipeline.AUGMENTATIONS)]
+    "augment", [("flip", "turn"), ("scale",), ("elastic",), tuple(augmentation.AUGMENTATIONS)]
 )
 def test_the_weight_map_moves_with_the_label(crop, augment):
     options = dict(seed=5, crop=crop, augment=augment, weight_map=True)

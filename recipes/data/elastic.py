@@ -28,16 +28,26 @@ def deform(
     """
     height, width = label.shape
     coarse = rng.normal(0, deviation, (2, GRID, GRID))
-    # The corners of the grid are those of the image.
-    grid = np.meshgrid(
-        np.linspace(0, GRID - 1, height), np.linspace(0, GRID - 1, width), indexing="ij"
-    )
-    moved = np.indices((height, width), dtype=np.float64)
-    for axis in (0, 1):
-        moved[axis] += ndimage.map_coordinates(coarse[axis], grid, order=3, mode="nearest")
+    moved = np.indices((height, width)) + _between(height) @ coarse @ _between(width).T
     channels = [
-        ndimage.map_coordinates(image[..., c].astype(np.float32), moved, order=1, mode="mirror")
+        ndimage.map_coordinates(image[..., c], moved, order=1, mode="mirror", output=np.float32)
         for c in range(image.shape[-1])
     ]
     image = np.clip(np.rint(np.stack(channels, -1)), 0, 255).astype(np.uint8)
     return image, ndimage.map_coordinates(label, moved, order=0, mode="mirror")
+
+
+def _between(length: int) -> np.ndarray:
+    """What each point of the grid has to say at each pixel, `[length, GRID]`: a cubic spline.
+
+    The corners of the grid are those of the image. The spline of the field is one of its rows and
+    columns, and to compute it from these takes a hundredth of the time.
+    """
+    places = np.linspace(0, GRID - 1, length)
+    return np.stack(
+        [
+            ndimage.map_coordinates(point, [places], order=3, mode="nearest")
+            for point in np.eye(GRID)
+        ],
+        -1,
+    )
