@@ -67,7 +67,17 @@ def test_both_files_under_one_version(weights, tmp_path, capsys):
     np.testing.assert_array_equal(class_map, np.asarray(build_toy("unet")(images)).argmax(-1))
 
 
-def test_class_names_by_the_name_of_a_data_set(weights, tmp_path, capsys):
+@pytest.fixture
+def unchecked(monkeypatch) -> list[np.ndarray | None]:
+    """For tests of what is written; holds the images with which it would have been checked."""
+    seen = []
+    monkeypatch.setattr(check, "saved_model", lambda *_, images, **__: seen.append(images) or [])
+    monkeypatch.setattr(check, "tflite", lambda *_, images, **__: seen.append(images) or [])
+    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
+    return seen
+
+
+def test_class_names_by_the_name_of_a_data_set(weights, tmp_path, capsys, unchecked):
     arguments = ["unet", "--weights", weights, "--options", OPTIONS, "--out", str(tmp_path / "o")]
     assert main([*arguments, "--class-names", "sift_flow_geometric"]) == 2
     said = capsys.readouterr().err
@@ -84,17 +94,14 @@ def test_class_names_by_the_name_of_a_data_set(weights, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_a_picture_to_check_with(mode, weights, tmp_path, monkeypatch):
+def test_a_picture_to_check_with(mode, weights, tmp_path, unchecked):
     picture = Image.fromarray(toy_images("unet")[0].astype(np.uint8)).convert(mode)
     picture.save(tmp_path / "picture.png")
-    seen = []
-    monkeypatch.setattr(check, "saved_model", lambda *_, images, **__: seen.append(images) or [])
-    monkeypatch.setattr(check, "tflite", lambda *_, images, **__: seen.append(images) or [])
     arguments = ["unet", "--weights", weights, "--out", str(tmp_path / "o"), "--options", OPTIONS]
     arguments += ["--format", "tflite", "saved_model", "--size", "9", "12"]
     assert main([*arguments, "--image", str(tmp_path / "picture.png")]) == 0
-    np.testing.assert_array_equal(seen[0][0], np.asarray(picture.convert("RGB")))
-    assert [images.shape for images in seen] == [(1, 33, 50, 3), (1, 9, 12, 3)]
+    np.testing.assert_array_equal(unchecked[0][0], np.asarray(picture.convert("RGB")))
+    assert [images.shape for images in unchecked] == [(1, 33, 50, 3), (1, 9, 12, 3)]
 
 
 def test_a_picture_that_is_none(weights, tmp_path, refused):
