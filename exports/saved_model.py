@@ -91,11 +91,13 @@ def save(model: keras.Model, answers: dict[str, Callable], directory: pathlib.Pa
     """Saves traced functions of a model, with each of its weights once.
 
     With the model itself as an attribute, the C++ loader does not find the variables; the Keras
-    exporters write them twice. An explicit list is right in both.
+    exporters write them twice. An explicit list is right in both. The gradients of layers that
+    define their own stay behind: a file is asked, not trained.
     """
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    tf.saved_model.save(module, str(directory), signatures=answers)
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(directory), signatures=answers, options=options)
 
 
 def taken(home: pathlib.Path) -> list[int]:

@@ -192,6 +192,17 @@ def test_weights_are_stored_once(tmp_path, unchecked):
     assert exports.tflite.export(model, tmp_path, size=(9, 12)).stat().st_size <= 1.03 * weights
 
 
+def test_gradients_are_not_exported(tmp_path, unchecked):
+    @tf.custom_gradient
+    def scores(image):
+        return image * 2, lambda upstream: upstream * 3
+
+    path = exports.saved_model.export(with_layer(scores), tmp_path)
+    content = (path / "saved_model.pb").read_bytes()
+    assert b"serving_default" in content
+    assert b"grad_fn" not in content
+
+
 def test_a_served_folder_can_be_read_by_others(model, tmp_path, unchecked):
     before = os.umask(0o022)
     try:
