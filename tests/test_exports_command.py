@@ -225,7 +225,9 @@ def test_without_weights_the_loaders_are_held_to_each_other(version, capsys, mon
 
     monkeypatch.setattr(loaders, "compiled", lying)
     assert check_main([str(version)]) == 1
-    assert "exports.check: C++, serving_default: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("exports.check: C++, serving_default: ")
+    assert said.endswith(" Pass --weights to hold each loader to the model.\n")
 
 
 def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):

@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check(chosen, metadata.read(chosen.version), report)
     except (MismatchError, StatusError) as error:
-        print(f"exports.check: {error}", file=sys.stderr)
+        # Without the model nothing tells an engine that rounds otherwise from one that is wrong.
+        hint = "" if chosen.weights else " Pass --weights to hold each loader to the model."
+        print(f"exports.check: {error}{hint}", file=sys.stderr)
         return 1
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"exports.check: {error}", file=sys.stderr)
