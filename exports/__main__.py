@@ -22,7 +22,7 @@ from exports.cpp import StatusError
 from exports.images import MAX_BATCH, MAX_PIXELS
 from zoo.class_names import CLASS_NAMES
 
-SAVED_MODEL, TFLITE = "saved_model", "tflite"
+SAVED_MODEL, TFLITE, MEDIAPIPE = FORMATS = ("saved_model", "tflite", "mediapipe")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,10 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         nargs="+",
-        choices=(SAVED_MODEL, TFLITE),
+        choices=FORMATS,
         default=[SAVED_MODEL],
         metavar="FORMAT",
-        help="saved_model, which is the default, or tflite, or both",
+        help=f"one or more of {', '.join(FORMATS)} (a TFLite file for its ImageSegmenter); "
+        "saved_model is the default",
     )
     parser.add_argument(
         "--size",
@@ -116,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="of the pixels to which a quantized file may give another class; "
         f"{tflite.MAX_DISAGREEMENT} is the default",
+    )
+    parser.add_argument(
+        "--mediapipe-python",
+        metavar="FILE",
+        help="the Python in whose MediaPipe such a file is checked, if not this one",
     )
     parser.add_argument(
         "--class-names",
@@ -171,8 +177,9 @@ def _exported(
     }
     if version is None and len(set(chosen.format)) > 1:
         home = pathlib.Path(chosen.out, model.name)
-        taken = saved_model.taken(home) + tflite.taken(home.parent, model.name)
-        version = max(taken, default=0) + 1
+        ends = (tflite.END, tflite.MEDIAPIPE_END)
+        taken = [one for end in ends for one in tflite.taken(home.parent, model.name, end)]
+        version = max(saved_model.taken(home) + taken, default=0) + 1
     if SAVED_MODEL in chosen.format:
         images = chosen.image and read_image(chosen.image, channels)
         yield saved_model.export(
@@ -185,9 +192,10 @@ def _exported(
             report=report,
             **recorded,
         )
-    if TFLITE in chosen.format:
-        size = chosen.size and tuple(chosen.size)
-        images = chosen.image and read_image(chosen.image, channels, size)
+    size = chosen.size and tuple(chosen.size)
+    for form in (TFLITE, MEDIAPIPE):
+        if form not in chosen.format:
+            continue
         folder, side = chosen.representative, metadata.SIDE
         yield tflite.export(
             model,
@@ -198,8 +206,10 @@ def _exported(
             representative=folder
             and quantization.images_in(folder, channels, size or (side, side)),
             max_disagreement=chosen.max_disagreement,
+            for_mediapipe=form == MEDIAPIPE,
+            mediapipe_python=chosen.mediapipe_python,
             version=version,
-            images=images,
+            images=chosen.image and read_image(chosen.image, channels, size),
             report=report,
             **recorded,
         )

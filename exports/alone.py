@@ -13,6 +13,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -37,16 +38,25 @@ class Answer:
 
 
 @contextlib.contextmanager
-def loaded(path: pathlib.Path, loader: str = "cpp") -> Iterator[Ask]:
+def loaded(
+    path: pathlib.Path, loader: str = "cpp", *, python: str | None = None, limit: float = 600
+) -> Iterator[Ask]:
     """As `loaded` of the module `exports.LOADER`, in another process; answers with their costs.
 
+    Args:
+        path: The file's, or the folder's of a SavedModel.
+        loader: The module that loads it; imports nothing of ours but modules that do likewise.
+        python: Which runs the process, 3.11 or later with NumPy; this one if None.
+        limit: Seconds that loading, or an answer, may take.
+
     Raises:
+        TimeoutError: It took longer.
         exports.cpp.StatusError: TensorFlow refuses the files or the request.
         ValueError, RuntimeError: So does another loader.
         KeyError: No such signature, or one with other inputs.
         OSError: This installation of TensorFlow has no library for C; the process ended.
     """
-    command = [sys.executable, "-P", __file__, str(pathlib.Path(path).absolute()), loader]
+    command = [python or sys.executable, "-P", __file__, str(pathlib.Path(path).absolute()), loader]
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ
     pipe = subprocess.PIPE
     with (
@@ -55,15 +65,22 @@ def loaded(path: pathlib.Path, loader: str = "cpp") -> Iterator[Ask]:
     ):
 
         def received() -> Any:
+            late = threading.Event()
+            timer = threading.Timer(limit, lambda: (late.set(), process.kill()))
+            timer.start()
             try:
                 reply = pickle.load(process.stdout)
             except EOFError as error:
+                if late.is_set():
+                    raise TimeoutError(f"{path} gave no answer in {limit} s") from error
                 said.seek(0)
                 raise OSError(
                     f"A version is loaded in a process of its own; that of {path} ended with "
                     f"{process.wait()}: {said.read().decode(errors='replace')[-500:]!r}. If it was "
                     "killed with -9, free some memory."
                 ) from error
+            finally:
+                timer.cancel()
             if isinstance(reply, Exception):
                 raise reply
             return reply
@@ -108,7 +125,7 @@ def _serve(path: pathlib.Path, loader: str) -> None:
                     reply((outputs, time.perf_counter() - start, _peak_bytes()))
                 except (RuntimeError, ValueError, KeyError) as error:
                     reply(error)
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, ImportError) as error:
         reply(error)
 
 

@@ -40,6 +40,16 @@ def class_map(model: keras.Model, image: tf.TensorSpec) -> Callable:
     return class_map_of
 
 
+def scores(model: keras.Model, image: tf.TensorSpec) -> Callable:
+    """Image → `scores` float32 `[batch, h, w, classes]`, before the softmax."""
+
+    @tf.function(input_signature=[image])
+    def scores_of(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": model(tf.cast(image, tf.float32), training=False)}
+
+    return scores_of
+
+
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(

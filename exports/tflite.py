@@ -6,19 +6,27 @@ as `export.json` does of a SavedModel.
 
 import pathlib
 import re
-import tempfile
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from exports import assets, check, flatbuffer, litert, metadata, quantization, single, versions
-from exports.saved_model import save
+from exports import (
+    assets,
+    check,
+    converter,
+    flatbuffer,
+    litert,
+    mediapipe,
+    metadata,
+    quantization,
+    single,
+    versions,
+)
 from exports.signatures import SERVING_DEFAULT
 
+END, MEDIAPIPE_END = ".tflite", "-mediapipe.tflite"
 MAX_DISAGREEMENT = 0.05
 
 _CHECKED = 8  # of the representative images
@@ -37,6 +45,8 @@ def export(
     quantize: str = quantization.NONE,
     representative: np.ndarray | None = None,
     max_disagreement: float | None = None,
+    for_mediapipe: bool = False,
+    mediapipe_python: str | None = None,
     version: int | None = None,
     class_names: Sequence[str] | None = None,
     images: np.ndarray | None = None,
@@ -66,8 +76,12 @@ def export(
             takes its ranges from them; any file is checked with eight of them.
         max_disagreement: The largest share of the pixels to which a quantized file may give another
             class than the model; 0.05 if None.
+        for_mediapipe: Whether the file is one for MediaPipe's ImageSegmenter, `NAME-VERSION-
+            mediapipe.tflite`: it gives `scores`, and says what it takes. See `exports.mediapipe`.
+        mediapipe_python: The Python in whose MediaPipe such a file is checked; this one if None.
+            Without MediaPipe it is checked in LiteRT only, which is reported.
         version: A whole number from 1; None for the one after the highest.
-        class_names: The name of each class, to be recorded.
+        class_names: The name of each class, to be recorded; MediaPipe gives them to its users.
         images: uint8 `[n, h, w, channels]` of that size to check with, if not representative
             images, if not textures. The model must see two classes or more: otherwise equal answers
             prove nothing.
@@ -84,36 +98,48 @@ def export(
         FileExistsError: The version exists.
         ImportError: The LiteRT interpreter, which checks the file, is not installed.
         OSError: The file cannot be written, for example because the disk is full.
-        exports.check.MismatchError: The interpreter does not give the model's answers, or a
-            quantized file too often others.
+        exports.check.MismatchError: A loader does not give the model's answers, or a quantized file
+            too often others.
     """
     versions.check_name(model.name)
     image = single.image_spec(model, size=size, dtype=dtype)
+    if for_mediapipe:
+        mediapipe.check_image(image)
     quantization.check_options(quantize, representative, max_disagreement, image)
     check.interpreter()
     if class_names is not None:
         assets.check_names(class_names, model.output_shape[-1])
     about = metadata.of_model(model, options=options, weights=weights, class_names=class_names)
+    if images is None and representative is not None:
+        images = representative[:: -(-len(representative) // _CHECKED)]
+    if quantize != quantization.NONE and max_disagreement is None:
+        max_disagreement = MAX_DISAGREEMENT
+    checked = {"images": images, "max_disagreement": max_disagreement, "report": report}
+
     out = pathlib.Path(out)
-    chosen = versions.choose(version, taken(out, model.name), f"{out}/{model.name}-{{}}.tflite")
-    target = out / f"{model.name}-{chosen}.tflite"
+    end = MEDIAPIPE_END if for_mediapipe else END
+    chosen = versions.choose(version, taken(out, model.name, end), f"{out}/{model.name}-{{}}{end}")
+    target = out / f"{model.name}-{chosen}{end}"
     with (
         versions.beside(target) as unfinished,
         versions.beside(target.with_suffix(".json")) as record,
     ):
         report(f"Converting to {target}")
         with versions.whole_or_not_at_all(target):
-            tables = convert(model, single.class_map(model, image), quantize, representative)
-            tables.description = f"{model.name}: {_DESCRIPTION}"
-            unfinished.write_bytes(flatbuffer.written(tables))
+            answer = (single.scores if for_mediapipe else single.class_map)(model, image)
+            tables = converter.convert(model, answer, quantize, representative)
+            if for_mediapipe:
+                names = class_names or [str(number) for number in range(model.output_shape[-1])]
+                content = mediapipe.with_metadata(tables, model.name, names)
+            else:
+                tables.description = f"{model.name}: {_DESCRIPTION}"
+                content = flatbuffer.written(tables)
+            unfinished.write_bytes(content)
         report("Checking it in the LiteRT interpreter")
-        if images is None and representative is not None:
-            images = representative[:: -(-len(representative) // _CHECKED)]
-        if quantize != quantization.NONE and max_disagreement is None:
-            max_disagreement = MAX_DISAGREEMENT
-        checks = check.tflite(
-            model, unfinished, images=images, max_disagreement=max_disagreement, report=report
-        )
+        checks = check.tflite(model, unfinished, **checked)
+        if for_mediapipe:
+            report("Checking it in MediaPipe's ImageSegmenter")
+            checks += check.mediapipe(model, unfinished, python=mediapipe_python, **checked)
         asked = check.textures(1, size or (metadata.SIDE, metadata.SIDE), image.shape[-1])
         about |= {
             "signatures": {SERVING_DEFAULT: litert.signature(unfinished)},
@@ -130,49 +156,8 @@ def export(
     return target
 
 
-def taken(out: pathlib.Path, name: str) -> list[int]:
+def taken(out: pathlib.Path, name: str, end: str) -> list[int]:
     """The versions of a model that a folder holds, whole or without one of the two files."""
-    pattern = re.compile(re.escape(name) + r"-(\d+)\.(tflite|json)")
+    record = end.replace(".tflite", ".json")
+    pattern = re.compile(rf"{re.escape(name)}-(\d+)({re.escape(end)}|{re.escape(record)})")
     return [int(found[1]) for path in out.glob("*") if (found := pattern.fullmatch(path.name))]
-
-
-def convert(
-    model: keras.Model,
-    answer: Callable,
-    quantize: str = quantization.NONE,
-    representative: np.ndarray | None = None,
-) -> flatbuffer.Model:
-    """A TFLite file with one signature, of built-in operations.
-
-    Raises:
-        ValueError: The model needs an operation that TFLite, or its arithmetic, does not have.
-    """
-    (image,) = answer.input_signature
-    # Converted straight from the function, the file answers wrongly; from a SavedModel it is right.
-    with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: answer}, pathlib.Path(scratch))
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            scratch, signature_keys=[SERVING_DEFAULT]
-        )
-        quantization.configure(converter, quantize, representative, image.dtype)
-        try:
-            with warnings.catch_warnings():
-                # The converter takes ranges in the interpreter that LiteRT's replaces.
-                warnings.filterwarnings(
-                    "ignore", ".*tf.lite.Interpreter is deprecated", UserWarning
-                )
-                tables = flatbuffer.read(converter.convert())
-        except Exception as error:
-            missing = re.findall(r"^(?:TF Select|Custom) ops: (.+)$", str(error), re.MULTILINE)
-            if not missing:
-                raise
-            any_size = image.shape[1] is None
-            raise ValueError(
-                "A TFLite file holds built-in operations only, so that every device loads it; "
-                f"{model.name!r}{' at any size' * any_size} needs {', '.join(missing)}. "
-                f"{'Pass a size, replace' if any_size else 'Replace'} the layer that uses it, or "
-                "export a SavedModel."
-            ) from error
-    if quantize == quantization.INTEGER:
-        quantization.repair(tables, model.name)
-    return tables

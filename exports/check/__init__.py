@@ -15,6 +15,7 @@ from exports.check.agreement import (
 )
 from exports.check.lite import tflite
 from exports.check.reference import textures
+from exports.check.segmenter import mediapipe
 from exports.check.served import among_loaders, saved_model
 from exports.litert import interpreter
 
@@ -22,6 +23,7 @@ __all__ = [
     "saved_model",
     "among_loaders",
     "tflite",
+    "mediapipe",
     "Agreement",
     "NotChecked",
     "WarmedUp",

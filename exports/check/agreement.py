@@ -91,3 +91,35 @@ def compare(
             "the model and its options."
         )
     return Agreement(loader, signature, agreement, ties, len(np.unique(expected)))
+
+
+def near(
+    loader: str,
+    signature: str,
+    class_map: np.ndarray,
+    scores: np.ndarray,
+    max_disagreement: float | None,
+) -> Agreement:
+    """As `compare` if `max_disagreement` is None; else counts the pixels of the model's class.
+
+    Coarser numbers turn more than ties, so that none are allowed for.
+
+    Raises:
+        MismatchError: More than `max_disagreement` of the pixels have another class.
+    """
+    if max_disagreement is None:
+        return compare(loader, signature, class_map, scores)
+    expected = scores.argmax(-1)
+    if class_map.shape != expected.shape:
+        raise MismatchError(
+            f"{loader}, {signature}: the class map is {list(class_map.shape)}; the model's is "
+            f"{list(expected.shape)}"
+        )
+    agreement = float(np.mean(class_map == expected))
+    if 1 - agreement > max_disagreement:
+        raise MismatchError(
+            f"{loader}, {signature}: {1 - agreement:.2%} of the pixels have another class than the "
+            f"model's, where max_disagreement allows {max_disagreement:.2%}. Quantize less, or "
+            "give more representative images of your data; allow more only if you can bear it."
+        )
+    return Agreement(loader, signature, agreement, 0, len(np.unique(expected)))

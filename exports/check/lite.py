@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from exports.check import reference
-from exports.check.agreement import Agreement, MismatchError, compare
+from exports.check.agreement import Agreement, near
 from exports.litert import runner
 
 ANY_SIZE = (97, 131)  # of the textures for a file that takes any; no network's multiple
@@ -49,39 +49,17 @@ def tflite(
             "with. Cut or scale them to this size."
         )
 
+    (gives,) = answer.get_output_details()
+
     def class_map_of(images: np.ndarray) -> np.ndarray:
-        given = images.astype(takes["dtype"])
-        return np.concatenate([answer(image=image[None])["class_map"] for image in given])
+        one_by_one = images[:, None].astype(takes["dtype"])
+        answers = np.concatenate([answer(image=image)[gives] for image in one_by_one])
+        return answers if gives == "class_map" else answers.argmax(-1)
 
-    def compared(loader: str, images: np.ndarray, scores: np.ndarray) -> Agreement:
-        class_map = class_map_of(images)
-        if max_disagreement is None:
-            return compare(loader, "class_map", class_map, scores)
-        return _near(loader, class_map, scores, max_disagreement)
-
-    found = compared("LiteRT", asked.images, asked.scores)
+    found = near("LiteRT", gives, class_map_of(asked.images), asked.scores, max_disagreement)
     if any_size:
         part = asked.images[:, asked.images.shape[1] // 3 :, asked.images.shape[2] // 4 :]
-        compared("LiteRT, another size", part, asked.scores_of(part))
+        scores = asked.scores_of(part)
+        near("LiteRT, another size", gives, class_map_of(part), scores, max_disagreement)
     report(str(found))
     return [found]
-
-
-def _near(
-    loader: str, class_map: np.ndarray, scores: np.ndarray, max_disagreement: float
-) -> Agreement:
-    """Counts the pixels that have the model's class, with no allowance for rounding."""
-    expected = scores.argmax(-1)
-    if class_map.shape != expected.shape:
-        raise MismatchError(
-            f"{loader}, class_map: the shape is {list(class_map.shape)}; the model's is "
-            f"{list(expected.shape)}"
-        )
-    agreement = float(np.mean(class_map == expected))
-    if 1 - agreement > max_disagreement:
-        raise MismatchError(
-            f"{loader}, class_map: {1 - agreement:.2%} of the pixels have another class than the "
-            f"model's, where max_disagreement allows {max_disagreement:.2%}. Quantize less, or "
-            "give more representative images of your data; allow more only if you can bear it."
-        )
-    return Agreement(loader, "class_map", agreement, 0, len(np.unique(expected)))
