@@ -69,11 +69,14 @@ def augmented(
 
 def _window(rng: np.random.Generator, crop: int, size: tuple[int, int]) -> tuple[slice, slice]:
     """A random square, or what an image of a size has of it."""
-    lengths = np.maximum(size, crop)
-    # Drawn from a wider range and moved inside, so that borders are not rarer than the middle.
-    drawn = [rng.integers(-crop // 2, length - crop // 2 + 1) for length in lengths]
-    starts = np.clip(drawn, 0, lengths - crop).tolist()
-    return tuple(slice(at, min(at + crop, side)) for at, side in zip(starts, size, strict=True))
+    window = []
+    for side in size:
+        length = max(side, crop)
+        # Drawn from a wider range and moved inside, so that borders are not rarer than the middle.
+        drawn = int(rng.integers(-crop // 2, length - crop // 2 + 1))
+        start = min(max(drawn, 0), length - crop)
+        window.append(slice(start, min(start + crop, side)))
+    return tuple(window)
 
 
 def _blended(image: np.ndarray, size: tuple[int, int], window: tuple[slice, slice]) -> np.ndarray:
