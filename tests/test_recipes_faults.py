@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from recipes import checkpoints
+from recipes import checkpoints, data
+from recipes.data import pipeline, shapes
 
 
 def test_a_process_that_reads_checkpoints_leaves_one_that_another_writes_alone(tmp_path):
@@ -28,3 +29,12 @@ def test_of_an_error_that_tensorflow_reports_its_reason_is_shown():
     reason = checkpoints.first_line(tf.errors.UnavailableError(None, None, message))
     assert reason == "A worker is gone: it has crashed."
     assert checkpoints.first_line(IndexError()) == "IndexError"
+
+
+def test_batches_bring_no_thread_that_a_run_waits_for_when_it_ends(tmp_path):
+    shapes.write(tmp_path / "shapes", train=2, val=1)
+    parts = pipeline.batches(
+        data.load("shapes", tmp_path)["train"], batch_size=1, first=0, last=2, seed=0, crop=16
+    )
+    assert parts.options().autotune.enabled is False
+    assert len(list(parts)) == 2

@@ -78,7 +78,12 @@ def batches(
 
     positions = tf.data.Dataset.range(first * batch_size + worker, last * batch_size, workers)
     examples = positions.map(read, num_parallel_calls=_CALLS, deterministic=True)
-    return examples.batch(batch_size // replicas, drop_remainder=True).prefetch(_WAITING)
+    options = tf.data.Options()
+    # All is fixed. And an iterator that goes away waits for the thread that tunes it, which sleeps
+    # for up to a minute and misses that it is to end.
+    options.autotune.enabled = False
+    ready = examples.batch(batch_size // replicas, drop_remainder=True).prefetch(_WAITING)
+    return ready.with_options(options)
 
 
 def draw(
