@@ -50,24 +50,29 @@ def main(recipe: Recipe, card: str, arguments: list[str] | None = None) -> int:
             limit_steps=command.limit_steps,
         )
     except (RecipeError, data.DataError) as error:
-        message, status = f"error: {error}", 1
+        return _end(f"error: {error}", 1, workers)
     except tf.errors.OpError as error:
         if workers == 1:
             raise
-        message, status = (
-            (
-                "error: the workers of a run compute together, and one of them is gone or does not "
-                f"answer ({checkpoints.first_line(error)}). Start the same command on all of them "
-                "again: the run goes on from its last checkpoint."
-            ),
-            1,
+        gone = (
+            "error: the workers of a run compute together, and one of them is gone or does not "
+            f"answer ({checkpoints.first_line(error)}). Start the same command on all of them "
+            "again: the run goes on from its last checkpoint."
         )
+        return _end(gone, 1, workers)
     except KeyboardInterrupt:
-        message, status = "stopped at once: what was saved before is as it was", 130
-    else:
-        return 0
+        return _end("stopped at once: what was saved before is as it was", 130, workers)
+    return 0
+
+
+def _end(message: str, status: int, workers: int) -> int:
+    """Tells why a run ends; a worker ends here.
+
+    TensorFlow would wait for the other workers when the process ends, and before, when the error is
+    dropped and with it the batches, for threads of its own that sleep for up to a minute.
+    """
     print(message, file=sys.stderr, flush=True)
-    if workers > 1:  # TensorFlow would wait for the others when this process ends
+    if workers > 1:
         os._exit(status)
     return status
 
