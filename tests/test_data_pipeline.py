@@ -1,6 +1,10 @@
 """Batches: the same for the same seed, wherever a run begins and whoever takes part in it."""
 
 import dataclasses
+import pathlib
+import resource
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -324,3 +328,41 @@ def test_the_files_of_a_step_are_those_that_it_sees():
         positions = range(4 * step, 4 * step + 4)
         seen = [f"{number}.jpg" for number in image[:, 0, 0, 0]]
         assert pipeline.files(dataset, positions=positions, seed=1) == seen
+
+
+def test_memory_does_not_grow_with_the_images():
+    """An epoch of 2,000 images, of which each takes 160 kB: 320 MB, if they stayed."""
+    noisy = noise(200, 200)
+    dataset = dataclasses.replace(noisy, files=noisy.files * 2000)
+    held = []
+    for batch in pipeline.batches(dataset, batch_size=10, first=0, last=200, seed=0, crop=200):
+        assert batch[0].shape == (10, 200, 200, 3)
+        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+        held.append(pages * resource.getpagesize() / 1e6)
+    assert held[-1] - held[20] < 60  # MB
+
+
+# Its iterator is never alone: it is part of a cycle, and calls are always under way.
+UNFINISHED = """
+import time, numpy as np
+from recipes import data
+from recipes.data import pipeline
+
+def example(index):
+    time.sleep(0.1)
+    return np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+
+dataset = data.Dataset("slow", "train", ("a",), 3, (("", ""),) * 1000, example)
+cycle = [iter(pipeline.batches(dataset, batch_size=4, first=0, last=1000, seed=0, crop=8))]
+cycle.append(cycle)
+next(cycle[0])
+del cycle
+print("done")
+"""
+
+
+def test_a_program_ends_while_images_are_read():
+    root = pathlib.Path(pipeline.__file__).parents[2]
+    command = [sys.executable, "-c", UNFINISHED]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (0, "done\n")
