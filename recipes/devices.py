@@ -1,7 +1,10 @@
 """Where a run computes and writes, and how it is asked to stop."""
 
 import contextlib
+import fcntl
+import os
 import pathlib
+import platform
 import signal
 import tempfile
 import threading
@@ -58,13 +61,37 @@ def output_folder(
     """The folder to write to: the workdir, or for all but the first worker one to throw away.
 
     Every worker has to save: TensorFlow adds up what the workers hold while it reads a variable.
+
+    Raises:
+        RecipeError: Another process writes to the workdir.
     """
     if worker_of(strategy)[0] == 0:
         workdir.mkdir(parents=True, exist_ok=True)
-        yield workdir
+        with _only_process(workdir):
+            yield workdir
     else:
         with tempfile.TemporaryDirectory() as folder:
             yield pathlib.Path(folder)
+
+
+@contextlib.contextmanager
+def _only_process(workdir: pathlib.Path) -> Iterator[None]:
+    """Keeps a second run out of a workdir. However a process ends, the system takes its lock."""
+    with open(workdir / "lock", "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RecipeError(
+                f"One run at a time writes to a --workdir; {file.read() or 'another'} writes to "
+                f"{workdir}. Wait for it, or end it and run the same command again."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
 
 
 @contextlib.contextmanager
