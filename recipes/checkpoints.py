@@ -71,6 +71,8 @@ def save(state: State, folder: pathlib.Path) -> None:
         manager.save(checkpoint_number=step)
     except (OSError, tf.errors.OpError) as error:
         sweep(folder)
+        for part in folder.glob(f"ckpt-{step}.*"):  # the index is written in its place
+            part.unlink()
         raise RecipeError(
             f"The checkpoint of step {step} cannot be written to {folder} "
             f"({first_line(error)}){_missing(state, folder)}. {intact(folder)} Free some space "
@@ -150,7 +152,9 @@ def _missing(state: State, folder: pathlib.Path) -> str:
     )
     room = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     missing = needs - shutil.disk_usage(room).free
-    return f": it needs {needs:,} bytes, and {missing:,} are missing" if missing > 0 else ""
+    if missing <= 0:
+        return ""
+    return f": it needs {needs:,} bytes at least, and {missing:,} are missing"
 
 
 def first_line(error: Exception) -> str:

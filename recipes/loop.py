@@ -13,7 +13,7 @@ import tensorflow as tf
 from recipes import board, checkpoints, data, progress, records, scoring
 from recipes.checkpoints import NotFiniteError
 from recipes.data import pipeline
-from recipes.devices import stop_signals
+from recipes.devices import stop_signals, worker_of
 from recipes.recipe import Recipe
 from recipes.step import make_step
 from recipes.validation import follow, shared_scores
@@ -68,6 +68,7 @@ def run_steps(
     predict = scoring.of_model(scorer) if scorer else None
     folder, began, earlier = out / "checkpoints", time.monotonic(), float(state.seconds)
     images = recipe.batch_size * recipe.accumulate
+    alone = worker_of(strategy)[1] == 1
     with (
         stop_signals() as stop,
         records.table(out / "log.csv", records.LOG, first) as log,
@@ -101,7 +102,9 @@ def run_steps(
         for step in range(first + 1, last + 1):
             if stopped:
                 break
-            loss, broken, stopped = _one_step(train_step, parts, recipe.accumulate, len(stop))
+            loss, broken, stopped = _one_step(train_step, parts, recipe.accumulate, stop)
+            # One worker need not ask the others, which a signal reaches with the next batch.
+            stopped = stopped or (alone and bool(stop))
             if broken:
                 raise NotFiniteError(
                     step, f"the loss is {loss:g}, and it or its gradient is not finite"
@@ -138,7 +141,7 @@ def run_steps(
 
 
 def _one_step(
-    train_step: Callable, parts: Iterator, accumulate: int, signals: int
+    train_step: Callable, parts: Iterator, accumulate: int, stop: list[int]
 ) -> tuple[float, bool, bool]:
     """The mean loss of the batches of a step; whether a number was not finite; whether to stop.
 
@@ -146,7 +149,7 @@ def _one_step(
     """
     loss, broken, stopped = 0.0, 0, 0
     for part in range(1, accumulate + 1):
-        answer = train_step(next(parts), tf.constant(signals), last=part == accumulate)
+        answer = train_step(next(parts), tf.constant(len(stop)), last=part == accumulate)
         loss += answer[0] / accumulate
         broken, stopped = broken + answer[1], stopped + answer[2]
     return float(loss), bool(broken), bool(stopped)

@@ -1,10 +1,65 @@
 """Small versions of `python -m tests.faults`, and what it rests on."""
 
+import collections
+
 import keras
+import pytest
 import tensorflow as tf
+from tensorflow.python.ops import gen_io_ops
 
 from recipes import checkpoints, data
 from recipes.data import pipeline, shapes
+from recipes.recipe import RecipeError
+from tests.faults import __main__ as faults
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    return faults.Field(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.mark.parametrize(("net", "strategy", "point"), [("unet", "one", "validation")])
+def test_a_killed_run_ends_as_one_that_was_not(field, net, strategy, point):
+    faults.killed(field, net, strategy, point)
+
+
+def test_a_row_that_fails_is_told(field, monkeypatch):
+    def fail():
+        raise faults.FaultError("another hash")
+
+    assert faults.checked(faults.Row("a row", fail)) == (False, "FAILED: another hash")
+    names = {row.name for row in faults.kill_rows(field)}
+    assert len(names) == 45
+    found = {name: (name != "unet, workers, save", "") for name in names}
+    assert faults.kill_table(found).count("same") == 44
+    assert "| unet, two workers | same | same | same | same | **failed** |" in faults.kill_table(
+        found
+    )
+
+
+def test_a_full_disk_is_told_with_the_bytes_that_are_missing(tmp_path, monkeypatch):
+    """The index of the checkpoint is left behind half written, and must not pass for one."""
+    optimizer = keras.optimizers.SGD(0.1)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1000)])
+    state = checkpoints.State(model, optimizer)
+    checkpoints.save(state, tmp_path)
+
+    def full(prefixes, destination, **options):
+        (tmp_path / "ckpt-2.index").write_bytes(b"half")
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(gen_io_ops, "merge_v2_checkpoints", full)
+    usage = collections.namedtuple("usage", "free")
+    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda folder: usage(1000))
+    state.step.assign(2)
+    with pytest.raises(RecipeError) as error:
+        checkpoints.save(state, tmp_path)
+    # 1000 kernels and 1000 biases in float32; SGD's two numbers, four of the run.
+    assert (
+        "(No space left on device): it needs 8,044 bytes at least, and 7,044 are missing. That of "
+        "step 0 is intact. Free some space there"
+    ) in str(error.value)
+    assert checkpoints.steps(tmp_path) == [0]
 
 
 def test_a_process_that_reads_checkpoints_leaves_one_that_another_writes_alone(tmp_path):

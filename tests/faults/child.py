@@ -1,0 +1,207 @@
+"""A small training run that may meet one fault: `python -m tests.faults.child NET --workdir …`.
+
+It is `recipes.train.main` with a recipe of this file. FAULT in the environment, ACTION@POINT, makes
+it send itself the signal ACTION, or do what else it names, once it is at that point of the
+training; a line says so just before. Only names are replaced that the training looks up when it
+uses them: its code knows nothing of this.
+
+    first step      in step 1, between the two batches whose mean gradient it takes
+    mid-epoch       in step 5, likewise; an epoch has 3 steps
+    epoch boundary  after step 6 and its checkpoint, before step 7
+    validation      after the first of the images that are scored at step 8
+    save            of step 8, when its files are written and wait to be renamed
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+from tensorflow.python.ops import gen_io_ops
+
+from recipes import loop, losses, train
+from recipes.recipe import Recipe
+
+STEPS, SAVE_EVERY = 12, 2
+_SHARED = {
+    "steps": STEPS,
+    "batch_size": 2,
+    "accumulate": 2,
+    "schedule": "cosine",
+    "log_every": 3,
+    "save_every": SAVE_EVERY,
+    "validate_every": 4,
+}
+_VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
+# Dropout in FCN and U-Net, batch normalization in DeconvNet; an optimizer for each.
+RECIPES = {
+    "fcn8s": Recipe(
+        name="faults_fcn8s",
+        model="fcn8s",
+        options=_VGG,
+        data="shapes",
+        crop=64,
+        augment=("scale", "flip", "colour"),
+        loss_sampling=0.75,
+        optimizer="sgd",
+        learning_rate=1e-3,
+        biases="doubled",
+        weight_decay=5e-4,
+        **_SHARED,
+    ),
+    "deconvnet": Recipe(
+        name="faults_deconvnet",
+        model="deconvnet",
+        options=_VGG,
+        data="shapes",
+        crop=64,
+        augment=("flip", "light"),
+        optimizer="adam",
+        learning_rate=1e-3,
+        **_SHARED,
+    ),
+    "unet": Recipe(
+        name="faults_unet",
+        model="unet",
+        options={"filters": 4, "depth": 2},
+        data="isbi",
+        crop=48,
+        augment=("elastic", "flip", "turn", "light"),
+        weight_map=True,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=1e-4,
+        **_SHARED,
+    ),
+}
+# The steps that were done when the point is reached, and the batches of the next one.
+STEP_POINTS = {"first step": (0, 1), "mid-epoch": (4, 1), "epoch boundary": (6, 0)}
+POINTS = (*STEP_POINTS, "validation", "save")
+_SCORED_AND_SAVED = 8
+
+
+def main() -> int:
+    net, *words = sys.argv[1:]
+    if "mirrored" in words:
+        cpu, two = (
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()],
+        )
+        tf.config.set_logical_device_configuration(cpu, two * 2)
+    action, _, point = os.environ.get("FAULT", "").partition("@")
+    if action == "NAN":
+        poison(once=point == "once")
+    elif action:
+        arrange(point, lambda: strike(action))
+    return train.main(RECIPES[net], __doc__, words)
+
+
+def strike(action: str) -> None:
+    print(f"FAULT {action} {time.time()}", flush=True)
+    if action == "FULL":
+        fill_disk(pathlib.Path(sys.argv[sys.argv.index("--workdir") + 1]))
+    else:
+        os.kill(os.getpid(), getattr(signal, action))
+
+
+def arrange(point: str, act: Callable[[], None]) -> None:
+    """Has something done at a point of the training, the first time that it is reached."""
+    if point == "validation":
+        at_validation(act)
+    elif point == "save":
+        at_save(act)
+    else:
+        at_step(*STEP_POINTS[point], act)
+
+
+def at_step(done: int, batches: int, act: Callable[[], None]) -> None:
+    make_step = loop.make_step
+
+    def make(recipe, state, *arguments):
+        step, parts = make_step(recipe, state, *arguments), 0
+
+        def watched(*batch, last):
+            nonlocal parts
+            if int(state.step) == done and parts == batches:
+                act()
+            answer = step(*batch, last=last)
+            parts = 0 if last else parts + 1
+            return answer
+
+        return watched
+
+    loop.make_step = make
+
+
+def at_validation(act: Callable[[], None]) -> None:
+    shared_scores, rounds = loop.shared_scores, []
+
+    def watched(predict, *arguments, stopped):
+        rounds.append(0)
+
+        def predict_then_act(image):
+            class_map = predict(image)
+            rounds[-1] += 1
+            if rounds == [rounds[0], 1]:
+                act()
+            return class_map
+
+        return shared_scores(predict_then_act, *arguments, stopped=stopped)
+
+    loop.shared_scores = watched
+
+
+def at_save(act: Callable[[], None]) -> None:
+    merge = gen_io_ops.merge_v2_checkpoints
+
+    def watched(prefixes, destination, **options):
+        if destination.numpy().decode().endswith(f"ckpt-{_SCORED_AND_SAVED}"):
+            act()
+        return merge(prefixes, destination, **options)
+
+    gen_io_ops.merge_v2_checkpoints = watched
+
+
+def poison(*, once: bool) -> None:
+    """Makes the gradients of step 7 NaN, at the first attempt or at every one; the loss is fine."""
+    factor, summed_loss, make_step = (
+        tf.Variable(1.0, trainable=False),
+        losses.summed_loss,
+        loop.make_step,
+    )
+    strikes = []
+
+    @tf.custom_gradient
+    def same(loss):
+        return tf.identity(loss), lambda gradient: gradient * factor
+
+    def make(recipe, state, *arguments):
+        step = make_step(recipe, state, *arguments)
+
+        def watched(*batch, last):
+            now = int(state.step) == 6 and last and not (once and strikes)
+            if now:
+                strikes.append(now)
+                print(f"FAULT NAN {time.time()}", flush=True)
+            factor.assign(float("nan") if now else 1.0)
+            return step(*batch, last=last)
+
+        return watched
+
+    losses.summed_loss = lambda *arguments: same(summed_loss(*arguments))
+    loop.make_step = make
+
+
+def fill_disk(workdir: pathlib.Path) -> None:
+    """Leaves a page free, so that what follows begins to write and cannot end."""
+    free = shutil.disk_usage(workdir).free
+    with open(workdir.parent / "filler", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free - 4096)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
