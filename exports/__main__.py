@@ -15,20 +15,27 @@ from typing import Any
 import keras
 
 import zoo
-from exports import metadata, quantization, saved_model, single, tflite
+from exports import exchange, metadata, quantization, saved_model, single, tflite
 from exports.check import MismatchError
 from exports.check.reference import read_image
 from exports.cpp import StatusError
 from exports.images import MAX_BATCH, MAX_PIXELS
 from zoo.class_names import CLASS_NAMES
 
-SAVED_MODEL, TFLITE, MEDIAPIPE = FORMATS = ("saved_model", "tflite", "mediapipe")
+SAVED_MODEL, TFLITE, MEDIAPIPE = "saved_model", "tflite", "mediapipe"
+FORMATS = (SAVED_MODEL, TFLITE, MEDIAPIPE, *exchange.FORMS)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 2 for a wrong request, 1 for a wrong file."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
+    quantized = chosen.quantize != quantization.NONE or chosen.representative
+    if (quantized or chosen.max_disagreement) and not {TFLITE, MEDIAPIPE} & set(chosen.format):
+        parser.error(
+            "--quantize, --representative and --max-disagreement are for TFLite files; received "
+            f"--format {' '.join(chosen.format)}. Add --format tflite."
+        )
     start = time.monotonic()
 
     def report(line: str) -> None:
@@ -84,21 +91,21 @@ def _parser() -> argparse.ArgumentParser:
         choices=FORMATS,
         default=[SAVED_MODEL],
         metavar="FORMAT",
-        help=f"one or more of {', '.join(FORMATS)} (a TFLite file for its ImageSegmenter); "
-        "saved_model is the default",
+        help=f"one or more of {', '.join(FORMATS)}; saved_model is the default, mediapipe a TFLite "
+        "file for its ImageSegmenter",
     )
     parser.add_argument(
         "--size",
         nargs=2,
         type=int,
         metavar=("HEIGHT", "WIDTH"),
-        help="of a TFLite file's images; without it the file takes any size, and is slower",
+        help="of the images of any other format; without it they take any size, and are slower",
     )
     parser.add_argument(
         "--dtype",
         choices=single.DTYPES,
         default="uint8",
-        help="of a TFLite file's images, which are 0-255 in both; uint8 is the default",
+        help="of the same images, which are 0-255 in both; uint8 is the default",
     )
     parser.add_argument(
         "--quantize",
@@ -179,6 +186,8 @@ def _exported(
         home = pathlib.Path(chosen.out, model.name)
         ends = (tflite.END, tflite.MEDIAPIPE_END)
         taken = [one for end in ends for one in tflite.taken(home.parent, model.name, end)]
+        for form in exchange.FORMS:
+            taken += exchange.taken(home.parent, model.name, form)
         version = max(saved_model.taken(home) + taken, default=0) + 1
     if SAVED_MODEL in chosen.format:
         images = chosen.image and read_image(chosen.image, channels)
@@ -193,6 +202,14 @@ def _exported(
             **recorded,
         )
     size = chosen.size and tuple(chosen.size)
+    files = {
+        "size": size,
+        "dtype": chosen.dtype,
+        "version": version,
+        "images": chosen.image and read_image(chosen.image, channels, size),
+        "report": report,
+        **recorded,
+    }
     for form in (TFLITE, MEDIAPIPE):
         if form not in chosen.format:
             continue
@@ -200,19 +217,17 @@ def _exported(
         yield tflite.export(
             model,
             chosen.out,
-            size=size,
-            dtype=chosen.dtype,
             quantize=chosen.quantize,
             representative=folder
             and quantization.images_in(folder, channels, size or (side, side)),
             max_disagreement=chosen.max_disagreement,
             for_mediapipe=form == MEDIAPIPE,
             mediapipe_python=chosen.mediapipe_python,
-            version=version,
-            images=chosen.image and read_image(chosen.image, channels, size),
-            report=report,
-            **recorded,
+            **files,
         )
+    for form in exchange.FORMS:
+        if form in chosen.format:
+            yield exchange.export(model, chosen.out, form=form, **files)
 
 
 def _megabytes(path: pathlib.Path) -> float:

@@ -7,15 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from exports import alone, cpp
+from exports import alone, cpp, openvino_runtime
 from exports.check.reference import CPU
-from exports.signatures import SERVING_DEFAULT
 
 Loader = Callable[[pathlib.Path], contextlib.AbstractContextManager[cpp.Ask]]
-
-
-class UnableError(RuntimeError):
-    """A loader that is no part of TensorFlow cannot run the graph."""
 
 
 @contextlib.contextmanager
@@ -46,39 +41,4 @@ def compiled(directory: pathlib.Path) -> Iterator[cpp.Ask]:
         yield lambda signature, inputs: ask(signature, inputs).outputs
 
 
-@contextlib.contextmanager
-def openvino(directory: pathlib.Path) -> Iterator[cpp.Ask]:
-    """OpenVINO, which reads `serving_default` only.
-
-    Raises:
-        ImportError: It is not installed; the message says how to.
-        UnableError: It has no equal for an operation of the graph, such as a convolution in groups.
-    """
-    try:
-        from openvino import Core
-    except ImportError as error:
-        raise ImportError(
-            'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
-        ) from error
-    # It would compute in half precision where the processor can.
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-
-    def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if signature != SERVING_DEFAULT:
-            raise KeyError(f"OpenVINO reads {SERVING_DEFAULT} only; received {signature!r}")
-        with _able():
-            answer = model(inputs).items()
-        return {name: array for output, array in answer for name in output.get_names()}
-
-    with _able():
-        model = Core().compile_model(str(directory), "CPU", options)
-    yield ask
-
-
-@contextlib.contextmanager
-def _able() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise UnableError(f"OpenVINO cannot run the graph ({reason})") from error
+openvino = openvino_runtime.loaded  # in this process

@@ -24,6 +24,7 @@ from exports.check.agreement import (
 from exports.check.reference import Reference
 from exports.cpp import Ask
 from exports.images import Limits
+from exports.openvino_runtime import UnableError
 from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
 
 SIZE = (97, 131)  # of the textures; no network's multiple
@@ -120,7 +121,7 @@ def _findings(directory: pathlib.Path, asked: Reference, max_batch: int) -> Iter
     try:
         with loaders.openvino(directory) as ask:
             yield _ask_default(_in_batches(ask, max_batch), "OpenVINO", asked.images, scores)
-    except (ImportError, loaders.UnableError) as error:
+    except (ImportError, UnableError) as error:
         yield NotChecked("OpenVINO", str(error))
     except MismatchError:
         unsettled = asked.unsettled()

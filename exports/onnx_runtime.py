@@ -1,0 +1,43 @@
+"""Asks a file of `exports.onnx` through ONNX Runtime on the CPU."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from exports.cpp import Ask
+from exports.openvino_runtime import UnableError
+
+
+@contextlib.contextmanager
+def loaded(path: pathlib.Path) -> Iterator[Ask]:
+    """A loaded file, to be asked as a SavedModel is in `exports.cpp`; it has one signature.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed; the message says how to.
+        UnableError: It cannot run the graph.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            'ONNX Runtime is not installed. Install it: pip install "segmentation-zoo[onnx]".'
+        ) from error
+
+    def run(call, *arguments):
+        try:
+            return call(*arguments)
+        except Exception as error:  # each of its own classes is one of Python's
+            raise UnableError(f"ONNX Runtime cannot run the graph ({error})") from error
+
+    def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, run(session.run, names, dict(inputs)), strict=True))
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = run(
+        lambda: onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    )
+    names = [output.name for output in session.get_outputs()]
+    yield ask

@@ -1,0 +1,33 @@
+"""Writes a model as the two files of OpenVINO's own format, by OpenVINO."""
+
+import pathlib
+import tempfile
+
+import keras
+import tensorflow as tf
+
+from exports import single
+from exports.saved_model import save
+from exports.signatures import SERVING_DEFAULT
+
+FILE = "model.xml"
+
+
+def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> None:
+    """Writes `directory/model.xml` and `model.bin`: `image` to `class_map` int32 `[n, h, w]`.
+
+    Raises:
+        ImportError: OpenVINO is not installed; the message says how to.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise ImportError(
+            "A model is written for OpenVINO by OpenVINO, which is not installed. Install it: "
+            'pip install "segmentation-zoo[openvino]".'
+        ) from error
+    with tempfile.TemporaryDirectory() as scratch:
+        save(model, {SERVING_DEFAULT: single.class_map(model, image)}, pathlib.Path(scratch))
+        converted = openvino.convert_model(scratch)
+        # It would store the weights in half precision.
+        openvino.save_model(converted, directory / FILE, compress_to_fp16=False)

@@ -1,0 +1,53 @@
+"""Asks a SavedModel, or the files of `exports.openvino`, through OpenVINO on the CPU."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from exports.cpp import Ask
+
+_SIGNATURE = "serving_default"
+
+
+class UnableError(RuntimeError):
+    """A loader that is no part of TensorFlow cannot run the graph."""
+
+
+@contextlib.contextmanager
+def loaded(path: pathlib.Path) -> Iterator[Ask]:
+    """OpenVINO, which reads `serving_default` only.
+
+    Raises:
+        ImportError: It is not installed; the message says how to.
+        UnableError: It has no equal for an operation of the graph, such as a convolution in groups.
+    """
+    try:
+        from openvino import Core
+    except ImportError as error:
+        raise ImportError(
+            'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
+        ) from error
+    # It would compute in half precision where the processor can.
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+
+    def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if signature != _SIGNATURE:
+            raise KeyError(f"OpenVINO reads {_SIGNATURE} only; received {signature!r}")
+        with _able():
+            answer = model(inputs).items()
+        return {name: array for output, array in answer for name in output.get_names()}
+
+    with _able():
+        model = Core().compile_model(str(path), "CPU", options)
+    yield ask
+
+
+@contextlib.contextmanager
+def _able() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UnableError(f"OpenVINO cannot run the graph ({reason})") from error
