@@ -1,0 +1,77 @@
+"""The bytes of an answer about the demonstration's photograph, on the way to a client."""
+
+import dataclasses
+import io
+import json
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.parity import table
+from exports import alone
+from exports.signatures import MASK_PNG, SCORES, SERVING_DEFAULT
+from tests import serving_double as double
+
+
+class MissingError(Exception):
+    """The demonstration was not run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The photograph, the bytes of its PNG and of its probabilities, and those of each answer."""
+
+    photograph: str
+    png: int
+    probabilities: int
+    rows: list[tuple[str, int, int]]
+
+
+def of_demonstration(workdir: pathlib.Path) -> Sizes:
+    """What the demonstration's newest export answers.
+
+    Raises:
+        MissingError: There is none.
+    """
+    from recipes.data import coins
+
+    versions = sorted(workdir.glob("served/unet/[0-9]*"), key=lambda path: int(path.name))
+    if not versions:
+        raise MissingError(
+            f"The bytes are those of the demonstration's answers, and {workdir} holds no export of "
+            f"it. Run python -m recipes.demonstration --workdir {workdir}"
+        )
+    image = coins.photograph()
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    with alone.loaded(versions[-1]) as ask:
+        mask = ask(MASK_PNG, {"image_bytes": double.strings([buffer.getvalue()])}).outputs
+        pixels = {"image": image[None, ..., None]}
+        class_map, scores = (ask(name, pixels).outputs for name in (SERVING_DEFAULT, SCORES))
+    answers = {MASK_PNG: mask, SERVING_DEFAULT: class_map, SCORES: scores}
+    return Sizes(
+        f"{image.shape[0]} × {image.shape[1]} pixels, {scores['probabilities'].shape[-1]} classes",
+        len(mask["mask_png_bytes"][0]),
+        scores["probabilities"].nbytes,
+        [(name, len(double.write_answer(x)), rest_bytes(x)) for name, x in answers.items()],
+    )
+
+
+def rest_bytes(outputs: Mapping[str, np.ndarray]) -> int:
+    """The bytes of an answer as JSON without spaces, whose numbers have the digits they need."""
+    floats = {
+        # JSON would have the digits of a double.
+        name: np.reshape([float(str(x)) for x in array.ravel()], array.shape)
+        for name, array in outputs.items()
+        if array.dtype == np.float32
+    }
+    rows = double.rows({**outputs, **floats})
+    return len(json.dumps({"predictions": rows}, separators=(",", ":")))
+
+
+def byte_table(sizes: Sizes) -> str:
+    """A line for each answer."""
+    rows = [(name, f"{grpc:,}", f"{rest:,}") for name, grpc, rest in sizes.rows]
+    return table(("signature", "gRPC, bytes", "REST, bytes"), *rows)

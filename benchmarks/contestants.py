@@ -1,0 +1,155 @@
+"""A model in each form in which it can be asked for the classes of images, in its own process."""
+
+import contextlib
+import dataclasses
+import io
+import math
+import pathlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+import zoo
+from benchmarks import process
+from exports import alone, converter, flatbuffer, quantization, saved_model, single
+from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT, signatures
+
+# A quarter of the authors' widths: a sixteenth of their work.
+_VGG = {"stages": (16, 32, 64, 128, 128), "head": 1024}
+NARROW = {
+    "deconvnet": _VGG,
+    "fcn16s": _VGG,
+    "fcn32s": _VGG,
+    "fcn8s": _VGG,
+    "fcn8s_atonce": _VGG,
+    "fcn_alexnet": {"stages": (24, 64, 96, 96, 64), "head": 1024},
+    "unet": {"filters": 16},
+}
+# Its bias is what levels the classes.
+SCORE = {"deconvnet": "seg-score-voc", "unet": "conv_u0d-score"}
+
+KERAS, LOGITS, BARE, TFLITE = "Keras predict", "logits", "bare graph", "TFLite"
+TFLITE_INT8 = "TFLite int8"
+SIGNATURES = (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES)
+CONTESTANTS = (KERAS, LOGITS, BARE, *SIGNATURES, TFLITE, TFLITE_INT8)
+
+Ask = process.Ask
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """A model, and what was made of it."""
+
+    name: str
+    options: dict[str, Any]
+    weights: pathlib.Path
+    logits: pathlib.Path
+    bare: pathlib.Path
+    served: pathlib.Path
+    tflite: pathlib.Path
+    int8: pathlib.Path
+
+
+def build(name: str, *, full: bool, image: np.ndarray) -> keras.Model:
+    """A model with random weights with which several classes win on this image `[1, h, w, 3]`."""
+    model = zoo.build(name, **({} if full else NARROW[name]))
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        if variable.name == "kernel":
+            incoming = math.prod(variable.shape[:3])
+            scale = math.sqrt(2 / incoming)
+            variable.assign(scale * rng.standard_normal(variable.shape, "float32"))
+    scores = keras.ops.convert_to_numpy(model(image.astype("float32")))
+    model.get_layer(SCORE.get(name, "score_fr")).bias.assign_sub(scores.mean((0, 1, 2)))
+    return model
+
+
+def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.ndarray) -> Files:
+    """All files of a model: the exports, and what a user would write by hand."""
+    channels = model.input_shape[-1]
+    numbers = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
+    pixels = tf.TensorSpec([None, None, None, channels], tf.uint8, name="image")
+
+    @tf.function(input_signature=[numbers])
+    def logits(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"logits": model(image, training=False)}
+
+    @tf.function(input_signature=[pixels])
+    def bare(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = model(tf.cast(image, tf.float32), training=False)
+        return {"class_map": tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)}
+
+    files = Files(
+        model.name,
+        {} if full else NARROW[model.name],
+        *(folder / name for name in ("model.weights.h5", "logits", "bare", "served")),
+        *(folder / name for name in ("model.tflite", "int8.tflite")),
+    )
+    # What they answer is compared before they are timed. The check of an export would stop at the
+    # few pixels of a DeconvNet in which rounding decides which of two values was the larger.
+    one = single.class_map(model, single.image_spec(model, size=images.shape[1:3]))
+    for path, kind in ((files.tflite, quantization.NONE), (files.int8, quantization.INTEGER)):
+        path.write_bytes(flatbuffer.written(converter.convert(model, one, kind, images)))
+    model.save_weights(files.weights)
+    saved_model.save(model, {SERVING_DEFAULT: logits}, files.logits)
+    saved_model.save(model, {SERVING_DEFAULT: bare}, files.bare)
+    saved_model.save(model, signatures(model), files.served)
+    return files
+
+
+@contextlib.contextmanager
+def loaded(contestant: str, files: Files) -> Iterator[Ask]:
+    """A contestant in a process of its own."""
+    if contestant == KERAS:
+        options = files.options | {"weights": str(files.weights)}
+        with process.loaded(files.name, **options) as ask:
+            yield ask
+        return
+    lite = {TFLITE: files.tflite, TFLITE_INT8: files.int8}
+    plain = {LOGITS: files.logits, BARE: files.bare}
+    path = (lite | plain).get(contestant, files.served)
+    with alone.loaded(path, "litert" if contestant in lite else "cpp") as ask:
+        yield answered_by(contestant, ask)
+
+
+def answered_by(contestant: str, ask: alone.Ask) -> Ask:
+    """What a file is asked. Of `logits`, the time has the argmax in the client in it."""
+    signature = contestant if contestant in SIGNATURES else SERVING_DEFAULT
+
+    def answered(images: np.ndarray) -> tuple[np.ndarray, float, int]:
+        if contestant in (TFLITE, TFLITE_INT8):  # of one image
+            found = [ask(signature, {"image": image[None]}) for image in images]
+            class_map = np.concatenate([answer.outputs["class_map"] for answer in found])
+            return class_map, sum(answer.seconds for answer in found), found[-1].peak_bytes
+        if signature in (CLASS_MAP_FROM_BYTES, MASK_PNG):
+            inputs = {"image_bytes": np.array([_png(image) for image in images], object)}
+        else:
+            inputs = {"image": images.astype("float32") if contestant == LOGITS else images}
+        answer = ask(signature, inputs)
+        start = time.perf_counter()
+        class_map = _class_map(answer.outputs)
+        client = time.perf_counter() - start if contestant == LOGITS else 0
+        return class_map, answer.seconds + client, answer.peak_bytes
+
+    return answered
+
+
+def _class_map(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    if "class_map" in outputs:
+        return outputs["class_map"]
+    if "mask_png_bytes" in outputs:
+        masks = [Image.open(io.BytesIO(png)) for png in outputs["mask_png_bytes"]]
+        return np.stack([np.asarray(mask) for mask in masks])
+    (scores,) = outputs.values()
+    return scores.argmax(-1)
+
+
+def _png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()

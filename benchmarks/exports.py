@@ -1,0 +1,293 @@
+"""Times the exports beside Keras and plain SavedModels, and writes docs/exports.md.
+
+    python -m recipes.demonstration --workdir runs/demonstration    # once, for the bytes
+    python -m benchmarks.exports
+
+Every model is asked about an image of 500 × 500 pixels and about four of them, in each form in
+which it can be served:
+
+    Keras predict          model.predict, then the argmax
+    logits                 a plain SavedModel of the network, and the argmax in the client
+    bare graph             the same with the argmax in the graph, and nothing else
+    serving_default …      the four signatures of the export
+    TFLite                 the float32 file of this size; four images one after the other
+    TFLite int8            the same in integers, which are not held to the classes of Keras
+
+The networks have a quarter of the authors' widths unless `--full` is given, and random weights with
+which several classes win. Each contestant is a process of its own; SavedModels are in TensorFlow's
+C++ loader. The memory is the most that the process has held after one request. For the times all
+have turns in random order, after one that does not count (one contestant after the other, if they
+do not fit into the memory together); the table has medians. `serving_default` and the bare graph
+then take turns alone, for the ratio of their fastest. Nothing is timed unless the class of 99.9 %
+of the pixels is that of Keras.
+
+The exit code is 1, and nothing is written, if an answer is another, if `serving_default` takes more
+than 1.05 times the time of the bare graph, or if the PNG has more than a hundredth of the
+probabilities' bytes on the demonstration's photograph.
+"""
+
+import zoo  # isort: skip  # noqa: F401  (first: it keeps the terminal free of TensorFlow's start)
+
+import argparse
+import contextlib
+import dataclasses
+import gc
+import importlib.metadata
+import os
+import pathlib
+import random
+import statistics
+import sys
+import tempfile
+
+import numpy as np
+
+from benchmarks import answers, contestants, plot
+from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, NARROW, SERVING_DEFAULT, TFLITE_INT8
+from benchmarks.parity import report, table, write
+from exports import alone
+from exports.check import textures
+
+SIZE, BATCHES = (500, 500), (1, 4)
+MOST_RATIO, LEAST_AGREEMENT, MOST_BYTES = 1.05, 0.999, 0.01
+SWEEP = "unet"
+SWEEP_BATCHES, SWEEP_SIDES = (1, 2, 4, 8, 16), (64, 128, 256, 512, 1024)
+DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "exports.md"
+PLOT = DOCUMENT.with_suffix(".svg")
+DEMONSTRATION = pathlib.Path("runs/demonstration")
+DOCUMENT_TEXT = """\
+# The cost of an answer
+
+Written by `python -m benchmarks.exports`; run it again instead of editing. The program's docstring
+says what the contestants are.
+
+{versions}; {cores} cores, no GPU. {widths}, random weights; medians of {repeats} turns.
+
+## Time
+
+Milliseconds for all images of the batch, {height} × {width} pixels each, all contestants in turns.
+The last column is the fastest turn of `serving_default` by that of the bare graph, from turns of
+these two alone; at most {most_ratio} is required.
+
+{times}
+
+## Memory
+
+MB that the process held at most, after one request: the runtime and the weights are in it.
+
+{memory}
+
+## Bytes of an answer
+
+The demonstration's photograph, {photograph}. REST writes numbers as text. Required is a PNG
+of at most a hundredth of the probabilities.
+
+{bytes}
+
+## Size of a batch and of an image
+
+{sweep}, in the C++ loader, medians of {sweep_repeats}. `mask_png` computes one image after the
+other, `serving_default` the batch at once.
+
+![milliseconds of an image by the size of the batch, and by its side](exports.svg)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A model and a batch: seconds of each contestant, its most memory in bytes, and the ratio."""
+
+    name: str
+    batch: int
+    seconds: dict[str, float]
+    peak: dict[str, int]
+    ratio: float
+
+
+class DifferenceError(Exception):
+    """A contestant gives other classes than Keras."""
+
+
+def measured(files: contestants.Files, images: np.ndarray, repeats: int) -> Result:
+    """The memory of each contestant alone, then the times of all in turns."""
+    expected, peak = None, {}
+    for name in CONTESTANTS:  # Keras is the first
+        with contestants.loaded(name, files) as ask:
+            class_map, _, peak[name] = ask(images)
+        expected = class_map if expected is None else expected
+        agreement = np.mean(class_map == expected)
+        if agreement < LEAST_AGREEMENT and name != TFLITE_INT8:
+            raise DifferenceError(
+                f"{files.name}, {name}: {agreement:.3%} of the classes are those of Keras"
+            )
+    together = sum(peak.values()) < available()
+    if not together:
+        report("They do not fit into the memory together: one after the other.")
+    rounds = times(files, images, repeats, together=together)
+    return Result(
+        files.name,
+        len(images),
+        {name: statistics.median(turn[name] for turn in rounds) for name in CONTESTANTS},
+        peak,
+        ratio(files, images, repeats),
+    )
+
+
+def times(
+    files: contestants.Files, images: np.ndarray, repeats: int, *, together: bool
+) -> list[dict[str, float]]:
+    """The seconds of each contestant in each round; the first round is not among them."""
+    order, rounds = random.Random(0), [{} for _ in range(repeats + 1)]
+    for group in [CONTESTANTS] if together else [(name,) for name in CONTESTANTS]:
+        with contextlib.ExitStack() as stack:
+            asks = {name: stack.enter_context(contestants.loaded(name, files)) for name in group}
+            for turns in rounds:
+                for name in order.sample(group, len(group)):
+                    turns[name] = asks[name](images)[1]
+    return rounds[1:]
+
+
+def available() -> int:
+    """The bytes of memory that are free or can be freed."""
+    lines = pathlib.Path("/proc/meminfo").read_text()
+    return int(lines.partition("MemAvailable:")[2].split()[0]) * 1024
+
+
+def ratio(files: contestants.Files, images: np.ndarray, repeats: int) -> float:
+    """The fastest turn of `serving_default` by that of the bare graph.
+
+    Both have two turns in a round. What else the machine does makes turns slower and none faster:
+    their medians differ by it more than by what is measured here.
+    """
+    turns = {BARE: [], SERVING_DEFAULT: []}
+    with (
+        contestants.loaded(BARE, files) as bare,
+        contestants.loaded(SERVING_DEFAULT, files) as served,
+    ):
+        asks = {BARE: bare, SERVING_DEFAULT: served}
+        for name in (BARE, SERVING_DEFAULT, SERVING_DEFAULT, BARE) * (repeats + 1):
+            turns[name].append(asks[name](images)[1])
+    return min(turns[SERVING_DEFAULT]) / min(turns[BARE])
+
+
+def swept(files: contestants.Files, repeats: int) -> str:
+    """The plot of milliseconds of an image by the size of the batch, and by its side."""
+    batches, sides = {}, {}
+    with alone.loaded(files.served) as served:
+        for name in (SERVING_DEFAULT, MASK_PNG):
+            ask = contestants.answered_by(name, served)
+
+            def image_ms(batch: int, side: int, ask: contestants.Ask = ask) -> float:
+                images = textures(batch, (side, side), 3)
+                turns = [ask(images)[1] for _ in range(repeats + 1)][1:]
+                return 1000 * statistics.median(turns) / batch
+
+            batches[name] = [(batch, image_ms(batch, 256)) for batch in SWEEP_BATCHES]
+            sides[name] = [(side, image_ms(1, side)) for side in SWEEP_SIDES]
+    return plot.svg(
+        plot.panel("by batch, 256 × 256 pixels", "images in the batch", "ms of an image", batches),
+        plot.panel("by size, one image", "pixels of a side", "ms of an image", sides),
+    )
+
+
+def time_table(results: list[Result]) -> str:
+    """A line for each model and batch."""
+    rows = [
+        (
+            x.name,
+            x.batch,
+            *(f"{1000 * x.seconds[name]:.0f}" for name in CONTESTANTS),
+            f"{x.ratio:.3f}",
+        )
+        for x in results
+    ]
+    return table(("model", "images", *CONTESTANTS, "ratio"), *rows)
+
+
+def memory_table(results: list[Result]) -> str:
+    """A line for each model and batch."""
+    rows = [
+        (x.name, x.batch, *(f"{x.peak[name] / 1e6:.0f}" for name in CONTESTANTS)) for x in results
+    ]
+    return table(("model", "images", *CONTESTANTS), *rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the tables, writes them, and returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.exports",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--models", nargs="+", choices=NARROW, metavar="MODEL", help=str([*NARROW]))
+    parser.add_argument(
+        "--full", action="store_true", help="the authors' widths, which are not written"
+    )
+    parser.add_argument("--repeats", type=int, default=7, help="turns of each, 3 or more")
+    parser.add_argument(
+        "--demonstration", type=pathlib.Path, default=DEMONSTRATION, metavar="WORKDIR"
+    )
+    options = parser.parse_args(arguments)
+    if options.repeats < 3:
+        parser.error(f"the median is of 3 turns or more; received --repeats {options.repeats}")
+    part = bool(options.models) or options.full
+    try:
+        sizes = None if part else answers.of_demonstration(options.demonstration)
+        results, drawn = [], None
+        for name in options.models or NARROW:
+            image = textures(max(BATCHES), SIZE, 3)
+            report(f"{name}: building and exporting …")
+            model = contestants.build(name, full=options.full, image=image[:1, :120, :160])
+            with tempfile.TemporaryDirectory() as folder:
+                files = contestants.write(
+                    model, pathlib.Path(folder), full=options.full, images=image
+                )
+                del model
+                gc.collect()  # a Keras model refers to itself
+                for batch in BATCHES:
+                    report(f"{name}, {batch}: asking {len(CONTESTANTS)} processes …")
+                    results.append(measured(files, image[:batch], options.repeats))
+                    report(time_table(results[-1:]).splitlines()[-1])
+                if name == SWEEP and not part:
+                    report("Batches and sizes …")
+                    drawn = swept(files, options.repeats)
+    except (DifferenceError, answers.MissingError) as error:
+        report(f"{error}. Nothing is written.")
+        return 1
+    print(f"{time_table(results)}\n\n{memory_table(results)}")
+    slow = [f"{x.name}, {x.batch}: {x.ratio:.3f}" for x in results if x.ratio > MOST_RATIO]
+    if slow:
+        report(f"serving_default takes too much by the bare graph: {'; '.join(slow)}.")
+    if sizes:
+        print(f"\n{answers.byte_table(sizes)}")
+        if sizes.png > MOST_BYTES * sizes.probabilities:
+            slow.append("bytes")
+            report(f"The PNG has {sizes.png} bytes, the probabilities {sizes.probabilities}.")
+    if slow:
+        report("Nothing is written.")
+        return 1
+    if not part:
+        names = ("tensorflow", "keras", "ai-edge-litert", "numpy")
+        text = DOCUMENT_TEXT.format(
+            versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in names),
+            cores=os.cpu_count(),
+            widths="A quarter of the authors' widths",
+            repeats=options.repeats,
+            height=SIZE[0],
+            width=SIZE[1],
+            most_ratio=MOST_RATIO,
+            times=time_table(results),
+            memory=memory_table(results),
+            photograph=sizes.photograph,
+            bytes=answers.byte_table(sizes),
+            sweep=f"{SWEEP} of a quarter of the authors' widths",
+            sweep_repeats=options.repeats,
+        )
+        write(drawn, PLOT)
+        write(text, DOCUMENT)
+        report(f"Wrote {DOCUMENT} and {PLOT}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
