@@ -2,6 +2,9 @@
 
 python -m exports unet --weights runs/coins/model.weights.h5 --out served
 python -m exports unet --weights ... --out files --format tflite --size 256 256
+python -m exports unet --weights ... --out files --format tflite mediapipe --size 256 256 \\
+    --quantize integer --representative photographs --class-names background coin
+python -m exports unet --weights ... --out files --format onnx openvino
 """
 
 import argparse
@@ -99,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs=2,
         type=int,
         metavar=("HEIGHT", "WIDTH"),
-        help="of the images of any other format; without it they take any size, and are slower",
+        help="of the images of all other formats; without it they take any size (slower in TFLite)",
     )
     parser.add_argument(
         "--dtype",
