@@ -1,8 +1,8 @@
-"""Turns trained weights into files that answer.
+r"""Turns trained weights into files that answer.
 
 python -m exports unet --weights runs/coins/model.weights.h5 --out served
 python -m exports unet --weights ... --out files --format tflite --size 256 256
-python -m exports unet --weights ... --out files --format tflite mediapipe --size 256 256 \\
+python -m exports unet --weights ... --out files --format tflite mediapipe --size 256 256 \
     --quantize integer --representative photographs --class-names background coin
 python -m exports unet --weights ... --out files --format onnx openvino
 """
