@@ -162,6 +162,12 @@ class Recipe:
                 "--jit compiles the pass of one replica, and --sync-batch-norm joins them inside "
                 "it; received both. Leave one out."
             )
+        if self.jit and self.deterministic:
+            raise RecipeError(
+                "--jit compiles with XLA, which has no gradient of max pooling that repeats to the "
+                "bit; received --jit and --deterministic, which is the default. Add "
+                "--no-deterministic."
+            )
 
 
 def toy(recipe: Recipe) -> Recipe:

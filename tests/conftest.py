@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config  # the switch back is not public
 
 # Two replicas on one processor. Devices can be divided only before TensorFlow uses them.
 tf.config.set_logical_device_configuration(
@@ -32,3 +33,12 @@ def mirrored() -> tf.distribute.Strategy:
     TensorFlow takes two sums with one number for one, with an error if their types differ.
     """
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(autouse=True)
+def no_determinism_is_left():
+    """A run that repeats to the bit asks TensorFlow for it in all that the process does after it,
+    and with it XLA refuses some operations.
+    """
+    yield
+    config.disable_op_determinism()

@@ -12,12 +12,17 @@ import pytest
 import tensorflow as tf
 from toys import TOYS, build_toy, toy_images
 
-from exports import alone, check, converter, exchange, onnx_runtime, quantization, single
+from exports import alone, check, converter, exchange, metadata, onnx_runtime, quantization, single
 from exports.__main__ import main
 
 # Its pooling reaches past a border that is unknown until run time.
 FIXED_SIZE_ONLY = {"fcn_alexnet"}
 PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
+
+
+@pytest.fixture
+def uncosted(monkeypatch):
+    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
 
 
 def need(form: str) -> None:
@@ -42,7 +47,7 @@ CASES += [("openvino", "unet", True), ("openvino", "fcn_alexnet", False)]
 
 
 @pytest.mark.parametrize(("form", "name", "any_size"), CASES)
-def test_the_runtime_gives_the_class_map(form, name, any_size, tmp_path):
+def test_the_runtime_gives_the_class_map(form, name, any_size, tmp_path, uncosted):
     need(form)
     model, images = build_toy(name), images_of(name)
     size = None if any_size else TOYS[name].size
@@ -142,7 +147,7 @@ def test_a_wrong_answer_is_no_export(size, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_any_size_is_asked_about_two(tmp_path, monkeypatch):
+def test_any_size_is_asked_about_two(tmp_path, monkeypatch, uncosted):
     def change(model):
         image = keras.Input((None, None, 3))
         small = keras.layers.Lambda(
@@ -205,7 +210,7 @@ def test_a_file_that_onnx_runtime_cannot_read_is_said_to_be_one(tmp_path):
         pass
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
+def test_the_command(tmp_path, monkeypatch, capsys, uncosted):
     Stand(monkeypatch)
     build_toy("unet").save_weights(tmp_path / "toy.weights.h5")
     out = tmp_path / "files"

@@ -23,7 +23,7 @@ from flatbuffers.table import Table
 from toys import TOYS, build_toy, toy_images
 
 import exports
-from exports import alone, check, flatbuffer
+from exports import alone, check, flatbuffer, metadata
 from exports.__main__ import main
 
 NAMES = ["sky", "sea", "sand", "Sonne ü"]
@@ -84,6 +84,12 @@ def stand_in(tmp_path, monkeypatch):
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "stand_in"))
 
     return install
+
+
+@pytest.fixture(autouse=True)
+def uncosted(monkeypatch):
+    """What a request costs is measured in tests/test_exports_tflite.py."""
+    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
 
 
 def exported(name: str, out: pathlib.Path, **options) -> pathlib.Path:

@@ -117,6 +117,7 @@ def test_help_shows_the_card_and_each_field(capsys):
         ({"class_weights": (1, -1)}, "--class-weights are finite numbers from 0; received 1,-1."),
         ({"loss": "dice", "weight_map": True}, "and no --reduction sum; received one of them."),
         ({"jit": True, "sync_batch_norm": True}, "received both. Leave one out."),
+        ({"jit": True}, "received --jit and --deterministic, which is the default. Add --no-det"),
         ({"options": [1]}, "--options takes a JSON object; received [1]"),
         (
             {"crop": 0},

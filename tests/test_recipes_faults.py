@@ -11,30 +11,32 @@ from recipes import checkpoints, data
 from recipes.data import pipeline, shapes
 from recipes.recipe import RecipeError
 from tests.faults import __main__ as faults
+from tests.faults import checks
+from tests.faults.field import Field
+from tests.faults.jobs import FaultError
 
 
 @pytest.fixture(scope="module")
 def field(tmp_path_factory):
-    return faults.Field(tmp_path_factory.mktemp("faults"))
+    return Field(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.mark.parametrize(("net", "strategy", "point"), [("unet", "one", "validation")])
 def test_a_killed_run_ends_as_one_that_was_not(field, net, strategy, point):
-    faults.killed(field, net, strategy, point)
+    checks.killed(field, net, strategy, point)
 
 
-def test_a_row_that_fails_is_told(field, monkeypatch):
+def test_a_row_that_fails_is_told(field):
     def fail():
-        raise faults.FaultError("another hash")
+        raise FaultError("another hash")
 
     assert faults.checked(faults.Row("a row", fail)) == (False, "FAILED: another hash")
     names = {row.name for row in faults.kill_rows(field)}
     assert len(names) == 45
-    found = {name: (name != "unet, workers, save", "") for name in names}
-    assert faults.kill_table(found).count("same") == 44
-    assert "| unet, two workers | same | same | same | same | **failed** |" in faults.kill_table(
-        found
-    )
+    found = dict.fromkeys(names, (True, "from 4")) | {"unet, workers, save": (False, "FAILED: no")}
+    table = faults.kill_table(found)
+    assert table.count("from 4") == 44
+    assert "| unet, two workers | from 4 | from 4 | from 4 | from 4 | **FAILED: no** |" in table
 
 
 def test_a_full_disk_is_told_with_the_bytes_that_are_missing(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ RECIPE = Recipe(
     optimizer="sgd",
     momentum=0,
     learning_rate=0.1,
+    deterministic=False,
 )
 
 

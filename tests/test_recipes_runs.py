@@ -8,7 +8,6 @@ import shlex
 import numpy as np
 import pytest
 import tifffile
-from tensorflow.python.framework import config  # the switch back is not public
 
 import zoo
 from recipes import __main__ as listing
@@ -49,8 +48,7 @@ def folder(tmp_path_factory):
     tifffile.imwrite(folder / "train-labels.tif", pages, imagej=True)
     noise = rng.integers(0, 40, pages.shape, np.uint8)
     tifffile.imwrite(folder / "train-volume.tif", pages // 2 + noise, imagej=True)
-    yield folder
-    config.disable_op_determinism()
+    return folder
 
 
 @pytest.mark.parametrize("name", RUNS)

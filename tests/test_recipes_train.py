@@ -16,7 +16,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework import config  # the switch back is not public
 
 import recipes.data
 from recipes import checkpoints, loop, records, scoring, train
@@ -59,7 +58,6 @@ def few_images():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipes.data, "load", lambda name, folder: {"train": few(6), "val": few(6)})
         yield
-    config.disable_op_determinism()
 
 
 @dataclasses.dataclass(frozen=True)

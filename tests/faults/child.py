@@ -26,14 +26,14 @@ from tensorflow.python.ops import gen_io_ops
 from recipes import loop, losses, train
 from recipes.recipe import Recipe
 
-STEPS, SAVE_EVERY = 12, 2
+STEPS = 12
 _SHARED = {
     "steps": STEPS,
     "batch_size": 2,
     "accumulate": 2,
     "schedule": "cosine",
     "log_every": 3,
-    "save_every": SAVE_EVERY,
+    "save_every": 2,
     "validate_every": 4,
 }
 _VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
@@ -80,18 +80,19 @@ RECIPES = {
 }
 # The steps that were done when the point is reached, and the batches of the next one.
 STEP_POINTS = {"first step": (0, 1), "mid-epoch": (4, 1), "epoch boundary": (6, 0)}
-POINTS = (*STEP_POINTS, "validation", "save")
 _SCORED_AND_SAVED = 8
+# The steps that are done at each point.
+DONE = {point: done for point, (done, _) in STEP_POINTS.items()}
+DONE |= dict.fromkeys(("validation", "save"), _SCORED_AND_SAVED)
+POINTS = tuple(DONE)
 
 
 def main() -> int:
     net, *words = sys.argv[1:]
     if "mirrored" in words:
-        cpu, two = (
-            tf.config.list_physical_devices("CPU")[0],
-            [tf.config.LogicalDeviceConfiguration()],
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
         )
-        tf.config.set_logical_device_configuration(cpu, two * 2)
     action, _, point = os.environ.get("FAULT", "").partition("@")
     if action == "NAN":
         poison(once=point == "once")
@@ -138,21 +139,25 @@ def at_step(done: int, batches: int, act: Callable[[], None]) -> None:
 
 
 def at_validation(act: Callable[[], None]) -> None:
-    shared_scores, rounds = loop.shared_scores, []
+    shared_scores, make_step, states = loop.shared_scores, loop.make_step, []
+
+    def make(recipe, state, *arguments):
+        states.append(state)
+        return make_step(recipe, state, *arguments)
 
     def watched(predict, *arguments, stopped):
-        rounds.append(0)
+        images = []
 
         def predict_then_act(image):
             class_map = predict(image)
-            rounds[-1] += 1
-            if rounds == [rounds[0], 1]:
+            images.append(image)
+            if int(states[-1].step) == _SCORED_AND_SAVED and len(images) == 1:
                 act()
             return class_map
 
         return shared_scores(predict_then_act, *arguments, stopped=stopped)
 
-    loop.shared_scores = watched
+    loop.make_step, loop.shared_scores = make, watched
 
 
 def at_save(act: Callable[[], None]) -> None:
@@ -168,12 +173,8 @@ def at_save(act: Callable[[], None]) -> None:
 
 def poison(*, once: bool) -> None:
     """Makes the gradients of step 7 NaN, at the first attempt or at every one; the loss is fine."""
-    factor, summed_loss, make_step = (
-        tf.Variable(1.0, trainable=False),
-        losses.summed_loss,
-        loop.make_step,
-    )
-    strikes = []
+    factor, strikes = tf.Variable(1.0, trainable=False), []
+    summed_loss, make_step = losses.summed_loss, loop.make_step
 
     @tf.custom_gradient
     def same(loss):
@@ -199,7 +200,7 @@ def poison(*, once: bool) -> None:
 def fill_disk(workdir: pathlib.Path) -> None:
     """Leaves a page free, so that what follows begins to write and cannot end."""
     free = shutil.disk_usage(workdir).free
-    with open(workdir.parent / "filler", "wb") as file:
+    with open(workdir.parents[1] / "filler", "wb") as file:
         os.posix_fallocate(file.fileno(), 0, free - 4096)
 
 

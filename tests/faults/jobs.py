@@ -1,5 +1,6 @@
 """Runs in processes of their own: starts them, waits for them, compares what they leave."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import h5py
 import numpy as np
@@ -21,8 +23,9 @@ from recipes.data import shapes
 from tests.faults.child import STEPS
 
 ROOT = pathlib.Path(__file__).parents[2]
-STRATEGIES = ("one", "mirrored", "workers")
-_LIMIT = 300  # seconds, after which a process is taken for one that hangs
+_LIMIT = 600  # seconds, after which a process is taken for one that hangs
+STARTED: list[int] = []
+"""The processes that were started so far, by number."""
 
 
 class FaultError(AssertionError):
@@ -51,7 +54,8 @@ class Process:
 
     popen: subprocess.Popen
     log: pathlib.Path
-    ended: float = 0.0  # the time, in seconds since the epoch
+    began: float  # in seconds since the epoch, as its end
+    ended: float = 0.0
 
     @property
     def code(self) -> int | None:
@@ -102,7 +106,8 @@ def start(job: Job, faults: dict[int, str] | None = None) -> list[Process]:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
-        processes.append(Process(popen, log))
+        processes.append(Process(popen, log, time.time()))
+        STARTED.append(popen.pid)
     return processes
 
 
@@ -128,6 +133,15 @@ def end(processes: list[Process]) -> None:
             one.ended = time.time()
 
 
+@contextlib.contextmanager
+def ended(processes: list[Process]) -> Iterator[None]:
+    """Kills at its end those that still run then."""
+    try:
+        yield
+    finally:
+        end(processes)
+
+
 def run(job: Job, faults: dict[int, str] | None = None) -> list[Process]:
     return wait(start(job, faults))
 
@@ -142,10 +156,19 @@ def finish(job: Job) -> list[Process]:
 
 def struck_at(process: Process) -> float:
     """The time at which a process met its fault."""
-    found = re.search(r"^FAULT \w+ ([\d.]+)$", process.out, re.MULTILINE)
-    if not found:
-        raise FaultError(f"it never came to the point of its fault: {tail([process])}")
-    return float(found[1])
+    return float(line(process, r"^FAULT \w+ ([\d.]+)$")[1])
+
+
+def wait_for_fault(process: Process) -> None:
+    until = time.time() + _LIMIT
+    while process.popen.poll() is None and "FAULT" not in process.out and time.time() < until:
+        time.sleep(0.05)
+    struck_at(process)
+
+
+def expect(process: Process, code: int) -> None:
+    if process.code != code:
+        raise FaultError(f"exit status {code} was expected: {tail([process])}")
 
 
 def line(process: Process, pattern: str) -> re.Match:
@@ -163,30 +186,38 @@ def tail(processes: list[Process]) -> str:
     )
 
 
-def result(job: Job) -> dict[str, str]:
-    """All that a run has brought about, but for the time it took.
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """All that a run has brought about, but for the time it took."""
 
-    SHA-256 over the variables of the last checkpoint and of model.weights.h5, and the tables.
-    """
+    compared: dict[str, str]
+    """SHA-256 over the variables of the last checkpoint and of model.weights.h5; the tables."""
+    variables: int  # of the checkpoint
+
+
+def result(job: Job) -> Result:
+    """What a run that has ended leaves."""
     folder = job.workdir / "checkpoints"
     newest = next(iter(checkpoints.steps(folder)), None)
     if newest != STEPS:
         raise FaultError(f"the last checkpoint is of step {newest}, not {STEPS}")
+    variables = of_checkpoint(folder / f"ckpt-{newest}")
     log = (job.workdir / "log.csv").read_text()
-    return {
-        "checkpoint": _sha256(of_checkpoint(folder / f"ckpt-{newest}")),
-        "weights": _sha256(_of_hdf5(job.workdir / "model.weights.h5")),
+    compared = {
+        "the last checkpoint": _sha256(variables),
+        "model.weights.h5": _sha256(_of_hdf5(job.workdir / "model.weights.h5")),
         "log.csv": "".join(row.rpartition(",")[0] + "\n" for row in log.splitlines()),
         "scores.csv": (job.workdir / "scores.csv").read_text(),
     }
+    return Result(compared, len(variables))
 
 
-def compare(job: Job, expected: dict[str, str]) -> None:
-    """Raises a FaultError where a run did not end as another one."""
-    found = result(job)
-    other = [name for name in expected if found[name] != expected[name]]
-    if other:
-        raise FaultError(f"other than in the uninterrupted run: {', '.join(other)}")
+def differences(one: Result, other: Result) -> list[str]:
+    return [name for name, value in one.compared.items() if value != other.compared[name]]
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
 def of_checkpoint(prefix: pathlib.Path) -> dict[str, np.ndarray]:
