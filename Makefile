@@ -9,8 +9,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 demo: .venv/ready
 	.venv/bin/python -m recipes.demonstration --workdir runs/demonstration
 
-test: lint
-	.venv/bin/python -m pytest
+test: lint .venv/mediapipe/ready
+	MEDIAPIPE_PYTHON=.venv/mediapipe/bin/python .venv/bin/python -m pytest
 
 lint: .venv/ready
 	.venv/bin/ruff check
@@ -23,6 +23,12 @@ lint: .venv/ready
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --constraint constraints.txt --editable '.[test]'
 	touch .venv/ready
+
+# MediaPipe brings an OpenCV that would replace the one of the tests.
+.venv/mediapipe/ready: .venv/ready
+	$(PYTHON) -m venv .venv/mediapipe
+	.venv/mediapipe/bin/python -m pip install --constraint constraints.txt mediapipe
+	touch .venv/mediapipe/ready
 
 clean:
 	rm -rf .venv
