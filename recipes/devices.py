@@ -18,20 +18,42 @@ from recipes.recipe import RecipeError
 
 
 def choose_strategy(name: str) -> tf.distribute.Strategy:
-    """A strategy by its name on the command line; "auto" looks at TF_CONFIG, then at the GPUs."""
-    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    if name == "auto":
-        several = len(tf.config.list_physical_devices("GPU")) > 1
-        name = "mirrored" if several else "one"
-        name = "workers" if resolver.cluster_spec().jobs else name
+    """A strategy by its name on the command line; "auto" looks at TF_CONFIG, then at the GPUs.
+
+    Raises:
+        RecipeError: TF_CONFIG describes no workers, or they did not come together.
+    """
+    if name == "auto" and os.environ.get("TF_CONFIG"):
+        name = "workers"
+    elif name == "auto":
+        name = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
     if name == "workers":
-        if not resolver.cluster_spec().jobs:
-            raise RecipeError(
-                "--strategy workers trains on the cluster that TF_CONFIG describes; it is not set. "
-                "Set TF_CONFIG on each worker, or pass --strategy one."
-            )
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        return _workers()
     return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()
+
+
+def _workers() -> tf.distribute.Strategy:
+    """The workers of TF_CONFIG, when all of them are there."""
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    try:
+        count = sum(map(len, resolver.cluster_spec().as_dict().values()))
+        if not count:
+            raise ValueError("no cluster")
+        if count > 1:
+            print(f"waiting until all {count} workers of TF_CONFIG have started", flush=True)
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(
+            "--strategy workers trains on the cluster that TF_CONFIG describes, such as "
+            '{"cluster": {"worker": ["a:12345", "b:12345"]}, "task": {"type": "worker", "index": '
+            f"0}}}}; received {os.environ.get('TF_CONFIG', '')!r} ({error}). Set TF_CONFIG on each "
+            "worker, or pass --strategy one."
+        ) from error
+    except tf.errors.OpError as error:
+        raise RecipeError(
+            f"The workers of TF_CONFIG start together; one of them did not ({error.message}). "
+            "Start the same command on all of them again."
+        ) from error
 
 
 def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:

@@ -173,7 +173,7 @@ def at_save(act: Callable[[], None]) -> None:
 
 def poison(*, once: bool) -> None:
     """Makes the gradients of step 7 NaN, at the first attempt or at every one; the loss is fine."""
-    factor, strikes = tf.Variable(1.0, trainable=False), []
+    factor, strikes = None, []
     summed_loss, make_step = losses.summed_loss, loop.make_step
 
     @tf.custom_gradient
@@ -181,6 +181,9 @@ def poison(*, once: bool) -> None:
         return tf.identity(loss), lambda gradient: gradient * factor
 
     def make(recipe, state, *arguments):
+        nonlocal factor
+        if factor is None:  # not before the workers have come together
+            factor = tf.Variable(1.0, trainable=False)
         step = make_step(recipe, state, *arguments)
 
         def watched(*batch, last):
