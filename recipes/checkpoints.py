@@ -6,6 +6,7 @@ it, so that a run that is killed while it saves still has the checkpoint before.
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 import shutil
@@ -64,20 +65,36 @@ def save(state: State, folder: pathlib.Path) -> None:
             and not np.isfinite(variable.numpy()).all()
         ):
             raise NotFiniteError(step, f"{variable.path} is no longer finite")
-    manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(**state.variables()), str(folder), max_to_keep=_KEPT
-    )
     try:
-        manager.save(checkpoint_number=step)
+        folder.mkdir(parents=True, exist_ok=True)
+        tf.train.Checkpoint(**state.variables()).write(str(folder / f"ckpt-{step}"))
+        for path in (*folder.glob(f"ckpt-{step}.*"), folder):
+            _sync(path)
     except (OSError, tf.errors.OpError) as error:
         sweep(folder)
-        for part in folder.glob(f"ckpt-{step}.*"):  # the index is written in its place
-            part.unlink()
+        _delete(folder, step)  # the index is written in its place
         raise RecipeError(
             f"The checkpoint of step {step} cannot be written to {folder} "
             f"({first_line(error)}){_missing(state, folder)}. {intact(folder)} Free some space "
             "there and run the same command again."
         ) from error
+    for old in steps(folder)[_KEPT:]:
+        _delete(folder, old)
+
+
+def _delete(folder: pathlib.Path, step: int) -> None:
+    """Deletes a checkpoint: first its index, without which it is none."""
+    for part in sorted(folder.glob(f"ckpt-{step}.*"), reverse=True):
+        part.unlink()
+
+
+def _sync(path: pathlib.Path) -> None:
+    """Waits until it is on the disk, and not in memory that a power cut empties."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def resume(state: State, folder: pathlib.Path) -> None:
@@ -90,7 +107,7 @@ def resume(state: State, folder: pathlib.Path) -> None:
     found = steps(folder)
     for step in found:
         try:
-            checkpoint.restore(str(folder / f"ckpt-{step}")).assert_consumed()
+            checkpoint.read(str(folder / f"ckpt-{step}")).assert_consumed()
         except (tf.errors.OpError, IndexError, RuntimeError) as error:  # an IndexError: cut off
             print(f"the checkpoint of step {step} is damaged ({first_line(error)})", flush=True)
             continue
@@ -128,13 +145,13 @@ def sweep(folder: pathlib.Path) -> None:
     """Removes what an interrupted save has left behind; for the one process that saves there."""
     for leftover in folder.glob("ckpt-*_temp*"):
         shutil.rmtree(leftover, ignore_errors=True)
+    for values in folder.glob("ckpt-*.data-*"):
+        if not values.with_suffix(".index").exists():
+            values.unlink()
 
 
 def steps(folder: pathlib.Path) -> list[int]:
-    """The steps of the checkpoints in a folder, newest first.
-
-    From the files: the list that TensorFlow keeps of them can be damaged too.
-    """
+    """The steps of the checkpoints in a folder, newest first."""
     names = (re.fullmatch(r"ckpt-(\d+)\.index", file.name) for file in folder.glob("ckpt-*.index"))
     return sorted((int(name[1]) for name in names if name), reverse=True)
 

@@ -17,8 +17,10 @@ import tensorflow as tf
 from recipes.recipe import RecipeError
 
 
-def choose_strategy(name: str) -> tf.distribute.Strategy:
+def choose_strategy(name: str, *, batch_size: int) -> tf.distribute.Strategy:
     """A strategy by its name on the command line; "auto" looks at TF_CONFIG, then at the GPUs.
+
+    It takes one of several GPUs where they cannot share a batch evenly, as one whole image.
 
     Raises:
         RecipeError: TF_CONFIG describes no workers, or they did not come together.
@@ -26,7 +28,10 @@ def choose_strategy(name: str) -> tf.distribute.Strategy:
     if name == "auto" and os.environ.get("TF_CONFIG"):
         name = "workers"
     elif name == "auto":
-        name = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
+        count = len(tf.config.list_physical_devices("GPU"))
+        name = "one" if count < 2 or batch_size % count else "mirrored"
+        if name == "one" and count > 1:
+            print(f"on one of {count} GPUs: --batch-size {batch_size} is no multiple", flush=True)
     if name == "workers":
         return _workers()
     return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()

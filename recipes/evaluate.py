@@ -43,6 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (RecipeError, data.DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(
+            f"error: {error.filename} cannot be read or written ({error.strerror or error}). Pass "
+            "another, or see to its permissions.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("stopped: nothing was written", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -45,7 +45,8 @@ def run_steps(
     # A run that was stopped while it scored has saved the step without its scores.
     left_over = scores_are_due(first) and int(state.scored) < first
     if first >= last and not left_over:
-        print(f"the training is complete: {first} steps", flush=True)
+        if first == recipe.steps:
+            print(f"the training is complete: {first} steps", flush=True)
         return
     batches = strategy.distribute_datasets_from_function(
         lambda context: pipeline.batches(

@@ -12,7 +12,7 @@ class RecipeError(Exception):
 
 
 def _field(help: str, *, default: Any = dataclasses.MISSING, **rules: Any) -> Any:
-    """A field with its help; the rules are `choices`, `least` (smallest value) and `free`.
+    """A field with its help; the rules are `choices`, `least` and `most` (values) and `free`.
 
     A free field changes no number of the run: a run may go on with another value.
     """
@@ -78,7 +78,7 @@ class Recipe:
         choices=("adam", "adamw", "sgd"),
     )
     learning_rate: float = _field("the optimizer's learning rate")
-    momentum: float = _field("the momentum of sgd", default=0.9, least=0)
+    momentum: float = _field("the momentum of sgd", default=0.9, least=0, most=1)
     biases: str = _field(
         "plain: learn and decay as weights do; undecayed; doubled: twice the rate of sgd and no "
         "decay, as in the papers' VGG nets; doubled-scores: of score layers only, others plain, as "
@@ -108,7 +108,9 @@ class Recipe:
         "normalize over the batch of all replicas, not of each", default=False
     )
     jit: bool = _field("compile the forward and backward pass with XLA", default=False)
-    seed: int = _field("of weights, dropout, order and augmentation", default=0, least=0)
+    seed: int = _field(
+        "of weights, dropout, order and augmentation", default=0, least=0, most=2**32 - 1
+    )
     deterministic: bool = _field("use only operations that repeat to the bit", default=True)
     log_every: int = _field("steps between rows of log.csv", default=20, least=1, free=True)
     save_every: int = _field("steps between checkpoints", default=200, least=1, free=True)
@@ -223,7 +225,7 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
 
 def _check(field: dataclasses.Field, value: Any) -> None:
     flag, rules = "--" + field.name.replace("_", "-"), field.metadata
-    choices, least = rules.get("choices"), rules.get("least")
+    choices, least, most = (rules.get(rule) for rule in ("choices", "least", "most"))
     if choices:
         wrong = [
             one for one in (value if isinstance(value, tuple) else [value]) if one not in choices
@@ -235,6 +237,8 @@ def _check(field: dataclasses.Field, value: Any) -> None:
             )
     if least is not None and not value >= least:
         raise RecipeError(f"{flag} is at least {least}; received {value}. Pass {flag} {least}.")
+    if most is not None and not value <= most:
+        raise RecipeError(f"{flag} is at most {most}; received {value}. Pass {flag} {most}.")
     if field.name == "learning_rate" and not 0 < value < float("inf"):
         raise RecipeError(f"{flag} is above 0; received {value}. Pass {flag} 0.001.")
     if field.name == "options" and not isinstance(value, dict):

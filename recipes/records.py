@@ -61,7 +61,7 @@ def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
         return json.loads((workdir / "recipe.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # bytes that are no text, or text that is no JSON
         raise RecipeError(
             f"{workdir / 'recipe.json'} is damaged ({error}). Pass a new folder as --workdir."
         ) from error

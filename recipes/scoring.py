@@ -102,7 +102,7 @@ def of_tflite(file: pathlib.Path, dataset: Dataset) -> Predictor:
     """The one signature of a TFLite file: image uint8 to class_map, at the size of the file.
 
     An image of another size is scaled to it, bilinear, and its class map back to the size of the
-    image, nearest neighbour; the first time, a line says so.
+    image, nearest neighbour; the first time, a line says so. A file for any size takes it as it is.
 
     Raises:
         RecipeError: The file is no TFLite file with that signature, or is made for images of other
@@ -118,13 +118,13 @@ def of_tflite(file: pathlib.Path, dataset: Dataset) -> Predictor:
             f"{file} cannot be read as a TFLite file that takes an image and gives a class_map "
             f"({error}). Pass one that was exported."
         ) from error
-    *size, channels = (int(length) for length in takes["shape"][1:])
+    *size, channels = (int(length) for length in takes["shape_signature"][1:])  # -1: any
     _check_made_for(dataset, file, channels=channels)
     told_of_scaling = False
 
     def class_map(image: np.ndarray) -> np.ndarray:
         nonlocal told_of_scaling
-        fits = list(image.shape[:2]) == size
+        fits = all(side in (-1, length) for side, length in zip(size, image.shape, strict=False))
         if not fits and not told_of_scaling:
             told_of_scaling = True
             print(

@@ -14,8 +14,11 @@ The same command goes on where a run was stopped, and ends in the same numbers. 
 import zoo  # isort: skip  # first: it keeps what TensorFlow writes at its start off the terminal
 
 import dataclasses
+import hashlib
+import json
 import os
 import pathlib
+import re
 import sys
 
 import keras
@@ -40,7 +43,7 @@ def main(recipe: Recipe, card: str, arguments: list[str] | None = None) -> int:
     workers = 1
     try:
         command = parse(recipe, card, arguments)
-        strategy = choose_strategy(command.strategy)
+        strategy = choose_strategy(command.strategy, batch_size=command.recipe.batch_size)
         _, workers = worker_of(strategy)
         train(
             command.recipe,
@@ -52,17 +55,33 @@ def main(recipe: Recipe, card: str, arguments: list[str] | None = None) -> int:
     except (RecipeError, data.DataError) as error:
         return _end(f"error: {error}", 1, workers)
     except tf.errors.OpError as error:
-        if workers == 1:
+        reason = _reason(error, workers)
+        if reason is None:
             raise
-        gone = (
-            "error: the workers of a run compute together, and one of them is gone or does not "
-            f"answer ({checkpoints.first_line(error)}). Start the same command on all of them "
-            "again: the run goes on from its last checkpoint."
-        )
-        return _end(gone, 1, workers)
+        return _end(f"error: {reason}", 1, workers)
     except KeyboardInterrupt:
         return _end("stopped at once: what was saved before is as it was", 130, workers)
     return 0
+
+
+def _reason(error: tf.errors.OpError, workers: int) -> str | None:
+    """What its user can put right about an error of TensorFlow; None if nothing is known."""
+    # A file that cannot be read any more: what is raised inside a pipeline arrives as text.
+    bad_file = re.search(r"\bDataError: (.*?)\n(?=Traceback)", error.message, re.DOTALL)
+    if bad_file:
+        return bad_file[1]
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return (
+            f"the memory does not suffice ({checkpoints.first_line(error)}). Pass a smaller "
+            "--crop, or a smaller --batch-size and a larger --accumulate, and a new --workdir."
+        )
+    if workers > 1:
+        return (
+            "the workers of a run compute together, and one of them is gone or does not answer "
+            f"({checkpoints.first_line(error)}). Start the same command on all of them again: the "
+            "run goes on from its last checkpoint."
+        )
+    return None
 
 
 def _end(message: str, status: int, workers: int) -> int:
@@ -104,14 +123,18 @@ def train(
     if recipe.batch_size % strategy.num_replicas_in_sync:
         raise RecipeError(
             f"A batch is divided evenly between {strategy.num_replicas_in_sync} replicas; received "
-            f"--batch-size {recipe.batch_size}. Pass a multiple of it."
+            f"--batch-size {recipe.batch_size}. Pass a multiple of it, or --strategy one."
         )
     last = min(recipe.steps, limit_steps or recipe.steps)
     try:
         records.check_workdir(workdir, recipe)
         splits = data.load(recipe.data, data_dir or workdir / "data")
-        fingerprints = {split: found.sha256 for split, found in verify(splits).items()}
+        fingerprints = {
+            split: found.sha256
+            for split, found in verify(splits, instances=recipe.weight_map).items()
+        }
         _check_loss(recipe, splits["train"])
+        _check_workers(recipe, fingerprints, strategy)
         begun = bool(checkpoints.steps(workdir / "checkpoints"))
         start = dataclasses.replace(recipe, encoder_weights="") if begun else recipe
         state = _start(start, splits["train"], strategy)
@@ -124,8 +147,8 @@ def train(
             _until(recipe, state, splits, strategy, workdir, out, last=last)
             if last < recipe.steps:
                 print(
-                    f"--limit-steps {limit_steps}: stopped at step {last} of {recipe.steps}, and "
-                    "saved. The same command without it goes on."
+                    f"--limit-steps {limit_steps}: stopped at step {int(state.step)} of "
+                    f"{recipe.steps}, and saved. The same command without it goes on."
                 )
                 return state.model
             if not records.is_published(workdir, recipe.steps):
@@ -156,12 +179,15 @@ def _until(
     What a machine got wrong once is right the next time; what the recipe brings about comes again.
     """
     folder = workdir / "checkpoints"
-    for attempt in range(1, _ATTEMPTS + 1):
+    latest = attempts = 0
+    while True:
         checkpoints.resume(state, folder)
         try:
             return run_steps(recipe, state, splits, strategy, out, last=last)
         except NotFiniteError as error:
-            if attempt < _ATTEMPTS:
+            attempts = 1 if error.step > latest else attempts + 1
+            latest = max(latest, error.step)
+            if attempts < _ATTEMPTS:
                 print(f"step {error.step}: {error}; back to the last checkpoint", flush=True)
                 continue
             count = recipe.batch_size * recipe.accumulate
@@ -173,6 +199,26 @@ def _until(
                 f"--learning-rate below {recipe.learning_rate:g} and a new --workdir:\n  "
                 + "\n  ".join(files)
             ) from error
+
+
+def _check_workers(
+    recipe: Recipe, fingerprints: dict[str, str], strategy: tf.distribute.Strategy
+) -> None:
+    """Each worker tells the others a hash of what it trains and on what."""
+    worker, workers = worker_of(strategy)
+    if workers == 1:
+        return
+    mine = json.dumps([dataclasses.asdict(recipe), fingerprints], sort_keys=True)
+    hashes = np.zeros((workers, 32))
+    hashes[worker] = list(hashlib.sha256(mine.encode()).digest())
+    hashes = add_up(hashes, strategy)
+    others = [str(other) for other in range(workers) if (hashes[other] != hashes[0]).any()]
+    if others:
+        raise RecipeError(
+            "All workers of a run have the same options and the same examples; received others "
+            f"from worker {', '.join(others)} than from worker 0. Give all of them the same "
+            "command and the same data."
+        )
 
 
 def _check_loss(recipe: Recipe, dataset: data.Dataset) -> None:
@@ -204,6 +250,12 @@ def build(recipe: Recipe, dataset: data.Dataset) -> keras.Model:
                 f"The {name} follow from --data {recipe.data}: {given[name]}; received them in "
                 "--options too. Take them out."
             )
+    if recipe.options.get("border") == "valid":
+        raise RecipeError(
+            "A class map is trained and scored at the size of its image; a U-Net with border "
+            "'valid' answers a smaller one. Leave border out of --options: 'mirror' takes the same "
+            "weights."
+        )
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(recipe.precision)

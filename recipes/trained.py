@@ -112,11 +112,6 @@ def of_file(
     Raises:
         RecipeError: There is no such model, option or file, or the weights do not fit.
     """
-    if options.get("border") == "valid":
-        raise RecipeError(
-            "A class map is scored at the size of its image; a U-Net with border 'valid' answers a "
-            "smaller one. Leave border out of --options: 'mirror' takes the same weights."
-        )
     # Of this recipe the model alone counts.
     recipe = Recipe(
         name="",

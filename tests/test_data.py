@@ -177,7 +177,7 @@ def test_ten_problems_stop_a_training_and_the_command_lists_them_all(folder, cap
     names = [f"lost{index:02}" for index in range(13)]
     (folder / "ImageSets/Segmentation/train.txt").write_text("\n".join(names))
     text = problem(folder)
-    assert text.count("there is no such file") == 10
+    assert text.count("there is no such file") == 20  # the image and the label of ten
     assert text.endswith("and 3 more: python -m recipes.data verify things DIR lists all of them")
     assert command.main(["verify", "voc", str(folder)]) == 1
     err = capsys.readouterr().err
@@ -306,3 +306,26 @@ def test_drawing_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         shapes.load(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_workers_may_draw_the_scenes_at_once(tmp_path, monkeypatch):
+    scene = shapes.scene
+
+    def meanwhile(seed, index):
+        if not (tmp_path / "shapes").exists() and index == 0:
+            monkeypatch.setattr(shapes, "scene", scene)
+            shapes.write(tmp_path / "shapes", train=1, val=1)
+        return scene(seed, index)
+
+    monkeypatch.setattr(shapes, "scene", meanwhile)
+    shapes.write(tmp_path / "shapes", train=1, val=1)
+    assert len(shapes.load(tmp_path)["train"]) == 1
+    assert [one.name for one in tmp_path.iterdir()] == ["shapes"]
+
+
+def test_a_list_that_is_no_text_is_told(folder):
+    (folder / "ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(
+        data.DataError, match=r"train\.txt: cannot be read as text .* Write one name"
+    ):
+        read(folder)

@@ -89,6 +89,11 @@ def test_objects_are_told_apart_in_each_data_sets_own_files(folder):
     (folder / SBD / f"inst/{TRAIN[0]}.mat").unlink()
     with pytest.raises(data.DataError, match=rf"inst/{TRAIN[0]}\.mat: there is no such file"):
         splits["train"].instances(0)
+    examine(splits["train"], instances=False)
+    with pytest.raises(
+        data.DataError, match=rf"cannot be used:\n  .*inst/{TRAIN[0]}\.mat: there is"
+    ):
+        examine(splits["train"])
 
 
 def test_vocs_archive_is_read_as_it_unpacks(folder):

@@ -113,6 +113,8 @@ def test_help_shows_the_card_and_each_field(capsys):
         ({"precision": "float16"}, "--precision takes float32, mixed_bfloat16; received 'float16'"),
         ({"learning_rate": 0.0}, "--learning-rate is above 0; received 0.0"),
         ({"learning_rate": float("nan")}, "--learning-rate is above 0; received nan"),
+        ({"seed": 2**32}, "--seed is at most 4294967295; received 4294967296. Pass --seed 42949"),
+        ({"momentum": 1.5}, "--momentum is at most 1; received 1.5. Pass --momentum 1."),
         ({"loss_sampling": 0}, "--loss-sampling is above 0 and at most 1; received 0. Pass --loss"),
         ({"class_weights": (1, -1)}, "--class-weights are finite numbers from 0; received 1,-1."),
         ({"loss": "dice", "weight_map": True}, "and no --reduction sum; received one of them."),

@@ -5,8 +5,8 @@ import os
 import pytest
 import tensorflow as tf
 
-from recipes import devices
-from recipes.recipe import RecipeError
+from recipes import devices, train
+from recipes.recipe import Recipe, RecipeError
 
 
 def test_a_second_run_is_kept_out_of_a_workdir(tmp_path):
@@ -41,4 +41,41 @@ def test_what_describes_no_workers_is_told(said, reason, monkeypatch):
     with pytest.raises(
         RecipeError, match=rf"such as .*{reason}[\s\S]*Set TF_CONFIG on each worker"
     ):
-        devices.choose_strategy("workers")
+        devices.choose_strategy("workers", batch_size=2)
+
+
+@pytest.mark.parametrize(("batch_size", "told"), [(1, True), (4, False)])
+def test_one_of_several_gpus_takes_a_batch_that_they_cannot_share(
+    batch_size, told, monkeypatch, capsys
+):
+    chosen = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"] * 4)
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: chosen.append(4))
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    devices.choose_strategy("auto", batch_size=batch_size)
+    assert chosen == ([] if told else [4])
+    text = "on one of 4 GPUs: --batch-size 1 is no multiple"
+    assert (text in capsys.readouterr().out) == told
+
+
+def test_workers_have_the_same_options_and_examples(monkeypatch):
+    recipe = Recipe(name="", model="unet", data="coins", steps=1, batch_size=1, learning_rate=1)
+    told = []
+
+    def of_two(worker, fingerprint):
+        """What `worker` says; the sum is over what both have said."""
+        monkeypatch.setattr(train, "worker_of", lambda strategy: (worker, 2))
+
+        def add_up(array, strategy):
+            told.append(array)
+            return sum(told)
+
+        monkeypatch.setattr(train, "add_up", add_up)
+        train._check_workers(recipe, {"train": fingerprint}, None)
+
+    with pytest.raises(RecipeError):
+        of_two(0, "a")  # the other has said nothing yet
+    of_two(1, "a")
+    told.pop()
+    with pytest.raises(RecipeError, match=r"others from worker 1 than from worker 0\. Give all"):
+        of_two(1, "b")

@@ -124,6 +124,12 @@ def test_an_export_is_scored_alone(option, which, exported, expected, capsys):
     assert expected.split() in [line.split() for line in out.splitlines()]
 
 
+def test_a_tflite_file_of_any_size_takes_images_as_they_are(run, expected, capsys, tmp_path):
+    out = evaluated(capsys, "--tflite", exports.tflite.export(run[1], tmp_path), "--data", "coins")
+    assert expected.split() in [line.split() for line in out.splitlines()]
+    assert "scaled" not in out
+
+
 def test_images_of_another_size_are_scaled_to_a_tflite_file(run, capsys, tmp_path):
     file = exports.tflite.export(run[1], tmp_path, size=(78, 192))
     words = ["--tflite", file, "--data", "coins"]

@@ -21,7 +21,9 @@ def field(tmp_path_factory):
     return Field(tmp_path_factory.mktemp("faults"))
 
 
-@pytest.mark.parametrize(("net", "strategy", "point"), [("unet", "one", "validation")])
+@pytest.mark.parametrize(
+    ("net", "strategy", "point"), [("unet", "one", "validation"), ("fcn8s", "workers", "save")]
+)
 def test_a_killed_run_ends_as_one_that_was_not(field, net, strategy, point):
     checks.killed(field, net, strategy, point)
 

@@ -282,7 +282,7 @@ def test_numbers_that_are_not_finite_stop_the_run_and_are_not_saved(tmp_path, ca
 
 
 def test_what_was_not_finite_once_is_done_again(tmp_path, capsys, monkeypatch, whole):
-    """As when a machine computes wrongly: the run ends in the numbers of one where it did not."""
+    """As when a machine computes wrongly, in three steps: the run ends as if it had not."""
     make_step, broken = loop.make_step, []
 
     def make_broken_step(recipe, state, *arguments):
@@ -290,8 +290,9 @@ def test_what_was_not_finite_once_is_done_again(tmp_path, capsys, monkeypatch, w
 
         def once_broken(*batch, last):
             loss, wrong, stops = step(*batch, last=last)
-            if int(state.step) == 5 and last and not broken:
-                broken.append(True)
+            now = int(state.step)
+            if now in (1, 3, 5) and last and now not in broken:
+                broken.append(now)
                 kernel = state.model.trainable_variables[0]
                 kernel.assign(kernel * np.nan)
                 return loss * np.nan, wrong + 1, stops
@@ -302,10 +303,60 @@ def test_what_was_not_finite_once_is_done_again(tmp_path, capsys, monkeypatch, w
     monkeypatch.setattr(loop, "make_step", make_broken_step)
     model = train.train(RECIPE, tmp_path)
     out = capsys.readouterr().out
+    assert out.count("back to the last checkpoint") == 3
     assert "step 6: the loss is nan, and it or its gradient is not finite; back to the last" in out
     assert "going on from step 4" in out
     assert_same(whole.variables, variables(model))
     assert log(whole.workdir) == log(tmp_path)
+
+
+def test_a_file_that_can_no_longer_be_read_is_named(tmp_path, capsys, monkeypatch):
+    words = ["--workdir", str(tmp_path), "--steps", "2"]
+    whole, seen = few(6), []
+
+    def lost(index):
+        seen.append(index)
+        if len(seen) > 12:  # all were verified
+            raise recipes.data.DataError("images/3.png: there is no such file. Add it.")
+        return whole.example(index)
+
+    split = dataclasses.replace(whole, example=lost)
+    monkeypatch.setattr(recipes.data, "load", lambda name, folder: {"train": split, "val": split})
+    assert train.main(RECIPE, "", words) == 1
+    assert (
+        "\nerror: images/3.png: there is no such file. Add it.\n" in "\n" + capsys.readouterr().err
+    )
+
+
+def test_what_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch):
+    def no_memory(*arguments, **keywords):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor\n at x")
+
+    monkeypatch.setattr(train, "run_steps", no_memory)
+    assert train.main(RECIPE, "", ["--workdir", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert (
+        "the memory does not suffice (OOM when allocating a tensor). Pass a smaller --crop" in err
+    )
+
+
+def test_a_checkpoint_is_on_the_disk_before_an_older_one_is_deleted(tmp_path, monkeypatch):
+    state = checkpoints.State(keras.Sequential([keras.Input((1,))]), keras.optimizers.SGD())
+    fsync, synced = os.fsync, []
+
+    def noted(descriptor):
+        synced.append(pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        older = checkpoints.steps(tmp_path)
+        assert len(older) == 4 or max(older) < 3
+        fsync(descriptor)
+
+    monkeypatch.setattr(checkpoints.os, "fsync", noted)
+    for step in range(5):
+        state.step.assign(step)
+        checkpoints.save(state, tmp_path)
+    assert sorted(synced[-3:-1]) == ["ckpt-4.data-00000-of-00001", "ckpt-4.index"]
+    assert synced[-1] == tmp_path.name
+    assert checkpoints.steps(tmp_path) == [4, 3, 2]
 
 
 def test_a_full_disk_during_a_checkpoint_loses_nothing(tmp_path, whole, half):
@@ -457,6 +508,10 @@ def test_a_limited_run_goes_on(tmp_path, capsys, whole):
     train.train(RECIPE, tmp_path, limit_steps=3)
     assert "--limit-steps 3: stopped at step 3 of 8, and saved." in capsys.readouterr().out
     assert not (tmp_path / "model.weights.h5").exists()
+    train.train(RECIPE, tmp_path, limit_steps=2)
+    out = capsys.readouterr().out
+    assert "--limit-steps 2: stopped at step 3 of 8, and saved." in out
+    assert "complete" not in out
     assert_same(whole.variables, variables(train.train(RECIPE, tmp_path)))
     assert log(whole.workdir) == log(tmp_path)
 

@@ -35,3 +35,22 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.files)
+
+
+def pair(
+    image: Callable[[], np.ndarray], label: Callable[[], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """An image and its label as they are read.
+
+    Raises:
+        DataError: One of them cannot be; where both cannot, it says so of both.
+    """
+    try:
+        read = image()
+    except DataError as error:
+        try:
+            label()
+        except DataError as other:
+            raise DataError(f"{error}\n  {other}") from error
+        raise
+    return read, label()

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from recipes.data import voc
-from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
 from recipes.data.listed import read_lines
 
 ENDINGS = (".jpg", ".jpeg", ".png")
@@ -64,7 +64,7 @@ def _example(
             f"{mask}: each mask has an image; there is no {image.with_suffix('')} with one of the "
             f"endings {endings}. Add it."
         )
-    return voc.read_image(image, channels=channels), voc.read_label(mask)
+    return pair(lambda: voc.read_image(image, channels=channels), lambda: voc.read_label(mask))
 
 
 def _class_names(file: pathlib.Path) -> tuple[str, ...]:

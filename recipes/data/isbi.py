@@ -28,7 +28,7 @@ import numpy as np
 from scipy import ndimage
 
 from recipes.data import voc
-from recipes.data.dataset import DataError, Dataset
+from recipes.data.dataset import DataError, Dataset, pair
 
 MAX_PAGES = 4096  # of a stack; each is a jump in the file, and a small file can hold millions
 _LARGEST_ID = 2**16 - 1
@@ -66,7 +66,10 @@ def _membranes(folder: pathlib.Path) -> dict[str, Dataset]:
     def part(split: str, numbers: range) -> Dataset:
         def example(index: int) -> tuple[np.ndarray, np.ndarray]:
             page = numbers[index]
-            return voc.read_image(image, channels=1, page=page), _membrane_label(label, page)
+            return pair(
+                lambda: voc.read_image(image, channels=1, page=page),
+                lambda: _membrane_label(label, page),
+            )
 
         def instances(index: int) -> np.ndarray:
             # Cells that share an edge are one; a membrane of one pixel keeps corners apart.
@@ -113,8 +116,10 @@ def _cells(labels: list[pathlib.Path]) -> dict[str, Dataset]:
 
     def part(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:
         def example(index: int) -> tuple[np.ndarray, np.ndarray]:
-            image = voc.read_image(pairs[index][0], channels=1)
-            return image, (instances(index) > 0).astype(np.uint8)
+            return pair(
+                lambda: voc.read_image(pairs[index][0], channels=1),
+                lambda: (instances(index) > 0).astype(np.uint8),
+            )
 
         def instances(index: int) -> np.ndarray:
             return _apart(_read_ids(pairs[index][1]))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from recipes.data import voc
-from recipes.data.dataset import DataError, Dataset
+from recipes.data.dataset import DataError, Dataset, pair
 
 
 def listed(
@@ -66,4 +66,4 @@ def _example(
     index: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     image, label = map(pathlib.Path, files[index])
-    return voc.read_image(image), read_label(label)
+    return pair(lambda: voc.read_image(image), lambda: read_label(label))

@@ -27,7 +27,7 @@ import pathlib
 import numpy as np
 
 from recipes.data import mat, voc
-from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
 from recipes.data.listed import read_lines
 from zoo.class_names import CLASS_NAMES
 
@@ -81,8 +81,11 @@ def _split(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Datase
 def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
     image, label = map(pathlib.Path, files[index])
     if label.suffix == ".png":
-        return voc.read_image(image), voc.read_label(label)
-    return voc.read_image(image), mat.read_label(label, "GTcls", "Segmentation", classes=_CLASSES)
+        return pair(lambda: voc.read_image(image), lambda: voc.read_label(label))
+    return pair(
+        lambda: voc.read_image(image),
+        lambda: mat.read_label(label, "GTcls", "Segmentation", classes=_CLASSES),
+    )
 
 
 def _instances(files: tuple[tuple[str, str], ...], index: int) -> np.ndarray:

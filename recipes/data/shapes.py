@@ -49,10 +49,13 @@ def write(folder: pathlib.Path, *, train: int = 400, val: int = 100, seed: int =
             (unfinished / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(
                 "".join(f"{name}\n" for name in part), encoding="utf-8"
             )
-        unfinished.rename(folder)
-    except BaseException:
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another worker has drawn the same
+                raise
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:

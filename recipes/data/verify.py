@@ -29,8 +29,10 @@ class Examined:
     sha256: str
 
 
-def verify(splits: dict[str, Dataset], *, shown: int | None = 10) -> dict[str, Examined]:
-    """Reads all splits of a data set.
+def verify(
+    splits: dict[str, Dataset], *, shown: int | None = 10, instances: bool = True
+) -> dict[str, Examined]:
+    """Reads all splits of a data set, and where `instances`, the objects that it tells apart.
 
     Raises:
         DataError: What `examine` raises, for all splits at once.
@@ -38,7 +40,7 @@ def verify(splits: dict[str, Dataset], *, shown: int | None = 10) -> dict[str, E
     found, problems = {}, []
     for split, dataset in splits.items():
         try:
-            found[split] = examine(dataset, shown=shown)
+            found[split] = examine(dataset, shown=shown, instances=instances)
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -46,12 +48,13 @@ def verify(splits: dict[str, Dataset], *, shown: int | None = 10) -> dict[str, E
     return found
 
 
-def examine(dataset: Dataset, *, shown: int | None = 10) -> Examined:
+def examine(dataset: Dataset, *, shown: int | None = 10, instances: bool = True) -> Examined:
     """Reads a whole split.
 
     Args:
         dataset: The split.
         shown: How many problems are listed in full; all if None.
+        instances: Reads the numbers of its objects, too, if it tells them apart.
 
     Raises:
         DataError: A file is missing or unreadable, an image and its label differ in size, or a
@@ -63,7 +66,7 @@ def examine(dataset: Dataset, *, shown: int | None = 10) -> Examined:
         dataset, cuts = dataset.cut_from
         sha256.update(cuts)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        looked = pool.map(lambda index: _look(dataset, index), range(len(dataset)))
+        looked = pool.map(lambda index: _look(dataset, index, instances), range(len(dataset)))
         text = f"verifying the examples of {dataset.name} ({dataset.split})"
         for problem, example in told(looked, text, len(dataset)):
             if problem:
@@ -99,11 +102,15 @@ class _Example(NamedTuple):
     sha256: bytes
 
 
-def _look(dataset: Dataset, index: int) -> tuple[str, None] | tuple[None, _Example]:
+def _look(
+    dataset: Dataset, index: int, instances: bool
+) -> tuple[str, None] | tuple[None, _Example]:
     """What is wrong with an example, or what it holds."""
     image_file, label_file = dataset.files[index]
     try:
         image, label = dataset.example(index)
+        if instances and dataset.instances:
+            dataset.instances(index)
     except DataError as error:
         return str(error), None
     if image.shape[:2] != label.shape:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import ExifTags, Image
 
-from recipes.data.dataset import DataError, Dataset
+from recipes.data.dataset import DataError, Dataset, pair
 from zoo.class_names import CLASS_NAMES
 
 MAX_PIXELS = 2**26  # 8192²; Pillow itself warns from 89 and refuses from 179 million pixels on
@@ -104,6 +104,10 @@ def _split(folder: pathlib.Path, name: str, split: str, class_names: tuple[str, 
             f"{folder} is not a data set in PASCAL VOC's layout: there is no {names_file}. Pass "
             "the folder that holds JPEGImages, SegmentationClass and ImageSets as --data-dir."
         ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{names_file}: cannot be read as text ({error}). Write one name a line into it."
+        ) from error
     if not names:
         raise DataError(f"{names_file} names no example. Write one name a line into it.")
     files = tuple(
@@ -118,4 +122,4 @@ def _split(folder: pathlib.Path, name: str, split: str, class_names: tuple[str, 
 
 def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
     image, label = files[index]
-    return read_image(pathlib.Path(image)), read_label(pathlib.Path(label))
+    return pair(lambda: read_image(pathlib.Path(image)), lambda: read_label(pathlib.Path(label)))
