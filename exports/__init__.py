@@ -5,7 +5,16 @@
 have, and only then give it its name. `python -m exports` is the command for all of them.
 """
 
-import zoo  # noqa: F401  (first: it imports TensorFlow without its messages)
-from exports import check, exchange, saved_model, tflite
+import importlib
+import types
 
 __all__ = ["check", "exchange", "saved_model", "tflite"]
+
+
+def __getattr__(name: str) -> types.ModuleType:
+    """Imports a part when it is first asked for: `exports.client` needs no TensorFlow."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import zoo  # noqa: F401  (first: it imports TensorFlow without its messages)
+
+    return importlib.import_module(f"exports.{name}")

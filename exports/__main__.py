@@ -7,6 +7,8 @@ python -m exports unet --weights ... --out files --format tflite mediapipe --siz
 python -m exports unet --weights ... --out files --format onnx openvino
 """
 
+import zoo  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
+
 import argparse
 import json
 import pathlib
@@ -17,8 +19,7 @@ from typing import Any
 
 import keras
 
-import zoo
-from exports import exchange, metadata, quantization, saved_model, single, tflite
+from exports import exchange, mediapipe, metadata, quantization, saved_model, single, tflite
 from exports.check import MismatchError
 from exports.check.reference import read_image
 from exports.cpp import StatusError
@@ -192,6 +193,19 @@ def _exported(
         for form in exchange.FORMS:
             taken += exchange.taken(home.parent, model.name, form)
         version = max(saved_model.taken(home) + taken, default=0) + 1
+    size, image, representative = chosen.size and tuple(chosen.size), None, None
+    # What is wrong about any format is said before the first one is written.
+    if set(chosen.format) != {SAVED_MODEL}:
+        image = single.image_spec(model, size=size, dtype=chosen.dtype)
+    if chosen.representative:
+        side = metadata.SIDE
+        representative = quantization.images_in(
+            chosen.representative, channels, size or (side, side)
+        )
+    if {TFLITE, MEDIAPIPE} & set(chosen.format):
+        quantization.check_options(chosen.quantize, representative, chosen.max_disagreement, image)
+    if MEDIAPIPE in chosen.format:
+        mediapipe.check_image(image)
     if SAVED_MODEL in chosen.format:
         images = chosen.image and read_image(chosen.image, channels)
         yield saved_model.export(
@@ -204,7 +218,6 @@ def _exported(
             report=report,
             **recorded,
         )
-    size = chosen.size and tuple(chosen.size)
     files = {
         "size": size,
         "dtype": chosen.dtype,
@@ -216,13 +229,11 @@ def _exported(
     for form in (TFLITE, MEDIAPIPE):
         if form not in chosen.format:
             continue
-        folder, side = chosen.representative, metadata.SIDE
         yield tflite.export(
             model,
             chosen.out,
             quantize=chosen.quantize,
-            representative=folder
-            and quantization.images_in(folder, channels, size or (side, side)),
+            representative=representative,
             max_disagreement=chosen.max_disagreement,
             for_mediapipe=form == MEDIAPIPE,
             mediapipe_python=chosen.mediapipe_python,

@@ -102,7 +102,7 @@ def loaded(
 
 def _serve(path: pathlib.Path, loader: str) -> None:
     """Loads, and answers what comes in, until the process is killed."""
-    # The package itself imports TensorFlow; its modules are found without it.
+    # This Python need not have the package: its modules are found without it.
     package = sys.modules["exports"] = types.ModuleType("exports")
     package.__path__ = [str(pathlib.Path(__file__).parent)]
     module = importlib.import_module(f"exports.{loader}")
@@ -115,6 +115,8 @@ def _serve(path: pathlib.Path, loader: str) -> None:
         replies.flush()
 
     try:
+        if loader == "cpp":
+            importlib.import_module("exports.c_api").forbid_xla()
         with module.loaded(path) as ask:
             reply(None)
             while True:

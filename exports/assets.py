@@ -22,17 +22,17 @@ def check_names(class_names: Sequence[str], classes: int) -> None:
 
 
 def write(directory: pathlib.Path, classes: int, class_names: Sequence[str] | None) -> None:
-    """Writes `assets/colormap.txt` and, if the classes have names, `assets/labels.txt`.
+    """Writes `assets/colormap.txt` and `assets/labels.txt`.
 
     The colours are PASCAL VOC's, those of `zoo.pictures.save_class_map`. A line holds a class, its
     red, green, blue and alpha, and its name: the colour tables of GDAL (`gdaldem color-relief
-    -exact_color_entry`) and QGIS (paletted renderer). `labels.txt` has a name on each line.
+    -exact_color_entry`) and QGIS (paletted renderer). `labels.txt` has a name on each line, or the
+    class's number.
     """
     assets = directory / "assets"
     assets.mkdir(exist_ok=True)
-    if class_names is not None:
-        labels = "".join(f"{name}\n" for name in class_names)
-        (assets / "labels.txt").write_text(labels, encoding="utf-8")
+    labels = "".join(f"{name}\n" for name in class_names or range(classes))
+    (assets / "labels.txt").write_text(labels, encoding="utf-8")
     lines = ["# class red green blue alpha name"]
     for number, (red, green, blue) in enumerate(voc_palette(classes)):
         name = "" if class_names is None else f" {class_names[number]}"

@@ -85,3 +85,11 @@ def library() -> ctypes.CDLL:
         function = getattr(api, name)
         function.restype, function.argtypes = result, arguments
     return api
+
+
+def forbid_xla() -> None:
+    """Has TensorFlow refuse what XLA would have to compile, in this process, as its server does.
+
+    `tensorflow_model_server` calls `tensorflow::DisableXlaCompilation()` when it starts.
+    """
+    library()._ZN10tensorflow21DisableXlaCompilationEv()

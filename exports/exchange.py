@@ -105,11 +105,11 @@ def export(
     )
     with versions.beside(target) as unfinished:
         report(f"Writing {target}")
-        with versions.whole_or_not_at_all(target):
-            unfinished.mkdir()
-            runtime.write(model, image, unfinished)
-        report(f"Checking it in {runtime.runtime}")
         try:
+            with versions.whole_or_not_at_all(target):
+                unfinished.mkdir()
+                runtime.write(model, image, unfinished)
+            report(f"Checking it in {runtime.runtime}")
             found = _checked(unfinished / runtime.file, runtime, asked, dtype, size)
         except UnableError as error:
             any_size = size is None

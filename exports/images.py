@@ -9,7 +9,8 @@ import tensorflow as tf
 MAX_PIXELS = 4096 * 4096
 MAX_BATCH = 16
 
-_PNG = np.frombuffer(b"\x89PNG\r\n\x1a\n", np.uint8)
+# The signature, and the length and name of the first chunk: one before it would move the size.
+_PNG = np.frombuffer(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", np.uint8)
 _JPEG = np.frombuffer(b"\xff\xd8\xff", np.uint8)
 _HEADER = 24  # bytes up to the end of the height in a PNG's IHDR
 

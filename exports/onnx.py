@@ -5,7 +5,6 @@ import tempfile
 
 import keras
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from exports import single
 from exports.saved_model import save
@@ -14,7 +13,6 @@ from exports.signatures import SERVING_DEFAULT
 FILE = "model.onnx"
 
 _OPSET = 17
-_XLA = "_XlaMustCompile"
 
 
 def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> None:
@@ -32,7 +30,6 @@ def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> 
         ) from error
     with tempfile.TemporaryDirectory() as scratch:
         save(model, {SERVING_DEFAULT: single.class_map(model, image)}, pathlib.Path(scratch))
-        _without_xla(pathlib.Path(scratch) / "saved_model.pb")
         loaded = tf.saved_model.load(scratch)
 
     @tf.function(input_signature=[image])
@@ -46,15 +43,6 @@ def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> 
         custom_op_handlers={"FloorDiv": (_floor_div, []), "FloorMod": (_floor_mod, [])},
         output_path=str(directory / FILE),
     )
-
-
-def _without_xla(file: pathlib.Path) -> None:
-    """Keras asks that a convolution in groups be compiled, which tf2onnx cannot look into."""
-    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    for function in saved.meta_graphs[0].graph_def.library.function:
-        for holder in (function, *function.node_def):
-            holder.attr.pop(_XLA, None)
-    file.write_bytes(saved.SerializeToString())
 
 
 # tf2onnx rounds the division of whole numbers towards zero, TensorFlow downwards. What a margin or

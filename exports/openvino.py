@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from exports import single
+from exports.openvino_runtime import UnableError
 from exports.saved_model import save
 from exports.signatures import SERVING_DEFAULT
 
@@ -18,6 +19,7 @@ def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> 
 
     Raises:
         ImportError: OpenVINO is not installed; the message says how to.
+        UnableError: OpenVINO knows an operation of the model in no form.
     """
     try:
         import openvino
@@ -28,6 +30,9 @@ def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> 
         ) from error
     with tempfile.TemporaryDirectory() as scratch:
         save(model, {SERVING_DEFAULT: single.class_map(model, image)}, pathlib.Path(scratch))
-        converted = openvino.convert_model(scratch)
+        try:
+            converted = openvino.convert_model(scratch)
+        except Exception as error:  # its own, which derives from nothing else
+            raise UnableError(f"OpenVINO cannot convert the graph ({error})") from error
         # It would store the weights in half precision.
         openvino.save_model(converted, directory / FILE, compress_to_fp16=False)

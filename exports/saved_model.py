@@ -7,10 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from exports import assets, check, metadata, versions, warmup
 from exports.images import MAX_BATCH, MAX_PIXELS, Limits
 from exports.signatures import signatures
+
+COMPILED = "_XlaMustCompile"
+"""The attribute of a function, or of a call to it, that XLA has to compile."""
 
 
 def export(
@@ -92,12 +96,22 @@ def save(model: keras.Model, answers: dict[str, Callable], directory: pathlib.Pa
 
     With the model itself as an attribute, the C++ loader does not find the variables; the Keras
     exporters write them twice. An explicit list is right in both. The gradients of layers that
-    define their own stay behind: a file is asked, not trained.
+    define their own stay behind: a file is asked, not trained. Keras asks that a convolution in
+    groups be compiled by XLA, which TensorFlow Serving refuses and converters cannot look into: the
+    request is taken out, and TensorFlow's own convolution computes the same.
     """
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(directory), signatures=answers, options=options)
+    file = directory / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    for holder in (*graph.node, *graph.library.function):
+        for part in (holder, *getattr(holder, "node_def", ())):
+            if part.attr.pop(COMPILED, None):
+                part.attr.pop("_noinline", None)  # so was a function that is compiled kept whole
+    file.write_bytes(saved.SerializeToString())
 
 
 def taken(home: pathlib.Path) -> list[int]:

@@ -52,6 +52,7 @@ def beside(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
     Raises:
         OSError: The folder cannot be made or written.
+        FileExistsError: Another export has made it in the meantime.
     """
     made = [folder for folder in target.parents if not folder.exists()]
     unfinished = target.with_name(f"writing-{target.name}-{secrets.token_hex(4)}")
@@ -63,8 +64,12 @@ def beside(target: pathlib.Path) -> Iterator[pathlib.Path]:
         yield unfinished
         with whole_or_not_at_all(target):
             _sync(unfinished)
-            if target.exists():
-                raise FileExistsError("another export made it in the meantime")
+        if target.exists():
+            raise FileExistsError(
+                f"An exported version is never overwritten; another export made {target} in the "
+                "meantime. Export again: the next free number is taken."
+            )
+        with whole_or_not_at_all(target):
             unfinished.rename(target)
             _sync_one(target.parent)
     except BaseException:

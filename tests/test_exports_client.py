@@ -240,7 +240,8 @@ def http_answer(status: str, body: bytes) -> bytes:
         (b"", "does not answer ("),
         (http_answer("500 Error", b"<html>oh"), "with status 500: b'<html>oh'. The model must be"),
         (http_answer("404 Not Found", b"[]"), "has none with the name 'unet' (b'[]'). Pass"),
-        (http_answer("503 Busy", b'{"error": "full"}'), "with status 503: full. The model must"),
+        (http_answer("503 Busy", b'{"error": "full"}'), "no further request now (full). Ask again"),
+        (http_answer("504 Late", b'{"error": "late"}'), "has 60 s for an image, and they are over"),
         (http_answer("200 OK", b"welcome"), "'unet' at http://PLACE answered b'welcome'. Ask an"),
         (http_answer("200 OK", b'{"predictions": [3]}'), "answered b'{\"predictions\": [3]}'."),
         (http_answer("200 OK", b'{"predictions": []}'), "answered b'{\"predictions\": []}'."),
@@ -301,13 +302,18 @@ def test_the_messages_are_those_of_tensorflow_serving():
     assert messages.answered(packed)["valid"] == 1
 
 
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_a_timeout_that_is_none(timeout):
+    with (
+        pytest.raises(ValueError, match=r"seconds above 0; received .* Pass --timeout 60"),
+        connected("http://localhost:1", "unet", timeout=timeout),
+    ):
+        pass
+
+
 def test_the_client_needs_neither_tensorflow_nor_keras(served, tmp_path):
-    """Its own modules: the package around them is another matter."""
     code = (
-        "import sys, types\n"
-        "package = types.ModuleType('exports')\n"
-        f"package.__path__ = [{str(ROOT / 'exports')!r}]\n"
-        "sys.modules['exports'] = package\n"
+        "import sys\n"
         "sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
         "from exports.client.__main__ import main\n"
         "sys.exit(main(sys.argv[1:]))\n"

@@ -77,6 +77,23 @@ def unchecked(monkeypatch) -> list[np.ndarray | None]:
     return seen
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("tflite --quantize integer", "takes its ranges from representative images; received none"),
+        ("tflite --size 0 0", "each at least 1; received (0, 0)"),
+        ("onnx --size 9 -1", "each at least 1; received (9, -1)"),
+        ("mediapipe", "takes RGB images uint8 of a fixed size"),
+        ("mediapipe --size 9 9 --dtype float32", "received float32"),
+    ],
+)
+def test_nothing_is_written_where_one_format_cannot_be(words, text, weights, tmp_path, capsys):
+    arguments = ["unet", "--weights", weights, "--options", OPTIONS, "--out", str(tmp_path / "o")]
+    assert main([*arguments, "--format", "saved_model", *words.split()]) == 2
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
 def test_class_names_by_the_name_of_a_data_set(weights, tmp_path, capsys, unchecked):
     arguments = ["unet", "--weights", weights, "--options", OPTIONS, "--out", str(tmp_path / "o")]
     assert main([*arguments, "--class-names", "sift_flow_geometric"]) == 2

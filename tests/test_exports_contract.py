@@ -176,6 +176,32 @@ def test_a_rule_is_seen_broken(case, small, tmp_path):
         assert text in contract.reason(getattr(contract, rule), loaded)
 
 
+def test_what_xla_has_to_compile_breaks_a_rule(small, tmp_path):
+    module = tf.Module()
+    module.weights = [variable.value for variable in small.variables]
+    compiled = one_output("xla", tf.function(lambda x: x[:, 0, 0, 0] + 1, jit_compile=True))
+    tf.saved_model.save(module, str(tmp_path), signatures=compiled(signatures(small)))
+    with contract.loaded(tmp_path) as loaded:
+        assert contract.reason(contract.no_xla, loaded) == "the graph holds _XlaMustCompile"
+    save(small, compiled(signatures(small)), tmp_path)
+    with contract.loaded(tmp_path) as loaded:
+        assert contract.reason(contract.no_xla, loaded) is None
+
+
+def test_a_damaged_version_is_broken(saved, tmp_path, capsys):
+    version = shutil.copytree(saved, tmp_path / "1")
+    (version / "variables/variables.index").write_bytes(b"damaged")
+    assert contract.main([str(version)]) == 1
+    assert capsys.readouterr().out.startswith("broken  The C++ loader takes the files. But ")
+
+
+def test_a_version_without_the_default_signature_is_broken(small, tmp_path, capsys):
+    answers = signatures(small)
+    save(small, {name: answers[name] for name in answers if name != "serving_default"}, tmp_path)
+    assert contract.main([str(tmp_path)]) == 1
+    assert "serving_default does not take an image [n, h, w, c]" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["writing-1", "01", "v1"])
 def test_a_version_is_in_a_folder_of_its_number(name, saved, tmp_path, monkeypatch, capsys):
     shutil.copytree(saved, tmp_path / name)

@@ -71,6 +71,16 @@ def test_a_model_that_cannot_take_any_size_is_refused_with_the_reason(form, name
     assert not list(tmp_path.iterdir())
 
 
+def test_an_operation_that_openvino_does_not_know_is_refused_with_the_reason(tmp_path):
+    need("openvino")
+    model, image = build_toy("unet"), keras.Input((None, None, 3), name="image")
+    model = keras.Model(image, keras.ops.erfinv(model(image) / 1e3), name="other")
+    text = r"'other' cannot be exported as openvino: OpenVINO cannot convert the graph \(.*Erfinv"
+    with pytest.raises(ValueError, match=re.compile(text, re.DOTALL)):
+        exchange.export(model, tmp_path, form="openvino", size=(33, 50), images=images_of("unet"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_whole_numbers_are_divided_downwards_in_onnx(tmp_path):
     need("onnx")
 

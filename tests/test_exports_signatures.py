@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from toys import TOYS, build_toy, toy_images
 import exports
 from exports import alone, cpp, signatures
 from exports.images import Limits
+from tests.fuzz.mutants import png_chunk
 
 # What either loader raises when a request is refused.
 REFUSED = (RuntimeError, tf.errors.InvalidArgumentError)
@@ -198,6 +200,17 @@ def test_a_bomb_is_refused_by_its_header(exported, images):
             assert ask("mask_png", both).outputs["valid"].tolist() == [0, 1]
         after = ask("mask_png", good).peak_bytes
         assert after - before < 16e6
+
+
+def test_a_size_before_the_header_is_not_taken_for_the_images(model):
+    traced = signatures.signatures(model, max_pixels=100)
+    image = encode(np.zeros((64, 64, 3), np.uint8))
+    lying = image[:8] + png_chunk(b"prVt", struct.pack(">II", 8, 8)) + image[8:]
+    assert Image.open(io.BytesIO(lying)).size == (64, 64)  # decoders pass over such a chunk
+    for content in (image, lying):
+        assert traced["mask_png"]([content])["valid"].numpy().tolist() == [0]
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            traced["class_map_from_bytes"]([content])
 
 
 def test_the_limits_are_limits(model):

@@ -4,6 +4,8 @@ Everything is computed on the CPU: it is the file that is checked, and a GPU rou
 `python -m exports.check served/unet/1` checks a version that is in place.
 """
 
+import zoo  # isort: skip  # noqa: F401  (first: it imports TensorFlow without its messages)
+
 from exports.check.agreement import (
     ROUNDING,
     Agreement,

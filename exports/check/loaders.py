@@ -16,8 +16,13 @@ Loader = Callable[[pathlib.Path], contextlib.AbstractContextManager[cpp.Ask]]
 @contextlib.contextmanager
 def python(directory: pathlib.Path) -> Iterator[cpp.Ask]:
     """TensorFlow's Python loader, in this process."""
-    with tf.device(CPU):
-        loaded = tf.saved_model.load(str(directory))
+    try:
+        with tf.device(CPU):
+            loaded = tf.saved_model.load(str(directory))
+    except tf.errors.OpError as error:
+        raise cpp.StatusError(
+            error.error_code, f"{directory} is damaged ({error.message}). Copy it again."
+        ) from error
 
     def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         with tf.device(CPU):

@@ -129,7 +129,7 @@ def _findings(directory: pathlib.Path, asked: Reference, max_batch: int) -> Iter
             raise
         yield NotChecked(
             "OpenVINO",
-            f"rounding alone turns {unsettled:.1%} of the classes of these images, so that another "
+            f"rounding alone turns {unsettled:.2%} of the classes of these images, so that another "
             "engine gives others. Check with images of your data.",
         )
 

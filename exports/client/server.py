@@ -39,7 +39,7 @@ def connected(url: str, model: str, *, timeout: float = 60) -> Iterator[Ask]:
         timeout: Of each image, in seconds.
 
     Raises:
-        ValueError: A URL that is none of these.
+        ValueError: A URL that is none of these; a timeout that is no time.
         ImportError: gRPC is not installed.
         ServerError: No server there, no such model, a refused or slow request, another answer.
     """
@@ -48,6 +48,10 @@ def connected(url: str, model: str, *, timeout: float = 60) -> Iterator[Ask]:
         raise ValueError(
             "A server is named by http://, https:// or grpc://, its host and its port; received "
             f"{url!r}. Pass, for example, http://localhost:8501 or grpc://localhost:8500."
+        )
+    if not 0 < timeout < float("inf"):
+        raise ValueError(
+            f"An image has a number of seconds above 0; received {timeout:g}. Pass --timeout 60."
         )
     if scheme == "grpc":
         with _grpc(place.strip("/"), model, timeout) as ask:
@@ -72,6 +76,13 @@ def _rest(url: str, model: str, timeout: float) -> Ask:
             said = _error_of(error.read())
             if error.code == http.HTTPStatus.NOT_FOUND:
                 raise _unknown(url, model, said) from error
+            if error.code in (
+                http.HTTPStatus.SERVICE_UNAVAILABLE,
+                http.HTTPStatus.TOO_MANY_REQUESTS,
+            ):
+                raise _busy(url, said) from error
+            if error.code == http.HTTPStatus.GATEWAY_TIMEOUT:
+                raise _slow(url, timeout) from error
             raise _refused(url, model, f"status {error.code}", said) from error
         except TimeoutError as error:
             raise _slow(url, timeout) from error
@@ -112,7 +123,10 @@ def _grpc(place: str, model: str, timeout: float) -> Iterator[Ask]:
             except grpc.RpcError as error:
                 code, said = error.code(), error.details()
                 if code == grpc.StatusCode.UNAVAILABLE:
-                    raise _away(url, said) from error
+                    # So it is called both without a connection and where a batch finds no place.
+                    raise (_busy if "queue" in said else _away)(url, said) from error
+                if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise _busy(url, said) from error
                 if code == grpc.StatusCode.DEADLINE_EXCEEDED:
                     raise _slow(url, timeout) from error
                 if code == grpc.StatusCode.NOT_FOUND:
@@ -146,6 +160,13 @@ def _slow(url: str, timeout: float) -> ServerError:
     return ServerError(
         f"The server at {url} has {timeout:g} s for an image, and they are over. "
         "Pass a longer --timeout, or smaller images."
+    )
+
+
+def _busy(url: str, said: str) -> ServerError:
+    return ServerError(
+        f"The server at {url} takes no further request now ({said}). Ask again later, or send "
+        "fewer at once."
     )
 
 

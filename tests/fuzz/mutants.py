@@ -82,8 +82,8 @@ def lie(content: bytes, rng: random.Random) -> bytes:
         rest = bytearray(content[24:29])
         if rest and rng.random() < 0.3:
             rest[rng.randrange(len(rest))] = rng.choice((0, 1, 2, 3, 4, 6, 8, 16, 255))
-        header = b"IHDR" + struct.pack(">II", width, height) + bytes(rest)
-        return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+        header = struct.pack(">II", width, height) + bytes(rest)
+        return content[:8] + png_chunk(b"IHDR", header) + content[33:]
     frame = re.search(rb"\xff[\xc0-\xc2]..", content, re.DOTALL)
     if content[:2] == b"\xff\xd8" and frame:
         place = frame.end() + 1
@@ -110,9 +110,20 @@ def idat(content: bytes, rng: random.Random) -> bytes:
         pixels = zlib.decompress(content[start + 4 : start + 4 + length])
     except zlib.error:
         return flip(content, rng)
-    data = b"IDAT" + zlib.compress(rng.choice((cut, flip, repeat))(pixels, rng))
-    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
-    return content[: start - 4] + chunk + content[start + 8 + length :]
+    data = zlib.compress(rng.choice((cut, flip, repeat))(pixels, rng))
+    return content[: start - 4] + png_chunk(b"IDAT", data) + content[start + 8 + length :]
 
 
-MUTATIONS = (cut, flip, splice, repeat, lie, idat)
+def chunk(content: bytes, rng: random.Random) -> bytes:
+    """A chunk that decoders pass over, before a PNG's header or behind it, with a size in it."""
+    size = struct.pack(">II", rng.choice((0, 1, 8)), rng.choice((1, 8, 2**31 - 1)))
+    place = rng.choice((8, 33))
+    return content[:place] + png_chunk(b"prVt", size) + content[place:]
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk with its length and a check sum that is right."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+MUTATIONS = (cut, flip, splice, repeat, lie, idat, chunk)
