@@ -231,3 +231,15 @@ def test_the_plot_is_a_picture_of_its_points():
     assert flat[0].get("cy") == flat[1].get("cy")
     texts = [text.text for text in root.findall(f".//{space}text")]
     assert {"left", "right", "b & c", "10", "100", "16"} <= set(texts)
+
+
+def test_the_document_has_every_model_within_the_ratio():
+    text = exports.DOCUMENT.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| (\d+) \|.* (\d\.\d{3}) \|$", text, re.MULTILINE)
+    assert [(name, int(batch)) for name, batch, _ in rows] == [
+        (name, batch) for name in contestants.NARROW for batch in exports.BATCHES
+    ]
+    assert all(float(ratio) <= exports.MOST_RATIO for *_, ratio in rows)
+    assert exports.PLOT.name in text
+    assert exports.PLOT.stat().st_size < 200_000
+    assert ElementTree.parse(exports.PLOT).getroot().tag.endswith("svg")

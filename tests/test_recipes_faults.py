@@ -41,6 +41,14 @@ def test_a_row_that_fails_is_told(field):
     assert "| unet, two workers | from 4 | from 4 | from 4 | from 4 | **FAILED: no** |" in table
 
 
+def test_the_document_has_every_row():
+    text, rows = faults.DOCUMENT.read_text(encoding="utf-8"), faults.other_rows(None)
+    assert f"**{45 + len(rows)} of {45 + len(rows)} rows are as they have to be.**" in text
+    assert text.count("\n| ") == 1 + 9 + 1 + len(rows)
+    for row in rows:
+        assert f"\n| {row.name} | " in text
+
+
 def test_a_full_disk_is_told_with_the_bytes_that_are_missing(tmp_path, monkeypatch):
     """The index of the checkpoint is left behind half written, and must not pass for one."""
     optimizer = keras.optimizers.SGD(0.1)

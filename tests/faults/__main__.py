@@ -62,7 +62,9 @@ After each of them, too, the same command goes on to the same end.
 {others}
 """
 STRATEGIES = {"one": "one device", "mirrored": "two devices", "workers": "two workers"}
-DAMAGES = itertools.product(("values", "index"), ("a bit flipped", "cut off", "empty", "missing"))
+DAMAGES = tuple(
+    itertools.product(("values", "index"), ("a bit flipped", "cut off", "empty", "missing"))
+)
 
 
 @dataclasses.dataclass(frozen=True)
