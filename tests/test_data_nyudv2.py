@@ -86,6 +86,29 @@ def test_hha_images_keep_the_order_of_their_channels(folder):
     assert examine(splits["train"]).pixels[0] == 3 * 5600
 
 
+def test_depth_is_a_logarithm_in_one_channel(folder):
+    (folder / "data/depth").mkdir()
+    depth = np.full(SIZE, 2550, np.uint16)
+    depth[0, :6] = 0, 1, 500, 506, 10_000, 65_535
+    for numbers in LISTS.values():
+        for number in numbers:
+            Image.fromarray(depth).save(folder / f"data/depth/img_{number}.png")
+    splits = data.load("nyudv2_depth", folder)
+    assert (splits["train"].name, splits["train"].channels) == ("nyudv2_depth", 1)
+    image, label = splits["train"].example(0)
+    assert image.shape == (*label.shape, 1)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image[0, :6, 0], [0, 1, 1, 2, 255, 255])
+    # Back to millimetres, to half a step.
+    shown = 500 * 20 ** ((image[9, 9, 0] - 1.0) / 254)
+    assert abs(np.log(shown / 2550)) <= np.log(20) / 254 / 2
+    examine(splits["train"])
+    picture(folder, "depth", "5449", 7)
+    assert "img_5449.png: a depth has 16 bits, in millimetres; this one is stored as 'RGB'" in (
+        problem(folder, "nyudv2_depth")
+    )
+
+
 def test_each_bad_file_is_named_with_its_reason(folder):
     label = labels()
     label[0, 0] = 41

@@ -10,6 +10,7 @@ NAMES = (
     "folder",
     "isbi",
     "nyudv2",
+    "nyudv2_depth",
     "nyudv2_hha",
     "pascal_context",
     "sbd",

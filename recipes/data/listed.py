@@ -20,8 +20,10 @@ def listed(
     label: Callable[[str], pathlib.Path],
     read_label: Callable[[pathlib.Path], np.ndarray],
     remedy: str,
+    read_image: Callable[[pathlib.Path], np.ndarray] = voc.read_image,
+    channels: int = 3,
 ) -> Dataset:
-    """The examples on some lists, in their order; images are read as RGB.
+    """The examples on some lists, in their order.
 
     Args:
         lists: Text files with one name a line.
@@ -32,14 +34,16 @@ def listed(
         label: Gives the label file of a name.
         read_label: Gives the label in such a file, uint8 `[h, w]`.
         remedy: What to do where a list is missing: one sentence.
+        read_image: Gives the image in such a file, uint8 `[h, w, channels]`; RGB by default.
+        channels: Of the images.
 
     Raises:
         DataError: A list is missing, is no text, or is empty.
     """
     names = [one for file in lists for one in read_lines(file, remedy=remedy)]
     files = tuple((str(image(one)), str(label(one))) for one in names)
-    example = functools.partial(_example, files, read_label)
-    return Dataset(name, split, class_names, 3, files, example)
+    example = functools.partial(_example, files, read_image, read_label)
+    return Dataset(name, split, class_names, channels, files, example)
 
 
 def read_lines(file: pathlib.Path, *, remedy: str) -> list[str]:
@@ -62,8 +66,9 @@ def read_lines(file: pathlib.Path, *, remedy: str) -> list[str]:
 
 def _example(
     files: tuple[tuple[str, str], ...],
+    read_image: Callable[[pathlib.Path], np.ndarray],
     read_label: Callable[[pathlib.Path], np.ndarray],
     index: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     image, label = map(pathlib.Path, files[index])
-    return pair(lambda: voc.read_image(image), lambda: read_label(label))
+    return pair(lambda: read_image(image), lambda: read_label(label))

@@ -1,7 +1,8 @@
-"""NYUDv2: 40 classes of indoor scenes; colour images, or HHA images of the depth (`nyudv2_hha`).
+"""NYUDv2: 40 classes of indoor scenes; in colour, as depth (`nyudv2_depth`) or HHA (`nyudv2_hha`).
 
     data/images/img_NUMBER.png        colour, 425 × 560
     data/hha/img_NUMBER.png           disparity, height above ground and angle with gravity
+    data/depth/img_NUMBER.png         millimetres, 16 bits
     segmentation/img_NUMBER.mat       segmentation: 0 where there is no class, 1 to 40
     train.txt, val.txt, test.txt      one NUMBER a line, from 5001 on: 381, 414 and 654
 
@@ -13,9 +14,9 @@ their data layer, `nyud_layers.py`; the size is what others found in the copy.
 The splits are those of the FCN paper: "train" is train.txt and val.txt together, 795 images, and
 "val" is test.txt. To choose between settings without the test images, `read` takes other lists.
 
-Their nets on HHA take its three channels in this order, less 132.431, 94.076 and 118.477. The
-copy's depth (data/depth, 16 bits) goes into their net of early fusion as a fourth channel, as the
-logarithm; it is not read here, because an example's image is uint8.
+Their nets on HHA take its three channels in this order, less 132.431, 94.076 and 118.477. Their net
+of early fusion takes the logarithm of the depth as a fourth channel, less 7.844. Here it is an
+image of its own, see `read_depth`.
 
 Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012.
 """
@@ -24,12 +25,14 @@ import pathlib
 
 import numpy as np
 
-from recipes.data.dataset import IGNORE_LABEL, Dataset
+from recipes.data import voc
+from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from recipes.data.listed import listed
 from recipes.data.mat import read_label
 from zoo.class_names import CLASS_NAMES
 
 CLASSES = np.array([IGNORE_LABEL, *range(40)], np.uint8)  # by the number in the file
+_DEPTHS = (500, 10_000)  # millimetres
 
 _REMEDY = (
     "Pass the folder that holds data/images, data/hha, segmentation, train.txt, val.txt and "
@@ -55,13 +58,14 @@ def read(
     Args:
         data_dir: The folder that holds the lists.
         name: The data set's.
-        images: The folder in `data` with the images: "images" or "hha".
+        images: The folder in `data` with the images: "images", "depth" or "hha".
         train: The lists that make the split "train".
         val: The lists that make the split "val".
 
     Raises:
         DataError: A list is missing or empty.
     """
+    depth = {"read_image": read_depth, "channels": 1} if images == "depth" else {}
     return {
         split: listed(
             tuple(data_dir / f"{one}.txt" for one in lists),
@@ -72,9 +76,28 @@ def read(
             label=lambda number: data_dir / "segmentation" / f"img_{number}.mat",
             read_label=_read_label,
             remedy=_REMEDY,
+            **depth,
         )
         for split, lists in (("train", train), ("val", val))
     }
+
+
+def read_depth(file: pathlib.Path) -> np.ndarray:
+    """The logarithm of a depth, uint8 `[h, w, 1]`.
+
+    1 for 0.5 m and nearer, 255 for 10 m and farther; 0 where none was measured. A step is 1.2 %.
+    """
+    with voc.opened(file) as image:
+        if not image.mode.startswith("I"):
+            raise DataError(
+                f"{file}: a depth has 16 bits, in millimetres; this one is stored as "
+                f"{image.mode!r}. Take the file of data/depth."
+            )
+        depth = np.asarray(image).astype(np.float64)
+    near, far = _DEPTHS
+    share = np.log(np.clip(depth, near, far) / near) / np.log(far / near)
+    levels = np.where(depth > 0, 1 + np.rint(254 * share), 0)
+    return levels.astype(np.uint8)[..., np.newaxis]
 
 
 def _read_label(file: pathlib.Path) -> np.ndarray:
