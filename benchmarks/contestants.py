@@ -52,7 +52,12 @@ class Files:
     bare: pathlib.Path
     served: pathlib.Path
     tflite: pathlib.Path
-    int8: pathlib.Path
+    int8: pathlib.Path | None  # not of FCN-AlexNet: integers have no infinity to pad with
+
+    @property
+    def contestants(self) -> tuple[str, ...]:
+        """Those that can be asked about this model, Keras first."""
+        return tuple(name for name in CONTESTANTS if self.int8 or name != TFLITE_INT8)
 
 
 def build(name: str, *, full: bool, image: np.ndarray) -> keras.Model:
@@ -88,13 +93,15 @@ def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.nd
         model.name,
         {} if full else NARROW[model.name],
         *(folder / name for name in ("model.weights.h5", "logits", "bare", "served")),
-        *(folder / name for name in ("model.tflite", "int8.tflite")),
+        folder / "model.tflite",
+        folder / "int8.tflite" if model.name != "fcn_alexnet" else None,
     )
     # What they answer is compared before they are timed. The check of an export would stop at the
     # few pixels of a DeconvNet in which rounding decides which of two values was the larger.
     one = single.class_map(model, single.image_spec(model, size=images.shape[1:3]))
     for path, kind in ((files.tflite, quantization.NONE), (files.int8, quantization.INTEGER)):
-        path.write_bytes(flatbuffer.written(converter.convert(model, one, kind, images)))
+        if path:
+            path.write_bytes(flatbuffer.written(converter.convert(model, one, kind, images)))
     model.save_weights(files.weights)
     saved_model.save(model, {SERVING_DEFAULT: logits}, files.logits)
     saved_model.save(model, {SERVING_DEFAULT: bare}, files.bare)

@@ -11,7 +11,8 @@ which it can be served:
     bare graph             the same with the argmax in the graph, and nothing else
     serving_default …      the four signatures of the export
     TFLite                 the float32 file of this size; four images one after the other
-    TFLite int8            the same in integers, which are not held to the classes of Keras
+    TFLite int8            the same in integers, which are not held to the classes of Keras (not of
+                           FCN-AlexNet, whose pooling pads with minus infinity)
 
 The networks have a quarter of the authors' widths unless `--full` is given, and random weights with
 which several classes win. Each contestant is a process of its own; SavedModels are in TensorFlow's
@@ -111,7 +112,7 @@ class DifferenceError(Exception):
 def measured(files: contestants.Files, images: np.ndarray, repeats: int) -> Result:
     """The memory of each contestant alone, then the times of all in turns."""
     expected, peak = None, {}
-    for name in CONTESTANTS:  # Keras is the first
+    for name in files.contestants:  # Keras is the first
         with contestants.loaded(name, files) as ask:
             class_map, _, peak[name] = ask(images)
         expected = class_map if expected is None else expected
@@ -127,7 +128,7 @@ def measured(files: contestants.Files, images: np.ndarray, repeats: int) -> Resu
     return Result(
         files.name,
         len(images),
-        {name: statistics.median(turn[name] for turn in rounds) for name in CONTESTANTS},
+        {name: statistics.median(turn[name] for turn in rounds) for name in files.contestants},
         peak,
         ratio(files, images, repeats),
     )
@@ -138,7 +139,8 @@ def times(
 ) -> list[dict[str, float]]:
     """The seconds of each contestant in each round; the first round is not among them."""
     order, rounds = random.Random(0), [{} for _ in range(repeats + 1)]
-    for group in [CONTESTANTS] if together else [(name,) for name in CONTESTANTS]:
+    names = files.contestants
+    for group in [names] if together else [(name,) for name in names]:
         with contextlib.ExitStack() as stack:
             asks = {name: stack.enter_context(contestants.loaded(name, files)) for name in group}
             for turns in rounds:
@@ -196,7 +198,10 @@ def time_table(results: list[Result]) -> str:
         (
             x.name,
             x.batch,
-            *(f"{1000 * x.seconds[name]:.0f}" for name in CONTESTANTS),
+            *(
+                f"{1000 * x.seconds[name]:.0f}" if name in x.seconds else "–"
+                for name in CONTESTANTS
+            ),
             f"{x.ratio:.3f}",
         )
         for x in results
@@ -207,7 +212,12 @@ def time_table(results: list[Result]) -> str:
 def memory_table(results: list[Result]) -> str:
     """A line for each model and batch."""
     rows = [
-        (x.name, x.batch, *(f"{x.peak[name] / 1e6:.0f}" for name in CONTESTANTS)) for x in results
+        (
+            x.name,
+            x.batch,
+            *(f"{x.peak[name] / 1e6:.0f}" if name in x.peak else "–" for name in CONTESTANTS),
+        )
+        for x in results
     ]
     return table(("model", "images", *CONTESTANTS), *rows)
 
