@@ -67,13 +67,16 @@ def demonstrate(workdir: pathlib.Path) -> list[pathlib.Path]:
     print(evaluate.show(scores, held_out.class_names), end="\n\n")
 
     photograph = coins.photograph()[..., np.newaxis]
-    checked_with = {"images": photograph[np.newaxis], "report": _say}
-    served = exports.saved_model.export(
-        model, workdir / "served", class_names=held_out.class_names, **checked_with
-    )
-    lite = exports.tflite.export(
-        model, workdir / "tflite", size=photograph.shape[:2], **checked_with
-    )
+    given = {"classes": len(held_out.class_names), "channels": held_out.channels}
+    recorded = {
+        "class_names": held_out.class_names,
+        "options": given | RECIPE.options,
+        "weights": workdir / records.WEIGHTS,
+        "images": photograph[np.newaxis],
+        "report": _say,
+    }
+    served = exports.saved_model.export(model, workdir / "served", **recorded)
+    lite = exports.tflite.export(model, workdir / "tflite", size=photograph.shape[:2], **recorded)
 
     _say(f"Asking {served} about the whole photograph")
     class_map = ask(served, photograph)
