@@ -1,18 +1,17 @@
 """The bytes of an answer about the demonstration's photograph, on the way to a client."""
 
 import dataclasses
-import io
 import json
 import pathlib
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.parity import table
 from exports import alone
 from exports.signatures import MASK_PNG, SCORES, SERVING_DEFAULT
 from tests import serving_double as double
+from tests.serving_contract import png
 
 
 class MissingError(Exception):
@@ -44,10 +43,8 @@ def of_demonstration(workdir: pathlib.Path) -> Sizes:
             f"it. Run python -m recipes.demonstration --workdir {workdir}"
         )
     image = coins.photograph()
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
     with alone.loaded(versions[-1]) as ask:
-        mask = ask(MASK_PNG, {"image_bytes": double.strings([buffer.getvalue()])}).outputs
+        mask = ask(MASK_PNG, {"image_bytes": double.strings([png(image[..., None])])}).outputs
         pixels = {"image": image[None, ..., None]}
         class_map, scores = (ask(name, pixels).outputs for name in (SERVING_DEFAULT, SCORES))
     answers = {MASK_PNG: mask, SERVING_DEFAULT: class_map, SCORES: scores}

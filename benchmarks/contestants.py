@@ -18,6 +18,8 @@ import zoo
 from benchmarks import process
 from exports import alone, converter, flatbuffer, quantization, saved_model, single
 from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT, signatures
+from tests import serving_double as double
+from tests.serving_contract import png
 
 # A quarter of the authors' widths: a sixteenth of their work.
 _VGG = {"stages": (16, 32, 64, 128, 128), "head": 1024}
@@ -134,7 +136,7 @@ def answered_by(contestant: str, ask: alone.Ask) -> Ask:
             class_map = np.concatenate([answer.outputs["class_map"] for answer in found])
             return class_map, sum(answer.seconds for answer in found), found[-1].peak_bytes
         if signature in (CLASS_MAP_FROM_BYTES, MASK_PNG):
-            inputs = {"image_bytes": np.array([_png(image) for image in images], object)}
+            inputs = {"image_bytes": double.strings([png(image) for image in images])}
         else:
             inputs = {"image": images.astype("float32") if contestant == LOGITS else images}
         answer = ask(signature, inputs)
@@ -154,9 +156,3 @@ def _class_map(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.stack([np.asarray(mask) for mask in masks])
     (scores,) = outputs.values()
     return scores.argmax(-1)
-
-
-def _png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()

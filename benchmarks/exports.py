@@ -255,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
                 del model
                 gc.collect()  # a Keras model refers to itself
                 for batch in BATCHES:
-                    report(f"{name}, {batch}: asking {len(CONTESTANTS)} processes …")
+                    report(f"{name}, {batch}: asking each contestant …")
                     results.append(measured(files, image[:batch], options.repeats))
                     report(time_table(results[-1:]).splitlines()[-1])
                 if name == SWEEP and not part:
