@@ -107,11 +107,14 @@ def save(model: keras.Model, answers: dict[str, Callable], directory: pathlib.Pa
     file = directory / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     graph = saved.meta_graphs[0].graph_def
-    for holder in (*graph.node, *graph.library.function):
-        for part in (holder, *getattr(holder, "node_def", ())):
-            if part.attr.pop(COMPILED, None):
-                part.attr.pop("_noinline", None)  # so was a function that is compiled kept whole
-    file.write_bytes(saved.SerializeToString())
+    functions = graph.library.function
+    parts = [*graph.node, *functions, *(node for one in functions for node in one.node_def)]
+    compiled = [part for part in parts if COMPILED in part.attr]
+    for part in compiled:
+        del part.attr[COMPILED]
+        part.attr.pop("_noinline", None)  # so was a function that is compiled kept whole
+    if compiled:  # otherwise the file stays the one that its fingerprint is of
+        file.write_bytes(saved.SerializeToString())
 
 
 def taken(home: pathlib.Path) -> list[int]:
