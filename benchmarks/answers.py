@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchmarks.parity import table
-from exports import alone
-from exports.signatures import MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.graph.signatures import MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.runtimes import process
 from tests import serving_double as double
 from tests.serving_contract import png
 
@@ -43,7 +43,7 @@ def of_demonstration(workdir: pathlib.Path) -> Sizes:
             f"it. Run python -m recipes.demonstration --workdir {workdir}"
         )
     image = coins.photograph()
-    with alone.loaded(versions[-1]) as ask:
+    with process.loaded(versions[-1]) as ask:
         mask = ask(MASK_PNG, {"image_bytes": double.strings([png(image[..., None])])}).outputs
         pixels = {"image": image[None, ..., None]}
         class_map, scores = (ask(name, pixels).outputs for name in (SERVING_DEFAULT, SCORES))

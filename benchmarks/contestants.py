@@ -15,9 +15,17 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from benchmarks import process
-from exports import alone, converter, flatbuffer, quantization, saved_model, single
-from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT, signatures
+from benchmarks import keras_process
+from exports.formats import flatbuffer, quantization, saved_model, tflite_converter
+from exports.graph import single_output
+from exports.graph.signatures import (
+    CLASS_MAP_FROM_BYTES,
+    MASK_PNG,
+    SCORES,
+    SERVING_DEFAULT,
+    signatures,
+)
+from exports.runtimes import process
 from tests import serving_double as double
 from tests.serving_contract import png
 
@@ -40,7 +48,7 @@ TFLITE_INT8 = "TFLite int8"
 SIGNATURES = (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES)
 CONTESTANTS = (KERAS, LOGITS, BARE, *SIGNATURES, TFLITE, TFLITE_INT8)
 
-Ask = process.Ask
+Ask = keras_process.Ask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,10 +108,10 @@ def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.nd
     )
     # What they answer is compared before they are timed. The check of an export would stop at the
     # few pixels of a DeconvNet in which rounding decides which of two values was the larger.
-    one = single.class_map(model, single.image_spec(model, size=images.shape[1:3]))
+    one = single_output.class_map(model, single_output.image_spec(model, size=images.shape[1:3]))
     for path, kind in ((files.tflite, quantization.NONE), (files.int8, quantization.INTEGER)):
         if path:
-            path.write_bytes(flatbuffer.written(converter.convert(model, one, kind, images)))
+            path.write_bytes(flatbuffer.written(tflite_converter.convert(model, one, kind, images)))
     model.save_weights(files.weights)
     saved_model.save(model, {SERVING_DEFAULT: logits}, files.logits)
     saved_model.save(model, {SERVING_DEFAULT: bare}, files.bare)
@@ -116,17 +124,17 @@ def loaded(contestant: str, files: Files) -> Iterator[Ask]:
     """A contestant in a process of its own."""
     if contestant == KERAS:
         options = files.options | {"weights": str(files.weights)}
-        with process.loaded(files.name, **options) as ask:
+        with keras_process.loaded(files.name, **options) as ask:
             yield ask
         return
     lite = {TFLITE: files.tflite, TFLITE_INT8: files.int8}
     plain = {LOGITS: files.logits, BARE: files.bare}
     path = (lite | plain).get(contestant, files.served)
-    with alone.loaded(path, "litert" if contestant in lite else "cpp") as ask:
+    with process.loaded(path, "litert" if contestant in lite else "tensorflow_c") as ask:
         yield answered_by(contestant, ask)
 
 
-def answered_by(contestant: str, ask: alone.Ask) -> Ask:
+def answered_by(contestant: str, ask: process.Ask) -> Ask:
     """What a file is asked. Of `logits`, the time has the argmax in the client in it."""
     signature = contestant if contestant in SIGNATURES else SERVING_DEFAULT
 

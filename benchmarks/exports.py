@@ -46,8 +46,8 @@ import numpy as np
 from benchmarks import answers, contestants, plot
 from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, NARROW, SERVING_DEFAULT, TFLITE_INT8
 from benchmarks.parity import report, table, write
-from exports import alone
 from exports.check import textures
+from exports.runtimes import process
 
 SIZE, BATCHES = (500, 500), (1, 4)
 MOST_RATIO, LEAST_AGREEMENT, MOST_BYTES = 1.05, 0.999, 0.01
@@ -175,7 +175,7 @@ def ratio(files: contestants.Files, images: np.ndarray, repeats: int) -> float:
 def swept(files: contestants.Files, repeats: int) -> str:
     """The plot of milliseconds of an image by the size of the batch, and by its side."""
     batches, sides = {}, {}
-    with alone.loaded(files.served) as served:
+    with process.loaded(files.served) as served:
         for name in (SERVING_DEFAULT, MASK_PNG):
             ask = contestants.answered_by(name, served)
 

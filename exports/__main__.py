@@ -19,11 +19,13 @@ from typing import Any
 
 import keras
 
-from exports import exchange, mediapipe, metadata, quantization, saved_model, single, tflite
 from exports.check import MismatchError
 from exports.check.reference import read_image
-from exports.cpp import StatusError
-from exports.images import MAX_BATCH, MAX_PIXELS
+from exports.formats import exchange, mediapipe, quantization, saved_model, tflite
+from exports.graph import single_output
+from exports.graph.requests import MAX_BATCH, MAX_PIXELS
+from exports.runtimes.tensorflow_c import StatusError
+from exports.serving import export_json
 from zoo.class_names import CLASS_NAMES
 
 SAVED_MODEL, TFLITE, MEDIAPIPE = "saved_model", "tflite", "mediapipe"
@@ -107,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--dtype",
-        choices=single.DTYPES,
+        choices=single_output.DTYPES,
         default="uint8",
         help="of the same images, which are 0-255 in both; uint8 is the default",
     )
@@ -196,9 +198,9 @@ def _exported(
     size, image, representative = chosen.size and tuple(chosen.size), None, None
     # What is wrong about any format is said before the first one is written.
     if set(chosen.format) != {SAVED_MODEL}:
-        image = single.image_spec(model, size=size, dtype=chosen.dtype)
+        image = single_output.image_spec(model, size=size, dtype=chosen.dtype)
     if chosen.representative:
-        side = metadata.SIDE
+        side = export_json.SIDE
         representative = quantization.images_in(
             chosen.representative, channels, size or (side, side)
         )

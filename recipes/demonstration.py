@@ -20,8 +20,8 @@ import tensorflow as tf
 from PIL import Image
 
 import exports.check
-import exports.saved_model
-import exports.tflite
+import exports.formats.saved_model
+import exports.formats.tflite
 import zoo.pictures
 from recipes import evaluate, records, scoring
 from recipes.coins_unet import RECIPE
@@ -75,8 +75,10 @@ def demonstrate(workdir: pathlib.Path) -> list[pathlib.Path]:
         "images": photograph[np.newaxis],
         "report": _say,
     }
-    served = exports.saved_model.export(model, workdir / "served", **recorded)
-    lite = exports.tflite.export(model, workdir / "tflite", size=photograph.shape[:2], **recorded)
+    served = exports.formats.saved_model.export(model, workdir / "served", **recorded)
+    lite = exports.formats.tflite.export(
+        model, workdir / "tflite", size=photograph.shape[:2], **recorded
+    )
 
     _say(f"Asking {served} about the whole photograph")
     class_map = ask(served, photograph)

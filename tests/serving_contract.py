@@ -24,9 +24,10 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from exports import check, cpp
-from exports.saved_model import COMPILED
-from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports import check
+from exports.formats.saved_model import COMPILED
+from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.runtimes import tensorflow_c
 from tests import serving_double as double
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
@@ -45,7 +46,7 @@ class Version:
 
     directory: pathlib.Path
     graph: meta_graph_pb2.MetaGraphDef
-    ask: cpp.Ask
+    ask: tensorflow_c.Ask
 
     @property
     def channels(self) -> int:
@@ -71,8 +72,8 @@ class Version:
         """Breaks the rule unless a request is refused as INVALID_ARGUMENT."""
         try:
             self.ask(signature, {_input_of(signature): inputs})
-        except cpp.StatusError as error:
-            if error.code == cpp.INVALID_ARGUMENT:
+        except tensorflow_c.StatusError as error:
+            if error.code == tensorflow_c.INVALID_ARGUMENT:
                 return
             raise BrokenError(f"{signature} ends with code {error.code} for {what}") from error
         except KeyError as error:
@@ -261,7 +262,7 @@ def loaded(directory: pathlib.Path) -> Iterator[Version]:
     """A version as the rules need it."""
     content = (directory / "saved_model.pb").read_bytes()
     (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
-    with cpp.loaded(directory) as ask:
+    with tensorflow_c.loaded(directory) as ask:
         yield Version(directory, graph, ask)
 
 
@@ -294,7 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
                 text, broken = rule.__doc__, reason(rule, version)
                 print(f"broken  {text} But {broken}" if broken else f"kept    {text}", flush=True)
                 failed += broken is not None
-    except cpp.StatusError as error:
+    except tensorflow_c.StatusError as error:
         print(f"broken  The C++ loader takes the files. But {error}", flush=True)
         return 1
     return 1 if failed else 0

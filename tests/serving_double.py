@@ -21,7 +21,8 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from exports import cpp, wire
+from exports import protobuf
+from exports.runtimes import tensorflow_c
 from tests.fuzz.wire import field
 
 # What the server writes as JSON; float16, bfloat16 and others it refuses.
@@ -44,7 +45,7 @@ class RefusedError(Exception):
 class Served:
     """A SavedModel under a name, in TensorFlow's C++ loader."""
 
-    def __init__(self, ask: cpp.Ask, directory: pathlib.Path, name: str) -> None:
+    def __init__(self, ask: tensorflow_c.Ask, directory: pathlib.Path, name: str) -> None:
         self.ask, self.name = ask, name
         content = (directory / "saved_model.pb").read_bytes()
         (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
@@ -61,8 +62,8 @@ class Served:
             )
         try:
             return self.ask(signature, inputs)
-        except cpp.StatusError as error:
-            code = {cpp.INVALID_ARGUMENT: "INVALID_ARGUMENT"}.get(error.code, "UNKNOWN")
+        except tensorflow_c.StatusError as error:
+            code = {tensorflow_c.INVALID_ARGUMENT: "INVALID_ARGUMENT"}.get(error.code, "UNKNOWN")
             raise RefusedError(code, str(error)) from error
 
     def takes(self, model: str, signature: str) -> Mapping:
@@ -80,7 +81,7 @@ class Served:
 @contextlib.contextmanager
 def served(directory: pathlib.Path, name: str) -> Iterator[Served]:
     """The model that both servers below serve."""
-    with cpp.loaded(directory) as ask:
+    with tensorflow_c.loaded(directory) as ask:
         yield Served(ask, directory, name)
 
 
@@ -191,8 +192,8 @@ def _json(name: str, array: np.ndarray) -> list:
 
 def read_question(content: bytes) -> tuple[str, str, dict[str, np.ndarray]]:
     """The model, the signature and the inputs of a `PredictRequest`."""
-    spec = dict(wire.fields(dict(wire.fields(content))[1]))
-    tensors = wire.mapping(content, 2).items()
+    spec = dict(protobuf.fields(dict(protobuf.fields(content))[1]))
+    tensors = protobuf.mapping(content, 2).items()
     inputs = {
         name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(tensor)) for name, tensor in tensors
     }
@@ -202,7 +203,7 @@ def read_question(content: bytes) -> tuple[str, str, dict[str, np.ndarray]]:
 def read_warm_up(record: bytes) -> tuple[str, str, dict[str, np.ndarray]]:
     """The same of a `PredictionLog` with a `PredictLog`, of which warm-up requests are made."""
     try:
-        return read_question(dict(wire.fields(dict(wire.fields(record))[6]))[1])
+        return read_question(dict(protobuf.fields(dict(protobuf.fields(record))[6]))[1])
     except (KeyError, ValueError, DecodeError) as error:
         raise ValueError(f"it is no log of a predict request ({error!r})") from error
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from toys import TOYS, build_toy, toy_images
 
-from benchmarks import answers, contestants, exports, plot, process
-from exports import alone
-from exports.saved_model import save
-from exports.signatures import signatures
+from benchmarks import answers, contestants, exports, keras_process, plot
+from exports.formats.saved_model import save
+from exports.graph.signatures import signatures
+from exports.runtimes import process
 
 IMAGES = toy_images("unet", 2).astype(np.uint8)
 
@@ -36,7 +36,7 @@ def test_every_contestant_gives_the_classes_of_the_model(files):
             for name in contestants.CONTESTANTS
             if name not in contestants.SIGNATURES
         }
-        served = stack.enter_context(alone.loaded(files.served))  # one process for all four
+        served = stack.enter_context(process.loaded(files.served))  # one process for all four
         asks |= {name: contestants.answered_by(name, served) for name in contestants.SIGNATURES}
         assert set(asks) == set(contestants.CONTESTANTS)
         for name, ask in asks.items():
@@ -49,7 +49,7 @@ def test_every_contestant_gives_the_classes_of_the_model(files):
 
 def test_a_process_that_ends_says_why():
     text = r"The process of unet ended: [\s\S]*no option 'filter'"
-    with process.loaded("unet", filter=4) as ask, pytest.raises(OSError, match=text):
+    with keras_process.loaded("unet", filter=4) as ask, pytest.raises(OSError, match=text):
         ask(IMAGES)
 
 

@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 from toys import TOYS, build_toy, toy_images
 
-import exports.saved_model
-import exports.tflite
+import exports.formats.saved_model
+import exports.formats.tflite
 import zoo
 
 NAMES = sorted(TOYS)
@@ -164,7 +164,7 @@ def test_compiled_equals_eager(name, jit_compile, tolerance):
 def test_the_saved_model_gives_the_class_map(name, tmp_path):
     model = build_toy(name)
     images = toy_images(name)
-    path = exports.saved_model.export(model, tmp_path)
+    path = exports.formats.saved_model.export(model, tmp_path)
     served = tf.saved_model.load(path).signatures["serving_default"]
     class_map = served(image=tf.constant(images.astype("uint8")))["class_map"].numpy()
     np.testing.assert_array_equal(class_map, scores_of(model, images).argmax(-1))
@@ -176,7 +176,7 @@ def test_the_tflite_file_gives_the_class_map(name, tmp_path):
 
     model = build_toy(name)
     images = toy_images(name, 1)
-    path = exports.tflite.export(model, tmp_path, size=images.shape[1:3])
+    path = exports.formats.tflite.export(model, tmp_path, size=images.shape[1:3])
     runner = Interpreter(str(path)).get_signature_runner()
     class_map = runner(image=images.astype("uint8"))["class_map"]
     assert class_map.dtype == np.int32

@@ -18,7 +18,9 @@ from ai_edge_litert import schema_py_generated
 
 import exports
 import zoo
-from exports import check, cpp, metadata
+from exports import check
+from exports.runtimes import tensorflow_c
+from exports.serving import export_json
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -37,13 +39,13 @@ def unchecked(monkeypatch):
     """For tests of names and numbers, which need no second look at the answers."""
     monkeypatch.setattr(check, "saved_model", lambda *_, **__: [])
     monkeypatch.setattr(check, "tflite", lambda *_, **__: [])
-    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
+    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
 
 
 def export(form: str, model: keras.Model, out: pathlib.Path, **options) -> pathlib.Path:
     if form == "saved_model":
-        return exports.saved_model.export(model, out, **options)
-    return exports.tflite.export(model, out, size=(9, 12), **options)
+        return exports.formats.saved_model.export(model, out, **options)
+    return exports.formats.tflite.export(model, out, size=(9, 12), **options)
 
 
 def place(form: str, version: int | str) -> str:
@@ -157,7 +159,8 @@ def test_a_killed_export_leaves_no_version(form, tmp_path):
         "import exports, zoo\n"
         f"exports.check.{form} = lambda *a, **k: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
         "model = zoo.build('unet', filters=2, depth=1)\n"
-        f"exports.{form}.export(model, sys.argv[1]{', size=(9, 12)' * (form == 'tflite')})\n"
+        f"exports.formats.{form}.export(model, sys.argv[1]"
+        f"{', size=(9, 12)' * (form == 'tflite')})\n"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
     assert run.returncode == -signal.SIGKILL
@@ -185,11 +188,14 @@ def test_a_name_that_is_no_file_name_is_refused(form, model, tmp_path):
 
 def test_weights_are_stored_once(tmp_path, unchecked):
     model = zoo.build("unet", filters=32, depth=2)
-    path = exports.saved_model.export(model, tmp_path)
+    path = exports.formats.saved_model.export(model, tmp_path)
     weights = sum(array.nbytes for array in model.get_weights())
     files = sum(file.stat().st_size for file in (path / "variables").iterdir())
     assert weights <= files <= 1.01 * weights
-    assert exports.tflite.export(model, tmp_path, size=(9, 12)).stat().st_size <= 1.03 * weights
+    assert (
+        exports.formats.tflite.export(model, tmp_path, size=(9, 12)).stat().st_size
+        <= 1.03 * weights
+    )
 
 
 def test_gradients_are_not_exported(tmp_path, unchecked):
@@ -197,7 +203,7 @@ def test_gradients_are_not_exported(tmp_path, unchecked):
     def scores(image):
         return image * 2, lambda upstream: upstream * 3
 
-    path = exports.saved_model.export(with_layer(scores), tmp_path)
+    path = exports.formats.saved_model.export(with_layer(scores), tmp_path)
     content = (path / "saved_model.pb").read_bytes()
     assert b"serving_default" in content
     assert b"grad_fn" not in content
@@ -206,7 +212,7 @@ def test_gradients_are_not_exported(tmp_path, unchecked):
 def test_a_served_folder_can_be_read_by_others(model, tmp_path, unchecked):
     before = os.umask(0o022)
     try:
-        path = exports.saved_model.export(model, tmp_path / "out")
+        path = exports.formats.saved_model.export(model, tmp_path / "out")
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o755
@@ -215,7 +221,7 @@ def test_a_served_folder_can_be_read_by_others(model, tmp_path, unchecked):
 
 def test_class_names_are_labels(model, tmp_path, unchecked):
     names = ["background", "cell", "border", "Zelle ü"]
-    path = exports.saved_model.export(model, tmp_path, class_names=names)
+    path = exports.formats.saved_model.export(model, tmp_path, class_names=names)
     labels = (path / "assets" / "labels.txt").read_text(encoding="utf-8")
     assert labels == "background\ncell\nborder\nZelle ü\n"
     colours = (path / "assets" / "colormap.txt").read_text(encoding="utf-8").splitlines()
@@ -224,13 +230,13 @@ def test_class_names_are_labels(model, tmp_path, unchecked):
         *("0 0 0 0 255 background", "1 128 0 0 255 cell", "2 0 128 0 255 border"),
         "3 128 128 0 255 Zelle ü",
     ]
-    with cpp.loaded(path) as ask:
+    with tensorflow_c.loaded(path) as ask:
         images = check.textures(1, (9, 12), 3)
         assert ask("serving_default", {"image": images})["class_map"].shape == (1, 9, 12)
 
 
 def test_without_names_there_are_numbers_and_colours(model, tmp_path, unchecked):
-    path = exports.saved_model.export(model, tmp_path)
+    path = exports.formats.saved_model.export(model, tmp_path)
     assert (path / "assets" / "labels.txt").read_text() == "0\n1\n2\n3\n"
     lines = (path / "assets" / "colormap.txt").read_text().splitlines()[1:]
     table = np.array([line.split() for line in lines], int)
@@ -248,7 +254,7 @@ def test_without_names_there_are_numbers_and_colours(model, tmp_path, unchecked)
 )
 def test_class_names_fit_the_classes(names, text, model, tmp_path):
     with pytest.raises(ValueError, match=re.escape(text)):
-        exports.saved_model.export(model, tmp_path, class_names=names)
+        exports.formats.saved_model.export(model, tmp_path, class_names=names)
     assert not list(tmp_path.iterdir())
 
 
@@ -261,7 +267,7 @@ def operators(path: pathlib.Path) -> tuple[list[int], list[str]]:
 
 
 def test_a_tflite_file_holds_builtin_operations_and_one_signature(model, tmp_path):
-    path = exports.tflite.export(model, tmp_path, size=(9, 12))
+    path = exports.formats.tflite.export(model, tmp_path, size=(9, 12))
     codes, custom = operators(path)
     assert schema_py_generated.BuiltinOperator.ARG_MAX in codes
     assert schema_py_generated.BuiltinOperator.CUSTOM not in codes
@@ -289,7 +295,7 @@ def test_an_operation_that_tflite_lacks_is_named(tmp_path):
 
     text = r"built-in operations only, so that .*; 'special' needs BitwiseAnd\. Replace the layer"
     with pytest.raises(ValueError, match=text):
-        exports.tflite.export(with_layer(odd), tmp_path, size=(9, 12))
+        exports.formats.tflite.export(with_layer(odd), tmp_path, size=(9, 12))
     assert not list(tmp_path.iterdir())
 
 
@@ -297,12 +303,12 @@ def test_an_operation_that_tflite_lacks_is_named(tmp_path):
 def test_a_size_is_a_height_and_a_width(size, model, tmp_path):
     text = f"size is a height and a width in pixels, each at least 1; received {size!r}. Pass size="
     with pytest.raises(ValueError, match=re.escape(text)):
-        exports.tflite.export(model, tmp_path, size=size)
+        exports.formats.tflite.export(model, tmp_path, size=size)
 
 
 def test_without_litert_the_error_says_what_to_install(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     text = 'is not installed. Install it: pip install "segmentation-zoo[litert]".'
     with pytest.raises(ImportError, match=re.escape(text)):
-        exports.tflite.export(model, tmp_path, size=(9, 12))
+        exports.formats.tflite.export(model, tmp_path, size=(9, 12))
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
-from exports import alone, cpp, wire
+from exports import protobuf
+from exports.runtimes import process, tensorflow_c
 from tests.fuzz import wire as written
 
 
@@ -38,7 +39,7 @@ def directory(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def ask(directory):
-    with alone.loaded(directory) as ask:
+    with process.loaded(directory) as ask:
         yield ask
 
 
@@ -55,9 +56,9 @@ def test_answers_come_back_with_their_cost(ask):
 
 
 def test_what_tensorflow_refuses_is_raised_here_and_the_next_is_answered(ask):
-    with pytest.raises(cpp.StatusError, match="No numbers") as refused:
+    with pytest.raises(tensorflow_c.StatusError, match="No numbers") as refused:
         ask("serving_default", {"x": np.zeros(0, np.float32)})
-    assert refused.value.code == cpp.INVALID_ARGUMENT
+    assert refused.value.code == tensorflow_c.INVALID_ARGUMENT
     with pytest.raises(KeyError, match=r"no signature 'serving_default' of \['y'\] in"):
         ask("serving_default", {"y": np.ones(1, np.float32)})
     assert ask("serving_default", {"x": np.ones(1, np.float32)}).outputs["same"] == [1]
@@ -65,8 +66,8 @@ def test_what_tensorflow_refuses_is_raised_here_and_the_next_is_answered(ask):
 
 def test_files_that_are_none_are_refused(tmp_path):
     with (
-        pytest.raises(cpp.StatusError, match="Could not find SavedModel"),
-        alone.loaded(tmp_path),
+        pytest.raises(tensorflow_c.StatusError, match="Could not find SavedModel"),
+        process.loaded(tmp_path),
     ):
         pass
 
@@ -74,14 +75,14 @@ def test_files_that_are_none_are_refused(tmp_path):
 def test_the_process_imports_nothing_of_tensorflows_python(directory):
     request = pickle.dumps(("serving_default", {"x": np.ones(3, np.float32)}))
     run = subprocess.run(
-        [sys.executable, "-P", alone.__file__, str(directory), "cpp"],
+        [sys.executable, "-P", process.__file__, str(directory), "tensorflow_c"],
         input=request,
         capture_output=True,
         env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
         check=False,
     )
     imported = {line.rpartition(b"|")[2].strip() for line in run.stderr.splitlines()}
-    assert {b"numpy", b"exports.c_api"} <= imported
+    assert {b"numpy", b"exports.runtimes.tensorflow_c_api"} <= imported
     assert not {name for name in imported if name.split(b".")[0] in (b"tensorflow", b"keras")}
     assert len(run.stdout) > 4_000_000
 
@@ -95,7 +96,7 @@ def test_a_process_that_ends_is_no_answer(directory, monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    with alone.loaded(directory) as ask:
+    with process.loaded(directory) as ask:
         started[0].send_signal(signal.SIGKILL)
         started[0].wait()
         with pytest.raises(OSError, match=r"that of .* ended with -9: .* free some memory"):
@@ -103,10 +104,10 @@ def test_a_process_that_ends_is_no_answer(directory, monkeypatch):
 
 
 def test_the_numbers_of_types_and_the_configuration_are_tensorflows():
-    for number, kind in cpp._TYPES.items():
+    for number, kind in tensorflow_c._TYPES.items():
         assert tf.as_dtype(number).as_numpy_dtype == kind
-    assert types_pb2.DT_STRING == cpp._STRING
-    config = tf.compat.v1.ConfigProto.FromString(cpp._NO_GPU)
+    assert types_pb2.DT_STRING == tensorflow_c._STRING
+    config = tf.compat.v1.ConfigProto.FromString(tensorflow_c._NO_GPU)
     assert config == tf.compat.v1.ConfigProto(device_count={"GPU": 0})
 
 
@@ -118,18 +119,22 @@ def test_the_wire_format_is_read_and_written():
         + written.field(4, b"four", wire=5)
         + written.field(200, b"x" * 300)
     )
-    assert list(wire.fields(message)) == [
+    assert list(protobuf.fields(message)) == [
         *((1, b"text"), (2, 1 << 40), (3, b"8 bytes!"), (4, b"four"), (200, b"x" * 300)),
     ]
     for number, content in ((1, b""), (15, b"x"), (16, b"y" * 127), (3000, b"z" * 20000)):
-        assert wire.field(number, content) == written.field(number, content)
+        assert protobuf.field(number, content) == written.field(number, content)
     pairs = [
-        wire.field(5, wire.field(1, key) + wire.field(2, b"of " + key)) for key in (b"a", b"b")
+        protobuf.field(5, protobuf.field(1, key) + protobuf.field(2, b"of " + key))
+        for key in (b"a", b"b")
     ]
-    assert wire.mapping(b"".join(pairs) + wire.field(4, b"else"), 5) == {"a": b"of a", "b": b"of b"}
+    assert protobuf.mapping(b"".join(pairs) + protobuf.field(4, b"else"), 5) == {
+        "a": b"of a",
+        "b": b"of b",
+    }
 
 
 @pytest.mark.parametrize("broken", [b"\x0a\x05four", b"\x0a", b"\x80", b"\x0b\x00", b"\x09seven"])
 def test_a_message_that_breaks_off_is_refused(broken):
     with pytest.raises(ValueError, match=rf"this one of {len(broken)} bytes breaks at"):
-        list(wire.fields(broken))
+        list(protobuf.fields(broken))

@@ -16,11 +16,12 @@ import tensorflow as tf
 from toys import build_toy, toy_images
 
 import exports
-from exports import alone, check, cpp
+from exports import check
 from exports.check import loaders
 from exports.check.__main__ import main
 from exports.check.reference import Reference, of_scores
-from exports.images import Limits
+from exports.graph.requests import Limits
+from exports.runtimes import process, tensorflow_c
 
 IMAGES = toy_images("unet").astype(np.uint8)
 
@@ -30,8 +31,8 @@ def files(tmp_path_factory):
     """A SavedModel and a TFLite file of one toy."""
     out, model = tmp_path_factory.mktemp("files"), build_toy("unet")
     return {
-        "saved_model": exports.saved_model.export(model, out),
-        "tflite": exports.tflite.export(model, out, size=IMAGES.shape[1:3]),
+        "saved_model": exports.formats.saved_model.export(model, out),
+        "tflite": exports.formats.tflite.export(model, out, size=IMAGES.shape[1:3]),
     }
 
 
@@ -43,8 +44,8 @@ def changed(amount: float) -> keras.Model:
 
 
 EXPORT = {
-    "saved_model": exports.saved_model.export,
-    "tflite": functools.partial(exports.tflite.export, size=(9, 12)),
+    "saved_model": exports.formats.saved_model.export,
+    "tflite": functools.partial(exports.formats.tflite.export, size=(9, 12)),
 }
 both = pytest.mark.parametrize("form", sorted(EXPORT))
 
@@ -196,7 +197,7 @@ def test_what_python_answers_and_cpp_does_not_is_found(tmp_path):
     model = keras.Model(image, scores, name="one")
     module = tf.Module()
     module.model = model
-    answers = exports.signatures.signatures(model)
+    answers = exports.graph.signatures.signatures(model)
     tf.saved_model.save(module, str(tmp_path), signatures=answers)
     loaded = tf.saved_model.load(str(tmp_path))
     assert loaded.signatures["serving_default"](image=IMAGES)["class_map"].shape[0] == 2
@@ -209,16 +210,16 @@ def test_what_the_server_refuses_to_compile_is_found(tmp_path):
     model, images = build_toy("fcn_alexnet"), toy_images("fcn_alexnet", 1).astype(np.uint8)
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    answers = exports.signatures.signatures(model)
+    answers = exports.graph.signatures.signatures(model)
     tf.saved_model.save(module, str(tmp_path), signatures=answers)
     with (
-        alone.loaded(tmp_path) as ask,
-        pytest.raises(cpp.StatusError, match="XLA compilation disabled"),
+        process.loaded(tmp_path) as ask,
+        pytest.raises(tensorflow_c.StatusError, match="XLA compilation disabled"),
     ):
         ask("serving_default", {"image": images})
-    exports.saved_model.save(model, answers, tmp_path)
+    exports.formats.saved_model.save(model, answers, tmp_path)
     expected = np.asarray(model(images.astype("float32"))).argmax(-1)
-    with alone.loaded(tmp_path) as ask:
+    with process.loaded(tmp_path) as ask:
         given = ask("serving_default", {"image": images}).outputs["class_map"]
     np.testing.assert_array_equal(given, expected)
 
@@ -236,7 +237,7 @@ def test_a_damaged_version_is_told(files, tmp_path, capsys):
 def test_files_that_are_none_are_refused_in_cpp(tmp_path):
     with (
         pytest.raises(RuntimeError, match="Could not find SavedModel"),
-        cpp.loaded(tmp_path),
+        tensorflow_c.loaded(tmp_path),
     ):
         pass
 
@@ -275,9 +276,9 @@ def test_a_version_is_checked_within_its_limits(files):
 
 
 def test_what_tensorflow_refuses_in_python_has_its_code(files, honest):
-    with pytest.raises(cpp.StatusError, match="at least one image") as refused:
+    with pytest.raises(tensorflow_c.StatusError, match="at least one image") as refused:
         honest("serving_default", {"image": IMAGES[:0]})
-    assert refused.value.code == cpp.INVALID_ARGUMENT
+    assert refused.value.code == tensorflow_c.INVALID_ARGUMENT
 
 
 def test_a_tflite_file_is_checked_at_its_size(files):

@@ -16,8 +16,8 @@ from toys import build_toy, toy_images
 import zoo
 from exports.client import ServerError, connected, messages
 from exports.client.__main__ import main
-from exports.saved_model import save
-from exports.signatures import signatures
+from exports.formats.saved_model import save
+from exports.graph.signatures import signatures
 from tests import serving_double as double
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -16,10 +16,11 @@ from PIL import Image
 from toys import TOYS, build_toy, toy_images
 
 import zoo
-from exports import check, metadata
+from exports import check
 from exports.__main__ import main
 from exports.check import loaders
 from exports.check.__main__ import main as check_main
+from exports.serving import export_json
 from zoo.class_names import CLASS_NAMES
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -73,7 +74,7 @@ def unchecked(monkeypatch) -> list[np.ndarray | None]:
     seen = []
     monkeypatch.setattr(check, "saved_model", lambda *_, images, **__: seen.append(images) or [])
     monkeypatch.setattr(check, "tflite", lambda *_, images, **__: seen.append(images) or [])
-    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
+    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
     return seen
 
 
@@ -254,13 +255,13 @@ def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):
     assert f"export.json, written with it; that of {tmp_path} cannot be" in capsys.readouterr().err
 
     recorded = json.loads((copy / "export.json").read_text())
-    metadata.write(copy, recorded | {"options": None})
+    export_json.write(copy, recorded | {"options": None})
     assert check_main([str(copy), "--weights", weights]) == 2
     assert f"recorded; {copy} has none. Check it without --weights." in capsys.readouterr().err
-    metadata.write(copy, {"model": "unet"})
+    export_json.write(copy, {"model": "unet"})
     assert check_main([str(copy)]) == 2
     assert "it lacks what an export writes" in capsys.readouterr().err
-    metadata.write(copy, recorded)
+    export_json.write(copy, recorded)
     assert check_main([str(copy), "--image", weights]) == 2
     assert f"{weights} cannot be read (" in capsys.readouterr().err
 

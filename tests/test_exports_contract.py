@@ -13,9 +13,10 @@ import tensorflow as tf
 from toys import TOYS, build_toy
 
 import exports
-from exports import check, images
-from exports.saved_model import save
-from exports.signatures import signatures
+from exports import check
+from exports.formats.saved_model import save
+from exports.graph import requests
+from exports.graph.signatures import signatures
 from tests import serving_contract as contract
 from tests import serving_double as double
 from tests.fuzz.wire import field
@@ -25,7 +26,7 @@ IMAGE = {"image": check.textures(1, (9, 12), 3)}
 
 @pytest.fixture(scope="module")
 def version(tmp_path_factory) -> pathlib.Path:
-    return exports.saved_model.export(build_toy("unet"), tmp_path_factory.mktemp("served"))
+    return exports.formats.saved_model.export(build_toy("unet"), tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +231,7 @@ def limited(saved, tmp_path):
 
 
 def test_limits_are_those_of_the_file(limited):
-    kept = {"max_pixels": images.MAX_PIXELS, "max_batch": images.MAX_BATCH}
+    kept = {"max_pixels": requests.MAX_PIXELS, "max_batch": requests.MAX_BATCH}
     assert limited(kept) is None
     assert limited(kept | {"max_batch": 3}) == "serving_default takes 4 images"
     assert limited(kept | {"max_pixels": 99}) == "serving_default takes an image of 100 pixels"

@@ -12,8 +12,12 @@ import pytest
 import tensorflow as tf
 from toys import TOYS, build_toy, toy_images
 
-from exports import alone, check, converter, exchange, metadata, onnx_runtime, quantization, single
+from exports import check
 from exports.__main__ import main
+from exports.formats import exchange, quantization, tflite_converter
+from exports.graph import single_output
+from exports.runtimes import onnx_runtime, process
+from exports.serving import export_json
 
 # Its pooling reaches past a border that is unknown until run time.
 FIXED_SIZE_ONLY = {"fcn_alexnet"}
@@ -22,7 +26,7 @@ PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
 
 @pytest.fixture
 def uncosted(monkeypatch):
-    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
+    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
 
 
 def need(form: str) -> None:
@@ -36,7 +40,7 @@ def images_of(name: str, size: tuple[int, int] | None = None) -> np.ndarray:
 
 
 def ask(path: pathlib.Path, form: str, images: np.ndarray) -> np.ndarray:
-    with alone.loaded(path / exchange.FORMS[form].file, exchange.FORMS[form].loader) as ask:
+    with process.loaded(path / exchange.FORMS[form].file, exchange.FORMS[form].loader) as ask:
         return ask("serving_default", {"image": images}).outputs["class_map"]
 
 
@@ -92,7 +96,7 @@ def test_whole_numbers_are_divided_downwards_in_onnx(tmp_path):
     image = keras.Input((None, None, 3), name="image")
     scores = keras.layers.Lambda(odd, output_shape=lambda shape: shape)(image)
     model = keras.Model(image, scores, name="numbers")
-    spec = single.image_spec(model, size=None, batch=None)
+    spec = single_output.image_spec(model, size=None, batch=None)
     exchange.onnx.write(model, spec, tmp_path)
     import onnxruntime
 
@@ -110,9 +114,9 @@ class Stand:
         def write(model, image, directory):
             one = tf.TensorSpec([1, *image.shape[1:]], image.dtype, name="image")
             written = change(model)
-            answer = single.class_map(written, one)
-            tables = converter.convert(written, answer, quantization.NONE, None)
-            (directory / "model.tflite").write_bytes(converter.flatbuffer.written(tables))
+            answer = single_output.class_map(written, one)
+            tables = tflite_converter.convert(written, answer, quantization.NONE, None)
+            (directory / "model.tflite").write_bytes(tflite_converter.flatbuffer.written(tables))
 
         form = exchange._Form("LiteRT", write, "model.tflite", "litert")
         monkeypatch.setitem(exchange.FORMS, "onnx", form)
@@ -215,7 +219,7 @@ def test_a_file_that_onnx_runtime_cannot_read_is_said_to_be_one(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with (
         pytest.raises(onnx_runtime.UnableError, match="ONNX Runtime cannot run the graph"),
-        alone.loaded(tmp_path / "model.onnx", "onnx_runtime"),
+        process.loaded(tmp_path / "model.onnx", "onnx_runtime"),
     ):
         pass
 

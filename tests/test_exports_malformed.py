@@ -7,9 +7,9 @@ import itertools
 import pytest
 from toys import build_toy
 
-from exports import cpp
-from exports.saved_model import save
-from exports.signatures import signatures
+from exports.formats.saved_model import save
+from exports.graph.signatures import signatures
+from exports.runtimes import tensorflow_c
 from tests import serving_double as double
 from tests.fuzz import images, mutants
 
@@ -23,7 +23,7 @@ def version(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ask(version):
-    with cpp.loaded(version) as ask:
+    with tensorflow_c.loaded(version) as ask:
         yield ask
 
 
@@ -73,7 +73,7 @@ def test_a_lying_header_lies_and_has_a_right_check_sum(ask, tmp_path):
     assert 3 < sum(answer is not None for answer in answers) < 60
 
 
-def lying(ask: cpp.Ask, about: str, lie) -> cpp.Ask:
+def lying(ask: tensorflow_c.Ask, about: str, lie) -> tensorflow_c.Ask:
     """A loader that answers one signature wrongly about all but one image."""
 
     def answer(signature: str, inputs: dict) -> dict:
@@ -84,7 +84,7 @@ def lying(ask: cpp.Ask, about: str, lie) -> cpp.Ask:
 
 
 def internal_error(*_):
-    raise cpp.StatusError(13, "out of order")
+    raise tensorflow_c.StatusError(13, "out of order")
 
 
 def invalid(*_):

@@ -23,8 +23,11 @@ from flatbuffers.table import Table
 from toys import TOYS, build_toy, toy_images
 
 import exports
-from exports import alone, check, flatbuffer, metadata
+from exports import check
 from exports.__main__ import main
+from exports.formats import flatbuffer
+from exports.runtimes import process
+from exports.serving import export_json
 
 NAMES = ["sky", "sea", "sand", "Sonne ü"]
 PYTHON = os.environ.get("MEDIAPIPE_PYTHON", sys.executable)
@@ -89,12 +92,12 @@ def stand_in(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def uncosted(monkeypatch):
     """What a request costs is measured in tests/test_exports_tflite.py."""
-    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
+    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
 
 
 def exported(name: str, out: pathlib.Path, **options) -> pathlib.Path:
     images = toy_images(name, 1).astype(np.uint8)
-    return exports.tflite.export(
+    return exports.formats.tflite.export(
         build_toy(name), out, size=TOYS[name].size, for_mediapipe=True, images=images, **options
     )
 
@@ -198,7 +201,7 @@ def test_every_toy_in_mediapipe(name, tmp_path):
     recorded = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert [one["loader"] for one in recorded["checks"]] == ["LiteRT", "MediaPipe"]
     assert min(one["agreement"] for one in recorded["checks"]) > 0.9999
-    with alone.loaded(path, "segmenter", python=PYTHON) as ask:
+    with process.loaded(path, "mediapipe", python=PYTHON) as ask:
         answer = ask("", {"image": toy_images(name, 1).astype(np.uint8)}).outputs
     assert answer["labels"].tolist() == NAMES
 
@@ -265,7 +268,7 @@ def test_what_mediapipe_does_not_take_is_refused(options, received, tmp_path):
     model = keras.Model(image, scores, name="same")
     text = rf"takes RGB images uint8 of a fixed size; received {received}\. Pass a size, dtype"
     with pytest.raises(ValueError, match=text):
-        exports.tflite.export(model, tmp_path, for_mediapipe=True, **options)
+        exports.formats.tflite.export(model, tmp_path, for_mediapipe=True, **options)
 
 
 def test_a_quantized_file_for_mediapipe(tmp_path, stand_in):

@@ -11,8 +11,10 @@ from toys import TOYS, build_toy, toy_images
 
 import exports
 import zoo
-from exports import check, flatbuffer, metadata, quantization
+from exports import check
 from exports.__main__ import main
+from exports.formats import flatbuffer, quantization
+from exports.serving import export_json
 
 # Its pooling pads with minus infinity, for which int8 has no form.
 NO_INTEGER = {"fcn_alexnet"}
@@ -24,7 +26,7 @@ def images_of(name: str) -> np.ndarray:
 
 def exported(name: str, out, **options) -> dict:
     images = images_of(name)
-    path = exports.tflite.export(
+    path = exports.formats.tflite.export(
         build_toy(name), out, size=images.shape[1:3], representative=images, **options
     )
     return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -33,7 +35,7 @@ def exported(name: str, out, **options) -> dict:
 @pytest.fixture(autouse=True)
 def uncosted(monkeypatch):
     """What a request costs is measured in tests/test_exports_tflite.py."""
-    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
+    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_what_has_no_form_in_integers_is_refused_with_the_reason(name, tmp_path)
 
 def test_integer_files_for_any_size_and_for_float32_images(tmp_path):
     model, images = build_toy("unet"), images_of("unet")
-    path = exports.tflite.export(
+    path = exports.formats.tflite.export(
         model,
         tmp_path,
         dtype="float32",
@@ -90,7 +92,7 @@ def test_a_reversal_keeps_the_range_of_what_it_reverses(tmp_path):
     scores = keras.layers.Lambda(lambda x: x - 100.0, output_shape=lambda shape: shape)(reversed_)
     model = keras.Model(image, scores, name="reversal")
     images = check.textures(2, (24, 24), 3)
-    path = exports.tflite.export(
+    path = exports.formats.tflite.export(
         model, tmp_path, size=(24, 24), quantize="integer", representative=images
     )
     tables = flatbuffer.read(path.read_bytes())
@@ -108,7 +110,7 @@ def test_each_kind_is_smaller(tmp_path, monkeypatch):
     images = check.textures(1, (24, 24), 3)
     sizes = {}
     for kind in quantization.KINDS:
-        path = exports.tflite.export(
+        path = exports.formats.tflite.export(
             model, tmp_path, size=(24, 24), quantize=kind, representative=images
         )
         sizes[kind] = path.stat().st_size
@@ -136,7 +138,7 @@ def test_operations_that_stay_in_float32_are_recorded(tmp_path):
         image
     )
     model = keras.Model(image, power, name="power")
-    path = exports.tflite.export(
+    path = exports.formats.tflite.export(
         model,
         tmp_path,
         size=(24, 24),
@@ -170,7 +172,7 @@ def test_operations_that_stay_in_float32_are_recorded(tmp_path):
 )
 def test_wrong_options_are_refused(options, text, tmp_path):
     with pytest.raises(ValueError, match=re.escape(text)):
-        exports.tflite.export(build_toy("unet"), tmp_path, size=(9, 12), **options)
+        exports.formats.tflite.export(build_toy("unet"), tmp_path, size=(9, 12), **options)
     assert not list(tmp_path.iterdir())
 
 

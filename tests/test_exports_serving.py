@@ -13,8 +13,10 @@ from toys import TOYS, build_toy, toy_images
 
 import exports
 import zoo
-from exports import check, cpp, metadata, warmup
-from exports.images import Limits
+from exports import check
+from exports.graph.requests import Limits
+from exports.runtimes import tensorflow_c
+from exports.serving import export_json, warmup
 
 NAMES = ["sky", "sea [deep]", "sand", "sun"]
 
@@ -28,7 +30,7 @@ def model() -> keras.Model:
 def version(model, tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("served")
     model.save_weights(folder / "toy.weights.h5")
-    return exports.saved_model.export(
+    return exports.formats.saved_model.export(
         model,
         folder / "out",
         class_names=NAMES,
@@ -47,7 +49,7 @@ def recorded(version) -> dict:
 
 @pytest.fixture(scope="module")
 def ask(version):
-    with cpp.loaded(version) as ask:
+    with tensorflow_c.loaded(version) as ask:
         yield ask
 
 
@@ -66,7 +68,7 @@ def test_what_was_exported_is_recorded(version, recorded, model):
 
 def test_the_hash_of_weights_is_that_of_their_values(model, tmp_path, recorded):
     def hash_of(model: keras.Model) -> str:
-        about = metadata.of_model(model, options=None, weights=None, class_names=None)
+        about = export_json.of_model(model, options=None, weights=None, class_names=None)
         return about["weights"]["sha256"]
 
     model.save_weights(tmp_path / "again.weights.h5")
@@ -122,20 +124,20 @@ def test_files_checks_and_costs_are_recorded(version, recorded):
 
 
 def test_the_lowest_agreement_is_the_versions(version, monkeypatch):
-    monkeypatch.setattr(metadata, "one_request", lambda *_: None)
+    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
     checks = [
         check.Agreement("a", "scores", 1.0, 0, 2),
         check.Agreement("b", "scores", 0.75, 0, 2),
         check.NotChecked("c", "it is not there"),
     ]
-    about = metadata.of_files(version, limits=Limits(3), checks=checks)
+    about = export_json.of_files(version, limits=Limits(3), checks=checks)
     assert about["agreement"] == 0.75
     assert about["checks"][2] == {"loader": "c", "not_checked": "it is not there"}
 
 
 def test_lists_are_written_on_one_line(tmp_path):
     content = {"shape": [None, None, 3], "names": ["a", "b ] c"], "more": [{"x": [1]}], "none": []}
-    metadata.write(tmp_path, content)
+    export_json.write(tmp_path, content)
     text = (tmp_path / "export.json").read_text()
     assert json.loads(text) == content
     assert '"shape": [null, null, 3],' in text.splitlines()[1]
@@ -144,9 +146,9 @@ def test_lists_are_written_on_one_line(tmp_path):
 def test_options_that_are_no_json_are_refused(model, tmp_path):
     text = "are recorded as JSON; {'filters': <object object at"
     with pytest.raises(ValueError, match=re.escape(text)):
-        exports.saved_model.export(model, tmp_path / "out", options={"filters": object()})
+        exports.formats.saved_model.export(model, tmp_path / "out", options={"filters": object()})
     with pytest.raises(FileNotFoundError):
-        exports.saved_model.export(model, tmp_path / "out", weights=tmp_path / "missing.h5")
+        exports.formats.saved_model.export(model, tmp_path / "out", weights=tmp_path / "missing.h5")
     assert not list(tmp_path.iterdir())
 
 
@@ -187,7 +189,7 @@ def test_requests_that_fail_are_found_before_the_version_appears(
 
     text = r"C\+\+: a server does not load a version whose warm-up requests fail: .*at least one im"
     with pytest.raises(check.MismatchError, match=text):
-        exports.saved_model.export(model, tmp_path)
+        exports.formats.saved_model.export(model, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -210,5 +212,5 @@ def test_batches_are_as_large_as_the_graph_takes(version, ask):
     assert set(values) == {"max_batch_size", "batch_timeout_micros", "max_enqueued_batches"}
     image = np.zeros((int(values["max_batch_size"]), 9, 9, 3), np.uint8)
     assert ask("serving_default", {"image": image})["class_map"].shape == image.shape[:3]
-    with pytest.raises(cpp.StatusError, match="at most 5 images"):
+    with pytest.raises(tensorflow_c.StatusError, match="at most 5 images"):
         ask("serving_default", {"image": np.zeros((len(image) + 1, 9, 9, 3), np.uint8)})

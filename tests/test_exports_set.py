@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from exports import warmup
 from exports.client.__main__ import main
+from exports.serving import warmup
 
 ROOT = pathlib.Path(__file__).parents[1]
 SET = ROOT / "exports" / "serving"

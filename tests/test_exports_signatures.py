@@ -15,8 +15,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from toys import TOYS, build_toy, toy_images
 
 import exports
-from exports import alone, cpp, signatures
-from exports.images import Limits
+from exports.graph import signatures
+from exports.graph.requests import Limits
+from exports.runtimes import process, tensorflow_c
 from tests.fuzz.mutants import png_chunk
 
 # What either loader raises when a request is refused.
@@ -30,7 +31,7 @@ def model() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory):
-    return exports.saved_model.export(model, tmp_path_factory.mktemp("served"))
+    return exports.formats.saved_model.export(model, tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def ask(exported, served, request):
     if request.param == "Python":
         yield ask_in_python
     else:
-        with cpp.loaded(exported) as ask_in_cpp:
+        with tensorflow_c.loaded(exported) as ask_in_cpp:
             yield ask_in_cpp
 
 
@@ -183,7 +184,7 @@ def test_a_bomb_is_refused_by_its_header(exported, images):
         (5_000, 4_000): encode(np.zeros((5_000, 4_000), np.uint8), "JPEG"),
     }
     good = {"image_bytes": strings(encode(images[0]))}
-    with alone.loaded(exported) as ask:
+    with process.loaded(exported) as ask:
         ask("class_map_from_bytes", good)
         before = ask("mask_png", good).peak_bytes
         for (height, width), content in bombs.items():
@@ -193,9 +194,9 @@ def test_a_bomb_is_refused_by_its_header(exported, images):
             assert [answer.outputs["valid"].tolist() for answer in answers] == [[0]] * 5
             assert min(answer.seconds for answer in answers) < 0.01
             text = rf"An image has at most 16777216 pixels\. Scale .*\[{height * width}\]"
-            with pytest.raises(cpp.StatusError, match=text) as refused:
+            with pytest.raises(tensorflow_c.StatusError, match=text) as refused:
                 ask("class_map_from_bytes", bomb)
-            assert refused.value.code == cpp.INVALID_ARGUMENT
+            assert refused.value.code == tensorflow_c.INVALID_ARGUMENT
             both = {"image_bytes": strings(content, *good["image_bytes"])}
             assert ask("mask_png", both).outputs["valid"].tolist() == [0, 1]
         after = ask("mask_png", good).peak_bytes
@@ -317,9 +318,9 @@ def test_a_size_within_the_limit(limit, size, fitting):
 
 def refused(ask, signature: str, inputs: np.ndarray, text: str) -> None:
     name = "image_bytes" if inputs.dtype == object else "image"
-    with pytest.raises(cpp.StatusError, match=text) as error:
+    with pytest.raises(tensorflow_c.StatusError, match=text) as error:
         ask(signature, {name: inputs})
-    assert error.value.code == cpp.INVALID_ARGUMENT
+    assert error.value.code == tensorflow_c.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "scores"])
@@ -329,7 +330,7 @@ def test_an_image_is_held_to_its_shape_and_type(exported, images, signature):
         r"Images are \[n, height, width, 3\]\. Add or remove a dimension\. Dimensions received:\] "
     )
     nan = np.full(images.shape, np.nan, np.float32)
-    with cpp.loaded(exported) as ask:
+    with tensorflow_c.loaded(exported) as ask:
         for wrong, text in [
             (images[..., :1], r"An image has 3 channels here\. Convert it\..*\[1\]"),
             (images.repeat(2, -1), r"An image has 3 channels here\. Convert it\..*\[6\]"),
@@ -354,7 +355,7 @@ def test_an_image_is_held_to_its_shape_and_type(exported, images, signature):
 def test_image_bytes_are_held_to_their_shape_and_type(exported, images, signature):
     rank = r"Image bytes are \[n\], a string for each image\. Add or remove a dimension\. .*\] "
     encoded = strings(*map(encode, images))
-    with cpp.loaded(exported) as ask:
+    with tensorflow_c.loaded(exported) as ask:
         for wrong, text in [
             (strings(), r"A request holds at least one image\. Send one\."),
             (encoded.repeat(9), r"A request holds at most 16 images\. .*\[18\]"),
@@ -362,7 +363,7 @@ def test_image_bytes_are_held_to_their_shape_and_type(exported, images, signatur
             (encoded[0:1].reshape(()), rank + r"\[0\]"),
         ]:
             refused(ask, signature, wrong, text)
-        with pytest.raises(cpp.StatusError, match="string but uint8 is provided"):
+        with pytest.raises(tensorflow_c.StatusError, match="string but uint8 is provided"):
             ask(signature, {"image_bytes": images})
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import exports.saved_model
-import exports.tflite
+import exports.formats.saved_model
+import exports.formats.tflite
 from recipes import __main__ as listing
 from recipes import coins_unet, demonstration, evaluate, results, scoring, shapes_fcn8s, train
 from recipes.data import coins, shapes
@@ -35,8 +35,8 @@ def exported(run, tmp_path_factory):
     """A SavedModel, and a TFLite file for images of the size of the held-out coins."""
     folder = tmp_path_factory.mktemp("exported")
     return (
-        exports.saved_model.export(run[1], folder),
-        exports.tflite.export(run[1], folder, size=(78, 384)),
+        exports.formats.saved_model.export(run[1], folder),
+        exports.formats.tflite.export(run[1], folder, size=(78, 384)),
     )
 
 
@@ -125,13 +125,15 @@ def test_an_export_is_scored_alone(option, which, exported, expected, capsys):
 
 
 def test_a_tflite_file_of_any_size_takes_images_as_they_are(run, expected, capsys, tmp_path):
-    out = evaluated(capsys, "--tflite", exports.tflite.export(run[1], tmp_path), "--data", "coins")
+    out = evaluated(
+        capsys, "--tflite", exports.formats.tflite.export(run[1], tmp_path), "--data", "coins"
+    )
     assert expected.split() in [line.split() for line in out.splitlines()]
     assert "scaled" not in out
 
 
 def test_images_of_another_size_are_scaled_to_a_tflite_file(run, capsys, tmp_path):
-    file = exports.tflite.export(run[1], tmp_path, size=(78, 192))
+    file = exports.formats.tflite.export(run[1], tmp_path, size=(78, 192))
     words = ["--tflite", file, "--data", "coins"]
     out = evaluated(capsys, *words, "--split", "train")
     assert (

@@ -19,7 +19,7 @@ from exports.check.lite import tflite
 from exports.check.reference import textures
 from exports.check.segmenter import mediapipe
 from exports.check.served import among_loaders, saved_model
-from exports.litert import interpreter
+from exports.runtimes.litert import interpreter
 
 __all__ = [
     "saved_model",

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from exports import check, metadata
+from exports import check
 from exports.check import MismatchError, reference
-from exports.cpp import StatusError
-from exports.images import Limits
+from exports.graph.requests import Limits
+from exports.runtimes.tensorflow_c import StatusError
+from exports.serving import export_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"[{time.monotonic() - start:5.1f} s] {line}", flush=True)
 
     try:
-        _check(chosen, metadata.read(chosen.version), report)
+        _check(chosen, export_json.read(chosen.version), report)
     except (MismatchError, StatusError) as error:
         # Without the model nothing tells an engine that rounds otherwise from one that is wrong.
         hint = "" if chosen.weights else " Pass --weights to hold each loader to the model."
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _check(
     chosen: argparse.Namespace, recorded: dict[str, Any], report: Callable[[str], None]
 ) -> None:
-    sizes = metadata.sizes(chosen.version)
+    sizes = export_json.sizes(chosen.version)
     wrong = sorted(name for name, size in recorded["files"].items() if sizes.get(name, -1) != size)
     if wrong:
         raise MismatchError(
@@ -87,7 +88,7 @@ def _check(
         )
     report(f"Building {recorded['model']} with the weights of {chosen.weights}")
     model = zoo.build(recorded["model"], weights=chosen.weights, **recorded["options"])
-    same = metadata.weights_sha256(model) == recorded["weights"]["sha256"]
+    same = export_json.weights_sha256(model) == recorded["weights"]["sha256"]
     report(f"Its weights are {'' if same else 'NOT '}those that were exported")
     check.saved_model(model, chosen.version, **options)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from exports.check import reference
 from exports.check.agreement import Agreement, near
-from exports.litert import runner
+from exports.runtimes.litert import runner
 
 ANY_SIZE = (97, 131)  # of the textures for a file that takes any; no network's multiple
 

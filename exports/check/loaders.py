@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from exports import alone, cpp, openvino_runtime
 from exports.check.reference import CPU
+from exports.runtimes import openvino as openvino_runtime
+from exports.runtimes import process, tensorflow_c
 
-Loader = Callable[[pathlib.Path], contextlib.AbstractContextManager[cpp.Ask]]
+Loader = Callable[[pathlib.Path], contextlib.AbstractContextManager[tensorflow_c.Ask]]
 
 
 @contextlib.contextmanager
-def python(directory: pathlib.Path) -> Iterator[cpp.Ask]:
+def python(directory: pathlib.Path) -> Iterator[tensorflow_c.Ask]:
     """TensorFlow's Python loader, in this process."""
     try:
         with tf.device(CPU):
             loaded = tf.saved_model.load(str(directory))
     except tf.errors.OpError as error:
-        raise cpp.StatusError(
+        raise tensorflow_c.StatusError(
             error.error_code, f"{directory} is damaged ({error.message}). Copy it again."
         ) from error
 
@@ -33,16 +34,16 @@ def python(directory: pathlib.Path) -> Iterator[cpp.Ask]:
             try:
                 answer = loaded.signatures[signature](**given)
             except tf.errors.OpError as error:
-                raise cpp.StatusError(error.error_code, error.message) from error
+                raise tensorflow_c.StatusError(error.error_code, error.message) from error
             return {name: tensor.numpy() for name, tensor in answer.items()}
 
     yield ask
 
 
 @contextlib.contextmanager
-def compiled(directory: pathlib.Path) -> Iterator[cpp.Ask]:
+def compiled(directory: pathlib.Path) -> Iterator[tensorflow_c.Ask]:
     """TensorFlow's C++ loader, in a process without TensorFlow's Python."""
-    with alone.loaded(directory) as ask:
+    with process.loaded(directory) as ask:
         yield lambda signature, inputs: ask(signature, inputs).outputs
 
 

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from exports import alone
 from exports.check import reference
 from exports.check.agreement import ROUNDING, Finding, MismatchError, NotChecked, near
-from exports.litert import runner
-from exports.signatures import SERVING_DEFAULT
+from exports.graph.signatures import SERVING_DEFAULT
+from exports.runtimes import process
+from exports.runtimes.litert import runner
 
 LIMIT = 120  # seconds: a file that ImageSegmenter does not understand can hang it
 
@@ -43,7 +43,7 @@ def mediapipe(
     size = runner(path).get_input_details()["image"]["shape"][1:3]
     asked = reference.of_model(model, images, tuple(size))
     try:
-        with alone.loaded(path, "segmenter", python=python, limit=LIMIT) as ask:
+        with process.loaded(path, "mediapipe", python=python, limit=LIMIT) as ask:
             answers = [ask(SERVING_DEFAULT, {"image": one[None]}).outputs for one in asked.images]
     except ImportError:
         found = NotChecked(

@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from exports import warmup
 from exports.check import loaders, reference
 from exports.check.agreement import (
     MOST_TIES,
@@ -22,10 +21,11 @@ from exports.check.agreement import (
     compare,
 )
 from exports.check.reference import Reference
-from exports.cpp import Ask
-from exports.images import Limits
-from exports.openvino_runtime import UnableError
-from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.graph.requests import Limits
+from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.runtimes.openvino import UnableError
+from exports.runtimes.tensorflow_c import Ask
+from exports.serving import warmup
 
 SIZE = (97, 131)  # of the textures; no network's multiple
 
@@ -52,7 +52,7 @@ def saved_model(
 
     Raises:
         MismatchError: An answer is not the model's.
-        exports.cpp.StatusError: TensorFlow refuses the files, or a request.
+        exports.runtimes.tensorflow_c.StatusError: TensorFlow refuses the files, or a request.
         ValueError: The images do not fit the model or the limits; its scores are not finite; it
             sees one class.
     """

@@ -5,20 +5,22 @@
 tensorflow/tensorflow.
 """
 
-from exports import wire
+from exports import protobuf
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 
-_STRINGS_OF_ONE = b"\x08\x07" + wire.field(2, wire.field(2, b"\x08\x01"))  # dtype, tensor_shape
+_STRINGS_OF_ONE = b"\x08\x07" + protobuf.field(
+    2, protobuf.field(2, b"\x08\x01")
+)  # dtype, tensor_shape
 _CONTENT, _INTS, _STRINGS = 4, 7, 8  # of a TensorProto
 
 
 def question(model: str, signature: str, name: str, content: bytes) -> bytes:
     """A `PredictRequest` about strings `[1]`."""
-    spec = wire.field(1, model.encode()) + wire.field(3, signature.encode())
-    tensor = _STRINGS_OF_ONE + wire.field(_STRINGS, content)
-    pair = wire.field(1, name.encode()) + wire.field(2, tensor)
-    return wire.field(1, spec) + wire.field(2, pair)
+    spec = protobuf.field(1, model.encode()) + protobuf.field(3, signature.encode())
+    tensor = _STRINGS_OF_ONE + protobuf.field(_STRINGS, content)
+    pair = protobuf.field(1, name.encode()) + protobuf.field(2, tensor)
+    return protobuf.field(1, spec) + protobuf.field(2, pair)
 
 
 def answered(content: bytes) -> dict[str, bytes | int]:
@@ -27,11 +29,11 @@ def answered(content: bytes) -> dict[str, bytes | int]:
     Raises:
         ValueError: The bytes are no such message.
     """
-    return {name: _value(name, tensor) for name, tensor in wire.mapping(content, 1).items()}
+    return {name: _value(name, tensor) for name, tensor in protobuf.mapping(content, 1).items()}
 
 
 def _value(name: str, tensor: bytes) -> bytes | int:
-    found = dict(wire.fields(tensor))
+    found = dict(protobuf.fields(tensor))
     if _STRINGS in found:
         return found[_STRINGS]
     # A server may be told to send numbers as one string of bytes instead.

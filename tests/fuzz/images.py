@@ -25,8 +25,9 @@ from concurrent import futures
 
 from PIL import Image
 
-from exports import cpp, saved_model
-from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG
+from exports.formats import saved_model
+from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG
+from exports.runtimes import tensorflow_c
 from tests import serving_double as double
 from tests import toys
 from tests.fuzz.mutants import good_images, mutant
@@ -44,7 +45,7 @@ class WrongError(Exception):
     """An answer that is neither the mask of an image nor INVALID_ARGUMENT."""
 
 
-def ask_alone(ask: cpp.Ask, contents: Sequence[bytes], last: pathlib.Path) -> list[Answer]:
+def ask_alone(ask: tensorflow_c.Ask, contents: Sequence[bytes], last: pathlib.Path) -> list[Answer]:
     """Each image through both signatures, which must agree on its classes or both refuse it.
 
     Between them a good image is asked about again and again, and has the same mask every time.
@@ -64,7 +65,7 @@ def ask_alone(ask: cpp.Ask, contents: Sequence[bytes], last: pathlib.Path) -> li
     return answers
 
 
-def _mask(ask: cpp.Ask, content: bytes) -> Answer:
+def _mask(ask: tensorflow_c.Ask, content: bytes) -> Answer:
     answer = ask(MASK_PNG, {"image_bytes": double.strings([content])})
     (png,), (valid,) = answer["mask_png_bytes"], answer["valid"]
     if bool(png) != bool(valid):
@@ -72,11 +73,11 @@ def _mask(ask: cpp.Ask, content: bytes) -> Answer:
     return png or None
 
 
-def _class_map(ask: cpp.Ask, content: bytes) -> tuple | None:
+def _class_map(ask: tensorflow_c.Ask, content: bytes) -> tuple | None:
     try:
         answer = ask(CLASS_MAP_FROM_BYTES, {"image_bytes": double.strings([content])})
-    except cpp.StatusError as error:
-        if error.code != cpp.INVALID_ARGUMENT:
+    except tensorflow_c.StatusError as error:
+        if error.code != tensorflow_c.INVALID_ARGUMENT:
             raise WrongError(
                 f"{CLASS_MAP_FROM_BYTES} ends with code {error.code}: {error}"
             ) from error
@@ -93,7 +94,7 @@ def _pixels(png: Answer) -> tuple | None:
 
 
 def ask_in_threads(
-    ask: cpp.Ask, known: dict[bytes, Answer], *, threads: int, requests: int, first: int
+    ask: tensorflow_c.Ask, known: dict[bytes, Answer], *, threads: int, requests: int, first: int
 ) -> tuple[int, int]:
     """Sends `requests` of each thread, half of them images that are refused; all as they are known.
 
@@ -145,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
         last = pathlib.Path(tempfile.gettempdir(), "last-image-asked")
         report(f"{version}; what is asked last alone lies in {last}")
         try:
-            with cpp.loaded(version) as ask:
+            with tensorflow_c.loaded(version) as ask:
                 attack(ask, chosen, last)
         except (WrongError, RuntimeError) as error:
             report(f"broken: {error}")
@@ -154,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def attack(ask: cpp.Ask, chosen: argparse.Namespace, last: pathlib.Path) -> None:
+def attack(ask: tensorflow_c.Ask, chosen: argparse.Namespace, last: pathlib.Path) -> None:
     """Both parts; raises where something is wrong."""
     contents = [*good_images(), *map(mutant, range(chosen.mutants))]
     loaded = resident()

@@ -12,19 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from exports import (
-    assets,
-    check,
-    converter,
-    flatbuffer,
-    litert,
-    mediapipe,
-    metadata,
-    quantization,
-    single,
-    versions,
-)
-from exports.signatures import SERVING_DEFAULT
+from exports import check
+from exports.formats import flatbuffer, mediapipe, quantization, tflite_converter
+from exports.graph import single_output
+from exports.graph.signatures import SERVING_DEFAULT
+from exports.runtimes import litert
+from exports.serving import assets, export_json, versions
 
 END, MEDIAPIPE_END = ".tflite", "-mediapipe.tflite"
 MAX_DISAGREEMENT = 0.05
@@ -57,7 +50,8 @@ def export(
     """Writes `out/NAME-VERSION.tflite` and `out/NAME-VERSION.json`, NAME being the model's name.
 
     ```python
-    exports.tflite.export(zoo.build("unet", weights="coins.weights.h5"), "files", size=(256, 256))
+    model = zoo.build("unet", weights="coins.weights.h5")
+    exports.formats.tflite.export(model, "files", size=(256, 256))
     # files/unet-1.tflite, files/unet-1.json
     ```
 
@@ -71,13 +65,15 @@ def export(
         size: Height and width of the images, fixed in the file; None for any, which the signature
             runner of LiteRT sets for each image. A fixed size is faster: its shapes are constants.
         dtype: Of the images: `"uint8"` or `"float32"`.
-        quantize: `"none"`, `"float16"`, `"dynamic"` or `"integer"`; see `exports.quantization`.
+        quantize: `"none"`, `"float16"`, `"dynamic"` or `"integer"`; see
+            `exports.formats.quantization`.
         representative: Images of your data, uint8 `[n, h, w, channels]`, some dozens. `"integer"`
             takes its ranges from them; any file is checked with eight of them.
         max_disagreement: The largest share of the pixels to which a quantized file may give another
             class than the model; 0.05 if None.
         for_mediapipe: Whether the file is one for MediaPipe's ImageSegmenter, `NAME-VERSION-
-            mediapipe.tflite`: it gives `scores`, and says what it takes. See `exports.mediapipe`.
+            mediapipe.tflite`: it gives `scores`, and says what it takes. See
+            `exports.formats.mediapipe`.
         mediapipe_python: The Python in whose MediaPipe such a file is checked; this one if None.
             Without MediaPipe it is checked in LiteRT only, which is reported.
         version: A whole number from 1; None for the one after the highest.
@@ -102,14 +98,14 @@ def export(
             too often others.
     """
     versions.check_name(model.name)
-    image = single.image_spec(model, size=size, dtype=dtype)
+    image = single_output.image_spec(model, size=size, dtype=dtype)
     if for_mediapipe:
         mediapipe.check_image(image)
     quantization.check_options(quantize, representative, max_disagreement, image)
     check.interpreter()
     if class_names is not None:
         assets.check_names(class_names, model.output_shape[-1])
-    about = metadata.of_model(model, options=options, weights=weights, class_names=class_names)
+    about = export_json.of_model(model, options=options, weights=weights, class_names=class_names)
     if images is None and representative is not None:
         images = representative[:: -(-len(representative) // _CHECKED)]
     if quantize != quantization.NONE and max_disagreement is None:
@@ -126,8 +122,10 @@ def export(
     ):
         report(f"Converting to {target}")
         with versions.whole_or_not_at_all(target):
-            answer = (single.scores if for_mediapipe else single.class_map)(model, image)
-            tables = converter.convert(model, answer, quantize, representative)
+            answer = (single_output.scores if for_mediapipe else single_output.class_map)(
+                model, image
+            )
+            tables = tflite_converter.convert(model, answer, quantize, representative)
             if for_mediapipe:
                 names = class_names or [str(number) for number in range(model.output_shape[-1])]
                 content = mediapipe.with_metadata(tables, model.name, names)
@@ -140,7 +138,7 @@ def export(
         if for_mediapipe:
             report("Checking it in MediaPipe's ImageSegmenter")
             checks += check.mediapipe(model, unfinished, python=mediapipe_python, **checked)
-        asked = check.textures(1, size or (metadata.SIDE, metadata.SIDE), image.shape[-1])
+        asked = check.textures(1, size or (export_json.SIDE, export_json.SIDE), image.shape[-1])
         about |= {
             "signatures": {SERVING_DEFAULT: litert.signature(unfinished)},
             "quantize": quantize,
@@ -148,11 +146,11 @@ def export(
             "operations": flatbuffer.operations(tables),
             "operations_in_float32": quantization.in_float(tables),
             "files": {target.name: unfinished.stat().st_size},
-            **metadata.of_checks(checks),
-            "request": metadata.one_request(unfinished, asked.astype(dtype), "litert"),
+            **export_json.of_checks(checks),
+            "request": export_json.one_request(unfinished, asked.astype(dtype), "litert"),
         }
         with versions.whole_or_not_at_all(target):
-            record.write_text(metadata.text(about), encoding="utf-8")
+            record.write_text(export_json.text(about), encoding="utf-8")
     return target
 
 

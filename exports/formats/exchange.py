@@ -13,10 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from exports import alone, assets, check, metadata, onnx, openvino, single, versions
+from exports import check
 from exports.check import reference
-from exports.openvino_runtime import UnableError
-from exports.signatures import SERVING_DEFAULT
+from exports.formats import onnx, openvino
+from exports.graph import single_output
+from exports.graph.signatures import SERVING_DEFAULT
+from exports.runtimes import process
+from exports.runtimes.openvino import UnableError
+from exports.serving import assets, export_json, versions
 
 _ANY_SIZE = (97, 131)  # of the textures; no network's multiple
 
@@ -33,7 +37,7 @@ class _Form:
 
 FORMS = {
     "onnx": _Form("ONNX Runtime", onnx.write, onnx.FILE, "onnx_runtime"),
-    "openvino": _Form("OpenVINO", openvino.write, openvino.FILE, "openvino_runtime"),
+    "openvino": _Form("OpenVINO", openvino.write, openvino.FILE, "openvino"),
 }
 
 
@@ -55,7 +59,7 @@ def export(
 
     ```python
     model = zoo.build("unet", weights="coins.weights.h5")
-    exports.exchange.export(model, "files", form="onnx")
+    exports.formats.exchange.export(model, "files", form="onnx")
     # files/unet-1-onnx/model.onnx
     ```
 
@@ -93,10 +97,10 @@ def export(
             f"The form is that of another runtime, one of {', '.join(FORMS)}; received {form!r}. "
             'Pass form="onnx".'
         )
-    image = single.image_spec(model, size=size, dtype=dtype, batch=None)
+    image = single_output.image_spec(model, size=size, dtype=dtype, batch=None)
     if class_names is not None:
         assets.check_names(class_names, model.output_shape[-1])
-    about = metadata.of_model(model, options=options, weights=weights, class_names=class_names)
+    about = export_json.of_model(model, options=options, weights=weights, class_names=class_names)
     asked = reference.of_model(model, images, size or _ANY_SIZE)
     out, runtime = pathlib.Path(out), FORMS[form]
     place = f"{out}/{model.name}-{{}}-{form}"
@@ -118,7 +122,7 @@ def export(
                 f"{error}. {'Pass a size, or export' if any_size else 'Export'} a SavedModel."
             ) from error
         report(str(found))
-        request = check.textures(1, size or (metadata.SIDE, metadata.SIDE), image.shape[-1])
+        request = check.textures(1, size or (export_json.SIDE, export_json.SIDE), image.shape[-1])
         request = request.astype(dtype)
         about |= {
             "signatures": {
@@ -127,12 +131,12 @@ def export(
                     "gives": {"class_map": _port(tf.TensorSpec(image.shape[:3], tf.int32))},
                 }
             },
-            "files": metadata.sizes(unfinished),
-            **metadata.of_checks([found]),
-            "request": metadata.one_request(unfinished / runtime.file, request, runtime.loader),
+            "files": export_json.sizes(unfinished),
+            **export_json.of_checks([found]),
+            "request": export_json.one_request(unfinished / runtime.file, request, runtime.loader),
         }
         with versions.whole_or_not_at_all(target):
-            metadata.write(unfinished, about)
+            export_json.write(unfinished, about)
     return target
 
 
@@ -150,7 +154,7 @@ def _checked(
     size: tuple[int, int] | None,
 ) -> check.Agreement:
     """Asks about all images at once, and, where any size is taken, about a part of them."""
-    with alone.loaded(file, form.loader) as ask:
+    with process.loaded(file, form.loader) as ask:
 
         def compared(images: np.ndarray, scores: np.ndarray) -> check.Agreement:
             answer = ask(SERVING_DEFAULT, {"image": images.astype(dtype)}).outputs

@@ -18,7 +18,7 @@ import flatbuffers
 import numpy as np
 import tensorflow as tf
 
-from exports import flatbuffer
+from exports.formats import flatbuffer
 
 LABELS = "labels.txt"
 

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from exports import flatbuffer
 from exports.check.reference import read_image
-from exports.signatures import SERVING_DEFAULT
+from exports.formats import flatbuffer
+from exports.graph.signatures import SERVING_DEFAULT
 
 NONE, FLOAT16, DYNAMIC, INTEGER = KINDS = ("none", "float16", "dynamic", "integer")
 

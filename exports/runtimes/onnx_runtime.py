@@ -1,4 +1,4 @@
-"""Asks a file of `exports.onnx` through ONNX Runtime on the CPU."""
+"""Asks a file of `exports.formats.onnx` through ONNX Runtime on the CPU."""
 
 import contextlib
 import pathlib
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from exports.cpp import Ask
-from exports.openvino_runtime import UnableError
+from exports.runtimes.openvino import UnableError
+from exports.runtimes.tensorflow_c import Ask
 
 
 @contextlib.contextmanager
 def loaded(path: pathlib.Path) -> Iterator[Ask]:
-    """A loaded file, to be asked as a SavedModel is in `exports.cpp`; it has one signature.
+    """A loaded file, to be asked as `exports.runtimes.tensorflow_c` is; it has one signature.
 
     Raises:
         ImportError: ONNX Runtime is not installed; the message says how to.

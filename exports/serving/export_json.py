@@ -15,11 +15,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 import zoo
-from exports import alone
 from exports.check import Agreement, Finding
 from exports.check.reference import textures
-from exports.images import Limits
-from exports.signatures import SERVING_DEFAULT
+from exports.graph.requests import Limits
+from exports.graph.signatures import SERVING_DEFAULT
+from exports.runtimes import process
 
 FILE = "export.json"
 
@@ -115,13 +115,15 @@ def sizes(directory: pathlib.Path) -> dict[str, int]:
     }
 
 
-def one_request(path: pathlib.Path, image: np.ndarray, loader: str = "cpp") -> dict[str, Any]:
+def one_request(
+    path: pathlib.Path, image: np.ndarray, loader: str = "tensorflow_c"
+) -> dict[str, Any]:
     """Time and memory of one image in a process that does nothing else, on the CPU.
 
     The first request is slower: with it the graph is optimized. The memory is the most that the
     process has held after both: the loader's library and the weights are in it.
     """
-    with alone.loaded(path, loader) as ask:
+    with process.loaded(path, loader) as ask:
         first, second = (ask(SERVING_DEFAULT, {"image": image}) for _ in range(2))
     return {
         "signature": SERVING_DEFAULT,

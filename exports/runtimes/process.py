@@ -39,9 +39,13 @@ class Answer:
 
 @contextlib.contextmanager
 def loaded(
-    path: pathlib.Path, loader: str = "cpp", *, python: str | None = None, limit: float = 600
+    path: pathlib.Path,
+    loader: str = "tensorflow_c",
+    *,
+    python: str | None = None,
+    limit: float = 600,
 ) -> Iterator[Ask]:
-    """As `loaded` of the module `exports.LOADER`, in another process; answers with their costs.
+    """As `loaded` of the module `exports.runtimes.LOADER`, in another process; answers with costs.
 
     Args:
         path: The file's, or the folder's of a SavedModel.
@@ -51,7 +55,7 @@ def loaded(
 
     Raises:
         TimeoutError: It took longer.
-        exports.cpp.StatusError: TensorFlow refuses the files or the request.
+        exports.runtimes.tensorflow_c.StatusError: TensorFlow refuses the files or the request.
         ValueError, RuntimeError: So does another loader.
         KeyError: No such signature, or one with other inputs.
         OSError: This installation of TensorFlow has no library for C; the process ended.
@@ -104,8 +108,8 @@ def _serve(path: pathlib.Path, loader: str) -> None:
     """Loads, and answers what comes in, until the process is killed."""
     # This Python need not have the package: its modules are found without it.
     package = sys.modules["exports"] = types.ModuleType("exports")
-    package.__path__ = [str(pathlib.Path(__file__).parent)]
-    module = importlib.import_module(f"exports.{loader}")
+    package.__path__ = [str(pathlib.Path(__file__).parents[1])]
+    module = importlib.import_module(f"exports.runtimes.{loader}")
 
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what TensorFlow prints is no reply
@@ -115,8 +119,8 @@ def _serve(path: pathlib.Path, loader: str) -> None:
         replies.flush()
 
     try:
-        if loader == "cpp":
-            importlib.import_module("exports.c_api").forbid_xla()
+        if loader == "tensorflow_c":
+            importlib.import_module("exports.runtimes.tensorflow_c_api").forbid_xla()
         with module.loaded(path) as ask:
             reply(None)
             while True:

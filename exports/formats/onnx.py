@@ -6,9 +6,9 @@ import tempfile
 import keras
 import tensorflow as tf
 
-from exports import single
-from exports.saved_model import save
-from exports.signatures import SERVING_DEFAULT
+from exports.formats.saved_model import save
+from exports.graph import single_output
+from exports.graph.signatures import SERVING_DEFAULT
 
 FILE = "model.onnx"
 
@@ -29,7 +29,7 @@ def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> 
             'pip install "segmentation-zoo[onnx]".'
         ) from error
     with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: single.class_map(model, image)}, pathlib.Path(scratch))
+        save(model, {SERVING_DEFAULT: single_output.class_map(model, image)}, pathlib.Path(scratch))
         loaded = tf.saved_model.load(scratch)
 
     @tf.function(input_signature=[image])

@@ -1,7 +1,7 @@
 """Asks a SavedModel through TensorFlow's C API: the C++ loader that TF Serving uses.
 
 A SavedModel can answer in Python and be dead there, so that only this loader is a proof. Nothing
-of TensorFlow's Python is imported here: `exports.alone` runs this module in a process without it.
+of TensorFlow's Python is imported here: `exports.runtimes.process` runs this module without it.
 """
 
 import contextlib
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from exports import c_api, wire
+from exports import protobuf
+from exports.runtimes import tensorflow_c_api
 
 Ask = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 Ports = dict[str, str]  # the name of an input or output → that of the tensor in the graph
@@ -68,7 +69,7 @@ def loaded(directory: pathlib.Path) -> Iterator[Ask]:
         KeyError: No such signature, or one with other inputs.
         OSError: This installation of TensorFlow has no such library.
     """
-    api = c_api.library()
+    api = tensorflow_c_api.library()
     meta_graph = api.TF_NewBuffer()
     graph, options = api.TF_NewGraph(), api.TF_NewSessionOptions()
     tags = (ctypes.c_char_p * 1)(b"serve")
@@ -104,19 +105,23 @@ def _signatures(meta_graph: bytes) -> dict[str, tuple[Ports, Ports]]:
     """The inputs and outputs of each signature of a `MetaGraphDef`."""
 
     def ports(signature: bytes, number: int) -> Ports:
-        tensors = wire.mapping(signature, number)
-        return {port: dict(wire.fields(info))[1].decode() for port, info in tensors.items()}
+        tensors = protobuf.mapping(signature, number)
+        return {port: dict(protobuf.fields(info))[1].decode() for port, info in tensors.items()}
 
     return {
         name: (ports(signature, 1), ports(signature, 2))
-        for name, signature in wire.mapping(meta_graph, 5).items()
+        for name, signature in protobuf.mapping(meta_graph, 5).items()
     }
 
 
 def _run(api, session, graph, takes: Ports, gives: Ports, inputs) -> dict[str, np.ndarray]:
     names = sorted(gives)
-    feeds = (c_api.Output * len(inputs))(*(_port(api, graph, takes[name]) for name in inputs))
-    fetches = (c_api.Output * len(names))(*(_port(api, graph, gives[name]) for name in names))
+    feeds = (tensorflow_c_api.Output * len(inputs))(
+        *(_port(api, graph, takes[name]) for name in inputs)
+    )
+    fetches = (tensorflow_c_api.Output * len(names))(
+        *(_port(api, graph, gives[name]) for name in names)
+    )
     given = (ctypes.c_void_p * len(inputs))(*(_to_tensor(api, a) for a in inputs.values()))
     answers = (ctypes.c_void_p * len(names))()
     try:
@@ -132,9 +137,9 @@ def _run(api, session, graph, takes: Ports, gives: Ports, inputs) -> dict[str, n
                 api.TF_DeleteTensor(tensor)
 
 
-def _port(api, graph, tensor: str) -> c_api.Output:
+def _port(api, graph, tensor: str) -> tensorflow_c_api.Output:
     name, _, index = tensor.partition(":")
-    return c_api.Output(api.TF_GraphOperationByName(graph, name.encode()), int(index))
+    return tensorflow_c_api.Output(api.TF_GraphOperationByName(graph, name.encode()), int(index))
 
 
 def _to_tensor(api, array: np.ndarray) -> int:

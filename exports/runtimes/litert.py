@@ -33,7 +33,7 @@ def runner(path: pathlib.Path) -> Any:
 
 @contextlib.contextmanager
 def loaded(path: pathlib.Path) -> Iterator[Ask]:
-    """A loaded TFLite file, to be asked as a SavedModel is in `exports.cpp`.
+    """A loaded TFLite file, to be asked as a SavedModel is in `exports.runtimes.tensorflow_c`.
 
     Raises:
         ValueError, RuntimeError: The file is none, or the input is not what it takes.

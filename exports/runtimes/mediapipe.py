@@ -11,7 +11,7 @@ Ask = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 @contextlib.contextmanager
 def loaded(path: pathlib.Path) -> Iterator[Ask]:
-    """A loaded file, to be asked as a SavedModel is in `exports.cpp`, one image at a time.
+    """A loaded file, to be asked as `exports.runtimes.tensorflow_c` is, one image at a time.
 
     `image` uint8 `[1, h, w, 3]` gives `class_map` uint8 `[1, h, w]`, `probabilities` float32
     `[1, h, w, classes]` and the `labels` of the classes.

@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
-from exports import wire
-from exports.cpp import Ask
-from exports.images import Limits
-from exports.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports import protobuf
+from exports.graph.requests import Limits
+from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.runtimes.tensorflow_c import Ask
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 BATCHING = "batching_params.pbtxt"
@@ -74,25 +74,25 @@ def write_batching(directory: pathlib.Path, max_batch: int) -> None:
 
 
 def _log(model: str, signature: str, name: str, array: np.ndarray) -> bytes:
-    spec = wire.field(_NAME, model.encode()) + wire.field(_SIGNATURE, signature.encode())
+    spec = protobuf.field(_NAME, model.encode()) + protobuf.field(_SIGNATURE, signature.encode())
     values = array.tolist() if array.dtype == object else array
     tensor = tf.make_tensor_proto(values, shape=array.shape).SerializeToString()
-    pair = wire.field(1, name.encode()) + wire.field(2, tensor)
-    request = wire.field(_MODEL, spec) + wire.field(_INPUTS, pair)
-    return wire.field(_PREDICT_LOG, wire.field(_REQUEST, request))
+    pair = protobuf.field(1, name.encode()) + protobuf.field(2, tensor)
+    request = protobuf.field(_MODEL, spec) + protobuf.field(_INPUTS, pair)
+    return protobuf.field(_PREDICT_LOG, protobuf.field(_REQUEST, request))
 
 
 def _read(path: pathlib.Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     try:
         for record in tf.data.TFRecordDataset(str(path), buffer_size=1 << 18):
-            log = dict(wire.fields(record.numpy()))[_PREDICT_LOG]
-            request = dict(wire.fields(log))[_REQUEST]
-            spec = dict(wire.fields(dict(wire.fields(request))[_MODEL]))
+            log = dict(protobuf.fields(record.numpy()))[_PREDICT_LOG]
+            request = dict(protobuf.fields(log))[_REQUEST]
+            spec = dict(protobuf.fields(dict(protobuf.fields(request))[_MODEL]))
             yield (
                 spec[_SIGNATURE].decode(),
                 {
                     name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(tensor))
-                    for name, tensor in wire.mapping(request, _INPUTS).items()
+                    for name, tensor in protobuf.mapping(request, _INPUTS).items()
                 },
             )
     except (KeyError, tf.errors.DataLossError) as error:

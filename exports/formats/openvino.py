@@ -6,10 +6,10 @@ import tempfile
 import keras
 import tensorflow as tf
 
-from exports import single
-from exports.openvino_runtime import UnableError
-from exports.saved_model import save
-from exports.signatures import SERVING_DEFAULT
+from exports.formats.saved_model import save
+from exports.graph import single_output
+from exports.graph.signatures import SERVING_DEFAULT
+from exports.runtimes.openvino import UnableError
 
 FILE = "model.xml"
 
@@ -29,7 +29,7 @@ def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> 
             'pip install "segmentation-zoo[openvino]".'
         ) from error
     with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: single.class_map(model, image)}, pathlib.Path(scratch))
+        save(model, {SERVING_DEFAULT: single_output.class_map(model, image)}, pathlib.Path(scratch))
         try:
             converted = openvino.convert_model(scratch)
         except Exception as error:  # its own, which derives from nothing else

@@ -1,4 +1,4 @@
-"""Asks a SavedModel, or the files of `exports.openvino`, through OpenVINO on the CPU."""
+"""Asks a SavedModel, or the files of `exports.formats.openvino`, through OpenVINO on the CPU."""
 
 import contextlib
 import pathlib
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from exports.cpp import Ask
+from exports.runtimes.tensorflow_c import Ask
 
 _SIGNATURE = "serving_default"
 

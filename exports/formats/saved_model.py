@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from exports import assets, check, metadata, versions, warmup
-from exports.images import MAX_BATCH, MAX_PIXELS, Limits
-from exports.signatures import signatures
+from exports import check
+from exports.graph.requests import MAX_BATCH, MAX_PIXELS, Limits
+from exports.graph.signatures import signatures
+from exports.serving import assets, export_json, versions, warmup
 
 COMPILED = "_XlaMustCompile"
 """The attribute of a function, or of a call to it, that XLA has to compile."""
@@ -33,13 +34,14 @@ def export(
     """Writes `out/NAME/VERSION/`, NAME being the model's name.
 
     ```python
-    exports.saved_model.export(zoo.build("unet", weights="coins.weights.h5"), "served")
+    model = zoo.build("unet", weights="coins.weights.h5")
+    exports.formats.saved_model.export(model, "served")
     # served/unet/1
     ```
 
-    It answers four signatures, see `exports.signatures`. Beside the graph lie the names and colours
-    of the classes (`assets/`), requests that warm a server up, parameters of its batches, and
-    `export.json`, which says what was exported and how it was checked. The version appears only
+    It answers four signatures, see `exports.graph.signatures`. Beside the graph lie the names and
+    colours of the classes (`assets/`), requests that warm a server up, parameters of its batches,
+    and `export.json`, which says what was exported and how it was checked. The version appears only
     after the files gave the model's answers in TensorFlow's Python and C++ loaders; until then they
     lie beside it under a name that a server does not take for a version.
 
@@ -73,7 +75,7 @@ def export(
     classes = model.output_shape[-1]
     if class_names is not None:
         assets.check_names(class_names, classes)
-    about = metadata.of_model(model, options=options, weights=weights, class_names=class_names)
+    about = export_json.of_model(model, options=options, weights=weights, class_names=class_names)
     home = pathlib.Path(out) / model.name
     target = home / str(versions.choose(version, taken(home), f"{home}/{{}}"))
     with versions.beside(target) as unfinished:
@@ -85,9 +87,9 @@ def export(
             warmup.write_batching(unfinished, max_batch)
         report("Checking it in the loaders of its users")
         checks = check.saved_model(model, unfinished, limits=limits, images=images, report=report)
-        about |= metadata.of_files(unfinished, limits=limits, checks=checks)
+        about |= export_json.of_files(unfinished, limits=limits, checks=checks)
         with versions.whole_or_not_at_all(target):
-            metadata.write(unfinished, about)
+            export_json.write(unfinished, about)
     return target
 
 

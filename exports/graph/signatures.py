@@ -25,8 +25,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from exports import images
-from exports.images import MAX_BATCH, MAX_PIXELS, Limits
+from exports.graph import requests
+from exports.graph.requests import MAX_BATCH, MAX_PIXELS, Limits
 
 SERVING_DEFAULT = "serving_default"
 CLASS_MAP_FROM_BYTES = "class_map_from_bytes"
@@ -85,21 +85,21 @@ def signatures(
 
     @tf.function(input_signature=[image])
     def serving_default(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"class_map": class_map_of(scores_of(images.checked(image, limits)))}
+        return {"class_map": class_map_of(scores_of(requests.checked(image, limits)))}
 
     @tf.function(input_signature=[image_bytes])
     def class_map_from_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        image = images.decode_one_size(images.checked_bytes(image_bytes, limits), limits)
+        image = requests.decode_one_size(requests.checked_bytes(image_bytes, limits), limits)
         return {"class_map": class_map_of(scores_of(image))}
 
     @tf.function(input_signature=[image_bytes])
     def mask_png(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         def mask_of(one: tf.Tensor) -> tf.Tensor:
-            class_map = class_map_of(scores_of(images.decode(one, limits)[None]))
+            class_map = class_map_of(scores_of(requests.decode(one, limits)[None]))
             return tf.io.encode_png(class_map[0, :, :, None])
 
-        image_bytes = images.checked_bytes(image_bytes, limits)
-        valid = images.decodable(image_bytes, limits)
+        image_bytes = requests.checked_bytes(image_bytes, limits)
+        valid = requests.decodable(image_bytes, limits)
         # One after the other: their sizes differ, and so that memory is that of one image.
         masks = tf.map_fn(
             mask_of,
@@ -117,7 +117,7 @@ def signatures(
 
     @tf.function(input_signature=[image])
     def scores(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = scores_of(images.checked(image, limits))
+        logits = scores_of(requests.checked(image, limits))
         return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
 
     return {

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from exports import flatbuffer, quantization
-from exports.saved_model import save
-from exports.signatures import SERVING_DEFAULT
+from exports.formats import flatbuffer, quantization
+from exports.formats.saved_model import save
+from exports.graph.signatures import SERVING_DEFAULT
 
 
 def convert(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from exports.signatures import channels_of
+from exports.graph.signatures import channels_of
 
 DTYPES = ("uint8", "float32")
 

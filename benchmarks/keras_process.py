@@ -1,5 +1,5 @@
-"""A Keras model in a process of its own, as `exports.alone` has an exported file: its time and its
-memory are its own.
+"""A Keras model in a process of its own, as `exports.runtimes.process` has an exported file:
+its time and its memory are its own.
 """
 
 import contextlib

@@ -1,0 +1,1 @@
+"""What an exported graph can be asked, and what it refuses."""

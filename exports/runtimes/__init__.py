@@ -1,0 +1,1 @@
+"""One loader for each runtime, all called alike."""
