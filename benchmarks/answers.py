@@ -34,7 +34,7 @@ def of_demonstration(workdir: pathlib.Path) -> Sizes:
     Raises:
         MissingError: There is none.
     """
-    from recipes.data import coins
+    from recipes.data.sets import coins
 
     versions = sorted(workdir.glob("served/unet/[0-9]*"), key=lambda path: int(path.name))
     if not versions:

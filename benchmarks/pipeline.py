@@ -42,9 +42,10 @@ from PIL import Image
 import zoo.pictures
 from benchmarks.parity import report, table, write
 from benchmarks.unpooling import INSTALL
-from recipes.data import pipeline, voc
+from recipes.data import pipeline
 from recipes.data.dataset import Dataset
-from recipes.records import hardware
+from recipes.data.sets import voc
+from recipes.training.records import hardware
 
 try:
     import torch

@@ -17,9 +17,9 @@ import sys
 import tempfile
 
 from benchmarks.parity import table, write
-from recipes import records
-from recipes.shapes_fcn8s import RECIPE
-from recipes.train import train
+from recipes.runs.shapes_fcn8s import RECIPE
+from recipes.training import records
+from recipes.training.train import train
 
 STEPS, SCORED = 400, 4  # of a run; times that it is scored
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "sampling.md"

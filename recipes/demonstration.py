@@ -23,11 +23,14 @@ import exports.check
 import exports.formats.saved_model
 import exports.formats.tflite
 import zoo.pictures
-from recipes import evaluate, records, scoring
-from recipes.coins_unet import RECIPE
-from recipes.data import DataError, coins
-from recipes.recipe import RecipeError
-from recipes.train import train
+from recipes import scoring
+from recipes.data import DataError
+from recipes.data.sets import coins
+from recipes.evaluation import evaluate
+from recipes.runs.coins_unet import RECIPE
+from recipes.training import records
+from recipes.training.recipe import RecipeError
+from recipes.training.train import train
 
 
 def main(arguments: list[str] | None = None) -> int:

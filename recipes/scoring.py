@@ -10,8 +10,8 @@ import tensorflow as tf
 
 import zoo.metrics
 from recipes.data.dataset import Dataset
-from recipes.progress import told
-from recipes.recipe import RecipeError
+from recipes.training.recipe import RecipeError
+from zoo.progress import told
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
 Predictor = Callable[[np.ndarray], np.ndarray]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks import sampling
-from recipes.data import pipeline, shapes
-from recipes.recipe import toy
+from recipes.data import pipeline
+from recipes.data.sets import shapes
+from recipes.training.recipe import toy
 
 
 @pytest.fixture(scope="module")

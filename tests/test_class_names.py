@@ -5,7 +5,7 @@ import pytest
 from PIL import ImageDraw
 
 import zoo
-from recipes.data import voc
+from recipes.data.sets import voc
 from zoo.class_names import CLASS_NAMES
 
 # The same lists as others print them, each from a source that is not the FCN authors'.

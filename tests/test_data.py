@@ -10,7 +10,7 @@ from PIL import Image
 import zoo.pictures
 from recipes import data
 from recipes.data import __main__ as command
-from recipes.data import coins, shapes, voc
+from recipes.data.sets import coins, shapes, voc
 from recipes.data.verify import examine
 
 CLASS_NAMES = ("background", "thing", "other")

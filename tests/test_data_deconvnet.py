@@ -7,9 +7,9 @@ import pytest
 
 import zoo.pictures
 from recipes import data
-from recipes.data import sbd, sbd_objects
 from recipes.data.edge_boxes import edge_boxes
-from recipes.data.sbd_proposals import matched
+from recipes.data.sets import sbd, sbd_objects
+from recipes.data.sets.sbd_proposals import matched
 from recipes.data.verify import verify
 from tests.sbd_files import SBD, VOC, make_folders, write_inst, write_lists, write_train, write_val
 
@@ -173,7 +173,7 @@ def test_windows_come_from_a_list_with_all_classes_labelled(folder):
 
 
 def test_edge_boxes_are_looked_for_once(folder, monkeypatch, capsys):
-    monkeypatch.setattr("recipes.progress._EVERY", 0)
+    monkeypatch.setattr("zoo.progress._EVERY", 0)
     first = data.load("sbd_proposals", folder)
     assert "looking for windows that may hold an object: 4 of 5" in capsys.readouterr().out
     lines = (folder / "proposals.csv").read_text().splitlines()
@@ -185,7 +185,7 @@ def test_edge_boxes_are_looked_for_once(folder, monkeypatch, capsys):
         boxes = np.array([box] if box else [], np.int32).reshape(-1, 4)
         assert len(matched(boxes, objects[name])) == len(boxes)
     assert len(first["val"]) == 4
-    monkeypatch.setattr("recipes.data.sbd_proposals.edge_boxes", None)
+    monkeypatch.setattr("recipes.data.sets.sbd_proposals.edge_boxes", None)
     again = data.load("sbd_proposals", folder)
     assert again["train"].files == first["train"].files
     verify(again)

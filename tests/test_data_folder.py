@@ -6,7 +6,7 @@ from PIL import Image
 
 import zoo.pictures
 from recipes import data
-from recipes.data import folder as reader
+from recipes.data.sets import folder as reader
 from recipes.data.verify import examine
 
 NAMES = [f"field {number}" for number in range(10)]  # the last of them is held out

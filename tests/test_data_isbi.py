@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from recipes import data
-from recipes.data import isbi, voc
+from recipes.data.sets import isbi, voc
 from recipes.data.verify import examine
 
 SIZE = (40, 48)

@@ -6,7 +6,7 @@ import scipy.io
 from PIL import Image
 
 from recipes import data
-from recipes.data import nyudv2
+from recipes.data.sets import nyudv2
 from recipes.data.verify import examine
 
 LISTS = {"train": ("5449", "6140"), "val": ("5010",), "test": ("5001", "5002")}

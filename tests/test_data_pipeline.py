@@ -13,7 +13,7 @@ from PIL import Image
 from recipes import data
 from recipes.data import augmentation, pipeline
 from recipes.data.weight_map import gap_weights, weight_map
-from recipes.recipe import Recipe
+from recipes.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)

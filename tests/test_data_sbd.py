@@ -5,7 +5,7 @@ import pytest
 import scipy.io
 
 from recipes import data
-from recipes.data import sbd
+from recipes.data.sets import sbd
 from recipes.data.verify import examine
 from tests.sbd_files import SBD, make_folders, write_cls, write_lists, write_train, write_val
 

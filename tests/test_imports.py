@@ -20,6 +20,7 @@ MAY = {
     "zoo.models": ("zoo.layers", "zoo.models", "zoo.registry", "zoo.weights"),
     "zoo.weights": ("zoo.weights", "zoo.layers"),
     "zoo.metrics": (),
+    "zoo.progress": (),
     "zoo.pictures": (),
     "exports": ("exports", "zoo"),
     "recipes": ("recipes", "zoo"),
@@ -56,11 +57,13 @@ def test_imports_follow_the_layers(module):
 
 
 def test_a_recipe_imports_the_recipe_and_the_loop_only():
-    recipes = [x for x in (ROOT / "recipes").glob("*.py") if "\nRECIPE = " in x.read_text()]
+    recipes = [
+        x for x in (ROOT / "recipes" / "runs").glob("*.py") if "\nRECIPE = " in x.read_text()
+    ]
     assert recipes
     for path in recipes:
-        allowed = ("recipes.recipe", "recipes.train", "recipes.data")
-        names = imported(f"recipes.{path.stem}")
+        allowed = ("recipes.training.recipe", "recipes.training.train", "recipes.data")
+        names = imported(f"recipes.runs.{path.stem}")
         assert all(any(within(name, may) for may in allowed) for name in names), path
 
 

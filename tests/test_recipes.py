@@ -9,8 +9,8 @@ import pytest
 
 import zoo
 from recipes import __main__ as listing
-from recipes.command import parse
-from recipes.recipe import Recipe, RecipeError, difference, read, toy
+from recipes.training.command import parse
+from recipes.training.recipe import Recipe, RecipeError, difference, read, toy
 
 RECIPE = Recipe(
     name="coins_unet",
@@ -192,12 +192,12 @@ def test_recipes_are_listed(capsys):
         r"^coins_unet +A small U-Net outlines the coins of one photograph\.$", out, re.M
     )
     assert re.search(r"^shapes_fcn8s +A narrow FCN-8s", out, re.M)
-    assert "python -m recipes.coins_unet --workdir runs/coins_unet" in out
+    assert "python -m recipes.runs.coins_unet --workdir runs/coins_unet" in out
 
 
 @pytest.mark.parametrize("name", listing.recipes())
 def test_every_recipe_is_named_after_its_file_and_model(name):
-    recipe = importlib.import_module(f"recipes.{name}").RECIPE
+    recipe = importlib.import_module(f"recipes.runs.{name}").RECIPE
     assert recipe.name == name
     assert recipe.model in name
     zoo.build(recipe.model, classes=2, **toy(recipe).options)
@@ -206,7 +206,7 @@ def test_every_recipe_is_named_after_its_file_and_model(name):
 def test_the_runs_on_shapes_are_one_benchmark():
     """All models of the zoo, with the same data, steps, seed and optimizer."""
     recipes = [
-        importlib.import_module(f"recipes.shapes_{name}").RECIPE for name in zoo.list_models()
+        importlib.import_module(f"recipes.runs.shapes_{name}").RECIPE for name in zoo.list_models()
     ]
     same = [dataclasses.replace(recipe, name="", model="", options={}) for recipe in recipes]
     assert all(recipe == same[0] for recipe in same)

@@ -3,8 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from recipes import board
-from recipes.data import Dataset, shapes
+from recipes.data import Dataset
+from recipes.data.sets import shapes
+from recipes.training import board
 
 
 def test_a_label_and_an_answer_of_other_classes_stand_side_by_side(tmp_path, monkeypatch):

@@ -5,8 +5,8 @@ import os
 import pytest
 import tensorflow as tf
 
-from recipes import devices, train
-from recipes.recipe import Recipe, RecipeError
+from recipes.training import devices, train
+from recipes.training.recipe import Recipe, RecipeError
 
 
 def test_a_second_run_is_kept_out_of_a_workdir(tmp_path):

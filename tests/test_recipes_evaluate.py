@@ -14,8 +14,11 @@ from PIL import Image
 import exports.formats.saved_model
 import exports.formats.tflite
 from recipes import __main__ as listing
-from recipes import coins_unet, demonstration, evaluate, results, scoring, shapes_fcn8s, train
-from recipes.data import coins, shapes
+from recipes import demonstration, scoring
+from recipes.data.sets import coins, shapes
+from recipes.evaluation import evaluate, results
+from recipes.runs import coins_unet, shapes_fcn8s
+from recipes.training import train
 
 SMALL = {"steps": 30, "deterministic": False, "log_every": 10, "save_every": 30}
 COINS = dataclasses.replace(
@@ -155,7 +158,7 @@ def test_a_row_is_recorded_on_request_only(run, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", file)
     evaluated(capsys, "--workdir", run[0])
     message = refused(capsys, "--workdir", run[0], "--record")
-    assert "python -m recipes.coins_unet: it was started with --options" in message
+    assert "python -m recipes.runs.coins_unet: it was started with --options" in message
     assert not file.exists()
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
     evaluated(capsys, "--workdir", run[0], "--record")
@@ -174,7 +177,9 @@ def test_a_row_is_of_a_run_at_its_end(run, capsys, tmp_path, monkeypatch):
     recorded = json.loads((run[0] / "recipe.json").read_text()) | {"weights": None}
     (tmp_path / "recipe.json").write_text(json.dumps(recorded))
     message = refused(capsys, "--workdir", tmp_path, "--record")
-    assert "is of a run that is at its end. Run python -m recipes.coins_unet until it" in message
+    assert (
+        "is of a run that is at its end. Run python -m recipes.runs.coins_unet until it" in message
+    )
     message = refused(capsys, "--workdir", run[0], "--checkpoint", "newest", "--record")
     assert "is of the trained weights of a run. Pass its folder as --workdir, without" in message
 
@@ -188,7 +193,7 @@ def test_every_card_states_its_newest_recorded_result():
         assert tuple(row) == results.COLUMNS
         assert all(0 <= float(row[score]) <= 1 for score in scoring.SCORES)
     for name in recipes:
-        card = importlib.import_module(f"recipes.{name}").__doc__
+        card = importlib.import_module(f"recipes.runs.{name}").__doc__
         result = f"mean IU {rows[name]['mean_iou']} on" if name in rows else "not yet run"
         assert f"\nResult    {result}" in card
 

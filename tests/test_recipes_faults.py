@@ -7,9 +7,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.ops import gen_io_ops
 
-from recipes import checkpoints, data
-from recipes.data import pipeline, shapes
-from recipes.recipe import RecipeError
+from recipes import data
+from recipes.data import pipeline
+from recipes.data.sets import shapes
+from recipes.training import checkpoints
+from recipes.training.recipe import RecipeError
 from tests.faults import __main__ as faults
 from tests.faults import checks
 from tests.faults.field import Field

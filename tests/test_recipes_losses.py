@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from toys import build_toy, toy_images
 
-from recipes import losses, train
-from recipes.checkpoints import State
-from recipes.recipe import Recipe
-from recipes.step import make_optimizer, make_step
+from recipes.training import losses, train
+from recipes.training.checkpoints import State
+from recipes.training.recipe import Recipe
+from recipes.training.step import make_optimizer, make_step
 
 RECIPE = Recipe(
     name="coins_unet",

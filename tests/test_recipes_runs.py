@@ -11,9 +11,9 @@ import tifffile
 
 import zoo
 from recipes import __main__ as listing
-from recipes import train
-from recipes.command import parse
-from recipes.recipe import toy
+from recipes.training import train
+from recipes.training.command import parse
+from recipes.training.recipe import toy
 from tests import sbd_files
 
 RUNS = [name for name in listing.recipes() if name.startswith(("voc_", "isbi_"))]
@@ -25,7 +25,7 @@ STAGES = [
 
 
 def module(name):
-    return importlib.import_module(f"recipes.{name}")
+    return importlib.import_module(f"recipes.runs.{name}")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_command_in_a_card_is_whole(name):
     recipe, card = module(name).RECIPE, module(name).__doc__
     command = card.partition("Command ")[2].partition("\nTime ")[0].replace("\\\n", " ")
     python, flag, program, *words = shlex.split(command)
-    assert [python, flag, program] == ["python", "-m", f"recipes.{name}"]
+    assert [python, flag, program] == ["python", "-m", f"recipes.runs.{name}"]
     parsed = parse(recipe, card, words)
     assert parsed.recipe == recipe
     assert str(parsed.workdir) == f"runs/{name}"

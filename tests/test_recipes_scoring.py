@@ -6,7 +6,7 @@ import pytest
 import zoo.metrics
 from recipes import scoring
 from recipes.data.dataset import Dataset
-from recipes.recipe import RecipeError
+from recipes.training.recipe import RecipeError
 
 IMAGES = np.random.default_rng(0).integers(0, 3, (5, 4, 6, 1), np.uint8)
 LABELS = np.random.default_rng(1).choice(np.array([0, 1, 2, 255], np.uint8), (5, 4, 6))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from recipes.checkpoints import State
-from recipes.recipe import Recipe
-from recipes.step import make_optimizer, make_step
+from recipes.training.checkpoints import State
+from recipes.training.recipe import Recipe
+from recipes.training.step import make_optimizer, make_step
 
 RECIPE = Recipe(
     name="coins_unet",

@@ -18,7 +18,14 @@ OPTIONS = """--steps 400 --save-every 20 --log-every 100 --crop 16 --batch-size 
 
 def start(workdir):
     return subprocess.Popen(
-        [sys.executable, "-m", "recipes.coins_unet", "--workdir", workdir, *shlex.split(OPTIONS)],
+        [
+            sys.executable,
+            "-m",
+            "recipes.runs.coins_unet",
+            "--workdir",
+            workdir,
+            *shlex.split(OPTIONS),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -52,7 +59,7 @@ def test_stopped_and_killed_runs_end_in_the_numbers_of_one_that_was_not(tmp_path
     assert "stopping after this step, then saving" in out
     assert "of 400. Go on with:" in out
     command = out.partition("Go on with:\n")[2].strip()
-    assert "-m recipes.coins_unet --workdir" in command
+    assert "-m recipes.runs.coins_unet --workdir" in command
     assert list((tmp_path / "parts/checkpoints").glob("ckpt-*.index"))
     assert not (tmp_path / "parts/model.weights.h5").exists()
 

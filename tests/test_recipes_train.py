@@ -18,9 +18,10 @@ import pytest
 import tensorflow as tf
 
 import recipes.data
-from recipes import checkpoints, loop, records, scoring, train
+from recipes import scoring
 from recipes.data import pipeline
-from recipes.recipe import Recipe, RecipeError
+from recipes.training import checkpoints, loop, records, train
+from recipes.training.recipe import Recipe, RecipeError
 
 # Dropout and shuffling are on, so that a run that goes on has to restore both.
 RECIPE = Recipe(

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 import zoo
-from recipes import coins_unet, data, train, trained
-from recipes.data import coins, shapes
-from recipes.recipe import RecipeError
+from recipes import data
+from recipes.data.sets import coins, shapes
+from recipes.evaluation import trained
+from recipes.runs import coins_unet
+from recipes.training import train
+from recipes.training.recipe import RecipeError
 from tests.parity.caffe import definitions, messages
 
 RECIPE = dataclasses.replace(
@@ -71,7 +74,8 @@ def test_a_checkpoint_is_the_model_at_its_step(run):
 def test_a_run_that_is_not_at_its_end_has_checkpoints_only(run, tmp_path):
     assert refusal(run[0], HELD_OUT, what=trained.of_run) == (
         f"{run[0]} holds no trained weights yet: model.weights.h5 comes with the last step. Run "
-        f"python -m recipes.coins_unet --workdir {run[0]} to its end, or pass --checkpoint newest."
+        f"python -m recipes.runs.coins_unet --workdir {run[0]} to its end, or pass "
+        "--checkpoint newest."
     )
     assert refusal(run[0], "5", HELD_OUT) == (
         f"--checkpoint is newest, or the step of a checkpoint; received 5. {run[0]}/checkpoints "

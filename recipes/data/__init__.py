@@ -33,7 +33,7 @@ def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
         raise DataError(
             f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass --data {NAMES[0]}."
         )
-    return importlib.import_module(f"recipes.data.{name}").load(pathlib.Path(data_dir))
+    return importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
 
 
 __all__ = ["DataError", "Dataset", "NAMES", "load"]

@@ -19,8 +19,8 @@ import numpy as np
 
 from recipes.data.dataset import DataError, Dataset
 from recipes.data.listed import read_lines
-from recipes.progress import told
-from recipes.records import replace
+from recipes.training.records import replace
+from zoo.progress import told
 
 BOX = ("X0", "Y0", "X1", "Y1")
 OBJECT = (*BOX, "NUMBER", "CLASS")  # around an object: its number in the image, what it is one of

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recipes.data import voc
 from recipes.data.dataset import DataError, Dataset, pair
+from recipes.data.sets import voc
 
 
 def listed(

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
-from recipes.progress import told
+from zoo.progress import told
 
 
 @dataclasses.dataclass(frozen=True)

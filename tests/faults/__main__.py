@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from recipes import records
+from recipes.training import records
 from tests.faults import checks, jobs
 from tests.faults.child import POINTS, RECIPES
 from tests.faults.field import Field

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from recipes import checkpoints, data
+from recipes import data
 from recipes.data import pipeline
+from recipes.training import checkpoints
 from tests.faults import jobs
 from tests.faults.child import DONE, RECIPES
 from tests.faults.field import Field

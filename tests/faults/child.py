@@ -1,7 +1,8 @@
 """A small training run that may meet one fault: `python -m tests.faults.child NET --workdir …`.
 
-It is `recipes.train.main` with a recipe of this file. FAULT in the environment, ACTION@POINT, makes
-it send itself the signal ACTION, or do what else it names, once it is at that point of the
+It is `recipes.training.train.main` with a recipe of this file. FAULT in the environment, ACTION@POINT,
+makes it send itself the signal ACTION, or do what else it names,
+once it is at that point of the
 training; a line says so just before. Only names are replaced that the training looks up when it
 uses them: its code knows nothing of this.
 
@@ -23,8 +24,8 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow.python.ops import gen_io_ops
 
-from recipes import loop, losses, train
-from recipes.recipe import Recipe
+from recipes.training import loop, losses, train
+from recipes.training.recipe import Recipe
 
 STEPS = 12
 _SHARED = {

@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from recipes import checkpoints
-from recipes.data import shapes
+from recipes.data.sets import shapes
+from recipes.training import checkpoints
 from tests.faults.child import STEPS
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -1,0 +1,150 @@
+"""A folder of your own images and masks.
+
+    images/NAME.jpg        or .jpeg or .png, 8 bits per channel
+    masks/NAME.png         palette or 8-bit grey: class indices, and 255 where no class is known
+    classes.txt            one name a line; the first is the background, index 0
+    train.txt, val.txt     one NAME a line; both, one or none of them
+
+With one list, all other names are the other split; with both, they are left out. Without lists the
+SHA-256 of a name decides: about a fifth of the names is "val", and adding a file moves no other.
+
+The images are read as grey, with one channel, where all of them are stored so; else as RGB.
+"""
+
+import functools
+import hashlib
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
+from recipes.data.listed import read_lines
+from recipes.data.sets import voc
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+_GREY = ("1", "L", "LA")
+
+
+def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
+    """The splits of the folder that holds images, masks and classes.txt.
+
+    Raises:
+        DataError: The folder has another layout, or its classes or lists break a rule.
+    """
+    class_names = _class_names(data_dir / "classes.txt")
+    images = _by_name(data_dir / "images", ENDINGS)
+    masks = _by_name(data_dir / "masks", (".png",))
+    splits = _splits(data_dir, sorted(images.keys() | masks.keys()))
+    channels = 1 if images and all(map(_is_grey, images.values())) else 3
+    datasets = {}
+    for split, names in splits.items():
+        # A name without an image or a mask stays in, for `verify` to tell with all other problems.
+        files = tuple(
+            (
+                str(images.get(name, data_dir / "images" / f"{name}.png")),
+                str(masks.get(name, data_dir / "masks" / f"{name}.png")),
+            )
+            for name in names
+        )
+        example = functools.partial(_example, files, channels)
+        datasets[split] = Dataset("folder", split, class_names, channels, files, example)
+    return datasets
+
+
+def _example(
+    files: tuple[tuple[str, str], ...], channels: int, index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    image, mask = map(pathlib.Path, files[index])
+    if image.exists() and not mask.exists():
+        raise DataError(f"{image}: each image has a mask; there is no {mask}. Add it.")
+    if mask.exists() and not image.exists():
+        endings = ", ".join(ENDINGS)
+        raise DataError(
+            f"{mask}: each mask has an image; there is no {image.with_suffix('')} with one of the "
+            f"endings {endings}. Add it."
+        )
+    return pair(lambda: voc.read_image(image, channels=channels), lambda: voc.read_label(mask))
+
+
+def _class_names(file: pathlib.Path) -> tuple[str, ...]:
+    remedy = "Write one class name a line into it, the background first."
+    if not file.exists():
+        raise DataError(
+            f"{file.parent} is not a folder of images and masks: there is no {file}. {remedy} Pass "
+            "the folder that holds images, masks and classes.txt as --data-dir."
+        )
+    names = tuple(read_lines(file, remedy=remedy))
+    if not 2 <= len(names) <= IGNORE_LABEL or len(set(names)) != len(names):
+        raise DataError(
+            f"{file}: 2 to {IGNORE_LABEL} classes have a name of their own each; received "
+            f"{len(names)} names, {len(set(names))} of them different. {remedy}"
+        )
+    return names
+
+
+def _by_name(folder: pathlib.Path, endings: tuple[str, ...]) -> dict[str, pathlib.Path]:
+    """The files of a folder by their names without the ending."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder.parent} is not a folder of images and masks: there is no {folder}. Pass the "
+            "folder that holds images, masks and classes.txt as --data-dir."
+        )
+    files: dict[str, pathlib.Path] = {}
+    for file in sorted(folder.iterdir()):
+        # A leading dot is how systems name files of their own, such as ._NAME.jpg on a Mac's disk.
+        if file.suffix.lower() not in endings or file.name.startswith("."):
+            continue
+        other = files.setdefault(file.stem, file)
+        if other != file:
+            raise DataError(
+                f"{file}: a name stands for one file; there is {other.name} too. Rename one of "
+                "them."
+            )
+    return files
+
+
+def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
+    train, val = (
+        read_lines(file, remedy="Write one name a line into it.") if file.exists() else None
+        for file in (folder / "train.txt", folder / "val.txt")
+    )
+    both = sorted(set(train or ()) & set(val or ()))
+    if both:
+        raise DataError(
+            f"{folder / 'val.txt'}: what is trained on is not held out; {both[0]} is in train.txt "
+            "too. Take it off one of the lists."
+        )
+    if train is None and val is None:
+        val = [name for name in names if _is_held_out(name)]
+    # One list leaves the other names to the other split.
+    if train is None:
+        train = sorted(set(names).difference(val))
+    if val is None:
+        val = sorted(set(names).difference(train))
+    for split, part in (("train", train), ("val", val)):
+        ended = [name for name in part if name.endswith(ENDINGS) and name not in names]
+        if ended:
+            raise DataError(
+                f"{folder / split}.txt: a name is written without its ending; received "
+                f"{ended[0]!r}. Write {pathlib.Path(ended[0]).stem}."
+            )
+        if not part:
+            raise DataError(
+                f"{folder}: each split has an example; {split} has none of the {len(names)} names "
+                f"in images and masks. Write one name a line into {split}.txt."
+            )
+    return {"train": train, "val": val}
+
+
+def _is_held_out(name: str) -> bool:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 5 == 0
+
+
+def _is_grey(file: pathlib.Path) -> bool:
+    """Whether the image is stored with one channel; one that cannot be read decides nothing."""
+    try:
+        with Image.open(file) as image:  # reads the header only
+            return image.mode in _GREY or image.mode.startswith(("I", "F"))
+    except Exception:  # whatever the damage is, `verify` tells it
+        return True

@@ -1,0 +1,168 @@
+"""The grey images of the ISBI challenges that U-Net was made for, membranes or moving cells.
+
+EM segmentation, 2012: 30 sections of a fly's nerve cord; classes membrane and cell.
+
+    train-volume.tif            pages of 512×512, 8-bit grey
+    train-labels.tif            as many pages: 0 on membranes, which are class 0, and 255 in cells
+
+The last fifth of the pages, which are a block of tissue of its own, is the split "val".
+
+Cell tracking (PhC-C2DH-U373 or DIC-C2DH-HeLa, unpacked); classes background and cell.
+
+    01/t000.tif                 the frames of a film, 8-bit grey; so 02/…
+    01_GT/SEG/man_seg000.tif    the cells of some of them, 16 bits: 0, or the number of the cell
+
+The last fifth of the annotated frames of each film is "val". Where two cells touch, the pixels that
+have another cell beside them are background, so that the classes alone tell the cells apart. Frames
+need not number all of their cells: those without a number are background.
+
+The EM data come from https://imagej.net/events/isbi-2012-segmentation-challenge and are free for
+making and testing non-commercial segmentation software (Cardona et al., "An Integrated Micro- and
+Macroarchitectural Analysis of the Drosophila Brain", PLoS Biology 2010). The films come from
+http://celltrackingchallenge.net/2d-datasets, which wants to be asked for other uses than its own.
+"""
+
+import pathlib
+
+import numpy as np
+from scipy import ndimage
+
+from recipes.data.dataset import DataError, Dataset, pair
+from recipes.data.sets import voc
+
+MAX_PAGES = 4096  # of a stack; each is a jump in the file, and a small file can hold millions
+_LARGEST_ID = 2**16 - 1
+
+
+def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
+    """The splits of the folder that holds train-volume.tif, or 01 and 01_GT.
+
+    Each split has `instances`: the number of the cell of each pixel, int32 `[h, w]`, 0 for none.
+
+    Raises:
+        DataError: The folder holds neither, or the pages of the two stacks do not match.
+    """
+    if (data_dir / "train-volume.tif").exists():
+        return _membranes(data_dir)
+    labels = sorted(data_dir.glob("*_GT/SEG/man_seg[0-9]*.tif"))
+    if labels:
+        return _cells(labels)
+    raise DataError(
+        f"{data_dir} has neither ISBI layout: there is no train-volume.tif, and no "
+        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as --data-dir."
+    )
+
+
+def _membranes(folder: pathlib.Path) -> dict[str, Dataset]:
+    image, label = folder / "train-volume.tif", folder / "train-labels.tif"
+    pages = _pages(image)
+    if _pages(label) != pages:
+        raise DataError(
+            f"{label}: each page of {image.name} has its label; it has {_pages(label)} pages, and "
+            f"{image.name} has {pages}. Replace one of them."
+        )
+    first = pages - _held_out(pages)
+
+    def part(split: str, numbers: range) -> Dataset:
+        def example(index: int) -> tuple[np.ndarray, np.ndarray]:
+            page = numbers[index]
+            return pair(
+                lambda: voc.read_image(image, channels=1, page=page),
+                lambda: _membrane_label(label, page),
+            )
+
+        def instances(index: int) -> np.ndarray:
+            # Cells that share an edge are one; a membrane of one pixel keeps corners apart.
+            return ndimage.label(_membrane_label(label, numbers[index]))[0].astype(np.int32)
+
+        files = tuple((f"{image} (page {n + 1})", f"{label} (page {n + 1})") for n in numbers)
+        names = ("membrane", "cell")
+        return Dataset("isbi", split, names, 1, _some(folder, files), example, instances)
+
+    return {"train": part("train", range(first)), "val": part("val", range(first, pages))}
+
+
+def _membrane_label(file: pathlib.Path, page: int) -> np.ndarray:
+    label = voc.read_label(file, page=page)
+    values = np.unique(label)
+    if not set(values) <= {0, 255}:
+        raise DataError(
+            f"{file} (page {page + 1}): a label holds 0 on membranes and 255 in cells; it holds "
+            f"{', '.join(str(value) for value in values if value not in (0, 255))} too. Replace "
+            "it, or save it without smoothing."
+        )
+    return label // 255
+
+
+def _pages(file: pathlib.Path) -> int:
+    with voc.opened(file) as stack:
+        for page in range(MAX_PAGES + 1):
+            try:
+                stack.seek(page)
+            except EOFError:
+                return page
+    raise DataError(f"{file}: a stack has {MAX_PAGES:,} pages at most; this one has more. Cut it.")
+
+
+def _cells(labels: list[pathlib.Path]) -> dict[str, Dataset]:
+    films: dict[pathlib.Path, list[tuple[pathlib.Path, pathlib.Path]]] = {}
+    for label in labels:
+        truth = label.parents[1]
+        film = truth.with_name(truth.name.removesuffix("_GT"))
+        image = film / f"t{label.stem.removeprefix('man_seg')}.tif"
+        films.setdefault(film, []).append((image, label))
+    train = [pair for film in films.values() for pair in film[: -_held_out(len(film))]]
+    val = [pair for film in films.values() for pair in film[-_held_out(len(film)) :]]
+
+    def part(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:
+        def example(index: int) -> tuple[np.ndarray, np.ndarray]:
+            return pair(
+                lambda: voc.read_image(pairs[index][0], channels=1),
+                lambda: (instances(index) > 0).astype(np.uint8),
+            )
+
+        def instances(index: int) -> np.ndarray:
+            return _apart(_read_ids(pairs[index][1]))
+
+        files = tuple((str(image), str(label)) for image, label in pairs)
+        names = ("background", "cell")
+        folder = labels[0].parents[2]
+        return Dataset("isbi", split, names, 1, _some(folder, files), example, instances)
+
+    return {"train": part("train", train), "val": part("val", val)}
+
+
+def _read_ids(file: pathlib.Path) -> np.ndarray:
+    with voc.opened(file) as image:
+        if image.mode != "L" and not image.mode.startswith("I"):
+            raise DataError(
+                f"{file}: a label holds one cell number per pixel; this one is stored as "
+                f"{image.mode!r}. Save the numbers as a 16-bit grey TIFF."
+            )
+        ids = np.asarray(image)
+    if ids.min() < 0 or ids.max() > _LARGEST_ID:
+        raise DataError(
+            f"{file}: the number of a cell is 1 to {_LARGEST_ID:,}, or 0 for none; it holds "
+            f"{ids.min()} to {ids.max()}. Number the cells anew."
+        )
+    return ids.astype(np.int32)
+
+
+def _apart(ids: np.ndarray) -> np.ndarray:
+    """The cells without the pixels that have another cell among their eight neighbours."""
+    highest = ndimage.maximum_filter(ids, 3)
+    lowest = ndimage.minimum_filter(np.where(ids > 0, ids, _LARGEST_ID), 3)
+    return np.where(highest == lowest, ids, 0)
+
+
+def _held_out(count: int) -> int:
+    return max(1, count // 5)
+
+
+def _some(folder: pathlib.Path, files: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    if not files:
+        raise DataError(
+            f"{folder}: each split has an example, and the last of several is held out; there is "
+            "one. Add labelled pages or frames."
+        )
+    return files

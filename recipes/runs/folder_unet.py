@@ -1,0 +1,33 @@
+"""A U-Net for a folder of your own images and masks.
+
+Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+MICCAI 2015, with 32 instead of 64 filters and Adam instead of momentum.
+
+Data      images/, masks/ and classes.txt: see recipes/data/sets/folder.py
+Command   python -m recipes.runs.folder_unet --workdir runs/mine --data-dir path/to/folder
+Time      not yet run
+Result    not yet run
+"""
+
+import sys
+
+from recipes.training.recipe import Recipe
+
+RECIPE = Recipe(
+    name="folder_unet",
+    model="unet",
+    options={"filters": 32},
+    data="folder",
+    steps=4000,
+    batch_size=4,
+    crop=256,
+    augment=("elastic", "flip", "turn", "light"),
+    learning_rate=3e-4,
+    schedule="cosine",
+    validate_every=500,
+)
+
+if __name__ == "__main__":
+    from recipes.training.train import main
+
+    sys.exit(main(RECIPE, __doc__))

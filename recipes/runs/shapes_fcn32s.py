@@ -1,0 +1,32 @@
+"""A narrow FCN-32s learns textured shapes from scratch.
+
+Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmentation", TPAMI 2017,
+with 16 to 64 instead of 64 to 512 filters.
+
+Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/sets/shapes.py
+Command   python -m recipes.runs.shapes_fcn32s --workdir runs/shapes_fcn32s
+Time      8 minutes on 2 cores that did other work too
+Result    mean IU 0.2006 on 100 scenes that training does not see
+"""
+
+import sys
+
+from recipes.training.recipe import Recipe
+
+RECIPE = Recipe(
+    name="shapes_fcn32s",
+    model="fcn32s",
+    options={"stages": [16, 32, 64, 64, 64], "head": 128},
+    data="shapes",
+    steps=800,
+    batch_size=8,
+    crop=96,
+    augment=("flip", "turn"),
+    learning_rate=1e-3,
+    schedule="cosine",
+)
+
+if __name__ == "__main__":
+    from recipes.training.train import main
+
+    sys.exit(main(RECIPE, __doc__))

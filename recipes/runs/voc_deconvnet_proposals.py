@@ -1,0 +1,53 @@
+r"""DeconvNet on windows of VOC that may hold an object: the second of the authors' two stages.
+
+Noh, Hong and Han, "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015; the solver
+of the second stage in the authors' release.
+
+Deviations:
+- The images are those that FCN's authors train on, and 736 are kept to score; DeconvNet's authors
+  take VOC2012's training and validation images.
+- A crop of 224 × 224 is most often at a corner of its 250 × 250 pixels; theirs is anywhere in them.
+- Images are scored with the running averages of batch normalization; the authors take averages anew
+  over about 500 batches of the trained net.
+- EdgeBoxes start from gradients, not from a structured forest's edges: recipes/data/edge_boxes.py.
+
+Data      VOC2011 with SBD's labels, windows from EdgeBoxes or a list: see
+          recipes/data/sets/sbd_proposals.py
+Start     the weights of recipes.runs.voc_deconvnet_objects; of another run: --encoder-weights FILE
+Command   python -m recipes.runs.voc_deconvnet_proposals --workdir runs/voc_deconvnet_proposals \
+              --data-dir path/to/sbd
+Time      not yet run
+Result    not yet run; the authors report a mean IU of 69.6 on VOC2012's test images, by joining 50
+          windows of each
+"""
+
+import sys
+
+from recipes.training.recipe import Recipe
+
+RECIPE = Recipe(
+    name="voc_deconvnet_proposals",
+    model="deconvnet",
+    encoder_weights="runs/voc_deconvnet_objects/model.weights.h5",
+    data="sbd_proposals",
+    steps=40_000,
+    batch_size=8,
+    crop=224,
+    augment=("flip",),
+    accumulate=8,
+    optimizer="sgd",
+    learning_rate=0.01,
+    momentum=0.9,
+    biases="doubled",
+    weight_decay=5e-4,
+    schedule="step",
+    step_size=10_000,
+    sync_batch_norm=True,
+    save_every=500,
+    validate_every=500,
+)
+
+if __name__ == "__main__":
+    from recipes.training.train import main
+
+    sys.exit(main(RECIPE, __doc__))

@@ -1,0 +1,40 @@
+"""FCN-16s from FCN-32s on VOC: the second of the authors' three stages, by their solver.
+
+Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmentation", TPAMI 2017;
+the solver of voc-fcn16s in the authors' release.
+
+Deviation:
+- Each epoch takes every image once, in random order; the authors draw with replacement.
+
+Data      VOC2011 with SBD's labels, 8,498 images and 736 to score: see recipes/data/sets/sbd.py
+Start     the weights of recipes.runs.voc_fcn32s; of another run: --encoder-weights FILE
+Command   python -m recipes.runs.voc_fcn16s --workdir runs/voc_fcn16s --data-dir path/to/sbd
+Time      not yet run
+Result    not yet run; the authors report a mean IU of 65.0 on the 736 images
+"""
+
+import sys
+
+from recipes.training.recipe import Recipe
+
+RECIPE = Recipe(
+    name="voc_fcn16s",
+    model="fcn16s",
+    encoder_weights="runs/voc_fcn32s/model.weights.h5",
+    data="sbd",
+    steps=100_000,
+    batch_size=1,
+    optimizer="sgd",
+    learning_rate=1e-12,
+    momentum=0.99,
+    biases="doubled",
+    weight_decay=5e-4,
+    reduction="sum",
+    save_every=1000,
+    validate_every=4000,
+)
+
+if __name__ == "__main__":
+    from recipes.training.train import main
+
+    sys.exit(main(RECIPE, __doc__))

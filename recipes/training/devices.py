@@ -1,0 +1,145 @@
+"""Where a run computes and writes, and how it is asked to stop."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import platform
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from recipes.training.recipe import RecipeError
+
+
+def choose_strategy(name: str, *, batch_size: int) -> tf.distribute.Strategy:
+    """A strategy by its name on the command line; "auto" looks at TF_CONFIG, then at the GPUs.
+
+    It takes one of several GPUs where they cannot share a batch evenly, as one whole image.
+
+    Raises:
+        RecipeError: TF_CONFIG describes no workers, or they did not come together.
+    """
+    if name == "auto" and os.environ.get("TF_CONFIG"):
+        name = "workers"
+    elif name == "auto":
+        count = len(tf.config.list_physical_devices("GPU"))
+        name = "one" if count < 2 or batch_size % count else "mirrored"
+        if name == "one" and count > 1:
+            print(f"on one of {count} GPUs: --batch-size {batch_size} is no multiple", flush=True)
+    if name == "workers":
+        return _workers()
+    return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()
+
+
+def _workers() -> tf.distribute.Strategy:
+    """The workers of TF_CONFIG, when all of them are there."""
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    try:
+        count = sum(map(len, resolver.cluster_spec().as_dict().values()))
+        if not count:
+            raise ValueError("no cluster")
+        if count > 1:
+            print(f"waiting until all {count} workers of TF_CONFIG have started", flush=True)
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(
+            "--strategy workers trains on the cluster that TF_CONFIG describes, such as "
+            '{"cluster": {"worker": ["a:12345", "b:12345"]}, "task": {"type": "worker", "index": '
+            f"0}}}}; received {os.environ.get('TF_CONFIG', '')!r} ({error}). Set TF_CONFIG on each "
+            "worker, or pass --strategy one."
+        ) from error
+    except tf.errors.OpError as error:
+        raise RecipeError(
+            f"The workers of TF_CONFIG start together; one of them did not ({error.message}). "
+            "Start the same command on all of them again."
+        ) from error
+
+
+def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """The number of this worker, from 0, and how many there are."""
+    resolver = strategy.cluster_resolver
+    if resolver is None:
+        return 0, 1
+    jobs = resolver.cluster_spec().as_dict()
+    chiefs = len(jobs.get("chief", []))
+    before = 0 if resolver.task_type == "chief" else chiefs
+    return before + resolver.task_id, chiefs + len(jobs.get("worker", []))
+
+
+def add_up(array: np.ndarray, strategy: tf.distribute.Strategy) -> np.ndarray:
+    """The sum of what the workers hold; each of them has to call this."""
+    mine = iter([array])  # for the first replica of this worker; its others add nothing
+    values = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(next(mine, np.zeros_like(array)))
+    )
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
+
+
+@contextlib.contextmanager
+def output_folder(
+    workdir: pathlib.Path, strategy: tf.distribute.Strategy
+) -> Iterator[pathlib.Path]:
+    """The folder to write to: the workdir, or for all but the first worker one to throw away.
+
+    Every worker has to save: TensorFlow adds up what the workers hold while it reads a variable.
+
+    Raises:
+        RecipeError: Another process writes to the workdir.
+    """
+    if worker_of(strategy)[0] == 0:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with _only_process(workdir):
+            yield workdir
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield pathlib.Path(folder)
+
+
+@contextlib.contextmanager
+def _only_process(workdir: pathlib.Path) -> Iterator[None]:
+    """Keeps a second run out of a workdir. However a process ends, the system takes its lock."""
+    with open(workdir / "lock", "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RecipeError(
+                f"One run at a time writes to a --workdir; {file.read() or 'another'} writes to "
+                f"{workdir}. Wait for it, or end it and run the same command again."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM, so that a step can end and be saved; a second one kills."""
+    received = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def receive(number: int, frame: Any) -> None:
+        received.append(number)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        print("stopping after this step, then saving; once more: stop at once", flush=True)
+
+    try:
+        for number in before:
+            signal.signal(number, receive)
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,128 @@
+"""One training step on a batch that is divided between replicas, with the numbers of one device."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from recipes.training import losses
+from recipes.training.checkpoints import State
+from recipes.training.recipe import Recipe
+
+
+def make_step(
+    recipe: Recipe, state: State, strategy: tf.distribute.Strategy, spec: tuple
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """A function of a global batch: its loss, replicas whose numbers are not finite, stop signals.
+
+    The batch is an image, a label, and a weight map where the recipe wants one. With `last=True` it
+    changes the weights by the mean gradient of this batch and of those since the last change.
+    """
+    model, optimizer = state.model, state.optimizer
+    variables = model.trainable_variables
+    with strategy.scope():
+        sums = [_sum_of_each_replica(x) for x in variables] if recipe.accumulate > 1 else []
+
+    def forward_and_backward(
+        images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, divisor: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            scores = model(tf.cast(images, tf.float32), training=True)
+            loss = losses.summed_loss(recipe, labels, scores, weights) / divisor
+        return loss, tape.gradient(loss, variables, unconnected_gradients="zero")
+
+    if recipe.jit:  # what is left outside joins the replicas, which XLA cannot
+        forward_and_backward = tf.function(forward_and_backward, jit_compile=True)
+
+    def replica_step(batch: tuple, stop: tf.Tensor, last: bool) -> tuple:
+        images, labels, *weight_map = batch
+        weights = losses.pixel_weights(recipe, labels, *(weight_map or [None]))
+        context = tf.distribute.get_replica_context()
+        mine = tf.stack([tf.reduce_sum(weights), tf.cast(stop, tf.float32)])
+        total, stops = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, mine))
+        loss, gradients = forward_and_backward(
+            images, labels, weights, losses.divisor(recipe, total)
+        )
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in [loss, *gradients]])
+        for sum_, gradient in zip(sums, gradients, strict=False):
+            sum_.assign_add(gradient)
+        if last:
+            if sums:
+                gradients = [sum_ / recipe.accumulate for sum_ in sums]
+            optimizer.apply(as_caffe(recipe, gradients, variables), variables)
+            for sum_ in sums:
+                sum_.assign(tf.zeros_like(sum_))
+        return loss, tf.cast(tf.logical_not(finite), tf.int32), stops
+
+    @tf.function(input_signature=[tuple(spec), tf.TensorSpec((), tf.int32)])
+    def add(batch: tuple, stop: tf.Tensor) -> tuple:
+        return run(batch, stop, last=False)
+
+    @tf.function(input_signature=[tuple(spec), tf.TensorSpec((), tf.int32)])
+    def change(batch: tuple, stop: tf.Tensor) -> tuple:
+        return run(batch, stop, last=True)
+
+    def run(batch: tuple, stop: tf.Tensor, *, last: bool) -> tuple:
+        results = strategy.run(replica_step, args=(batch, stop, last))
+        return tuple(
+            strategy.reduce(tf.distribute.ReduceOp.SUM, result, axis=None) for result in results
+        )
+
+    return lambda batch, stop, *, last: (change if last else add)(batch, stop)
+
+
+def as_caffe(
+    recipe: Recipe, gradients: list[tf.Tensor], variables: list[keras.Variable]
+) -> list[tf.Tensor]:
+    """Gradients with which Keras's SGD takes the steps of Caffe's, whose solvers the papers used.
+
+    Caffe: v ← momentum · v + rate · lr_mult · (g + weight_decay · decay_mult · w); w ← w − v.
+    Keras: v ← momentum · v − rate · g; w ← w + v. So the multipliers and the decay go into g.
+    """
+    if recipe.optimizer != "sgd":
+        return gradients
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync  # which add up what is here
+    changed = []
+    for gradient, variable in zip(gradients, variables, strict=True):
+        rate, decay = _multipliers(recipe, variable)
+        if recipe.weight_decay and decay:
+            gradient += tf.cast(variable, gradient.dtype) * (recipe.weight_decay / replicas)
+        changed.append(gradient * rate)
+    return changed
+
+
+def _multipliers(recipe: Recipe, variable: keras.Variable) -> tuple[int, int]:
+    """Caffe's lr_mult and decay_mult of a variable."""
+    if variable.name != "bias" or recipe.biases == "plain":
+        return 1, 1
+    if recipe.biases == "doubled-scores":
+        return (2, 0) if variable.path.split("/")[-2].startswith("score") else (1, 1)
+    return (2, 0) if recipe.biases == "doubled" else (1, 0)
+
+
+def make_optimizer(recipe: Recipe) -> keras.Optimizer:
+    """The recipe's optimizer, with its schedule."""
+    rate, schedules = recipe.learning_rate, keras.optimizers.schedules
+    if recipe.schedule == "cosine":
+        rate = schedules.CosineDecay(rate, recipe.steps)
+    elif recipe.schedule == "polynomial":
+        rate = schedules.PolynomialDecay(rate, recipe.steps, end_learning_rate=0, power=0.9)
+    elif recipe.schedule == "step":
+        rate = schedules.ExponentialDecay(rate, recipe.step_size, 0.1, staircase=True)
+    if recipe.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=float(recipe.momentum))
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    if recipe.biases == "undecayed":
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def _sum_of_each_replica(variable: keras.Variable) -> tf.Variable:
+    return tf.Variable(
+        tf.zeros(variable.shape, variable.dtype),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )
