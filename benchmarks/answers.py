@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.parity import table
 from exports.graph.signatures import MASK_PNG, SCORES, SERVING_DEFAULT
 from exports.runtimes import process
-from tests import serving_double as double
-from tests.serving_contract import png
+from tests.support import serving_double as double
+from tests.support.serving_contract import png
 
 
 class MissingError(Exception):

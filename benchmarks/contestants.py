@@ -26,8 +26,8 @@ from exports.graph.signatures import (
     signatures,
 )
 from exports.runtimes import process
-from tests import serving_double as double
-from tests.serving_contract import png
+from tests.support import serving_double as double
+from tests.support.serving_contract import png
 
 # A quarter of the authors' widths: a sixteenth of their work.
 _VGG = {"stages": (16, 32, 64, 128, 128), "head": 1024}

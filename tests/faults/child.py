@@ -1,10 +1,9 @@
 """A small training run that may meet one fault: `python -m tests.faults.child NET --workdir …`.
 
-It is `recipes.training.train.main` with a recipe of this file. FAULT in the environment, ACTION@POINT,
-makes it send itself the signal ACTION, or do what else it names,
-once it is at that point of the
-training; a line says so just before. Only names are replaced that the training looks up when it
-uses them: its code knows nothing of this.
+It is `recipes.training.train.main` with a recipe of this file. FAULT in the environment,
+ACTION@POINT, makes it send itself the signal ACTION, or do what else it names, once it is at that
+point of the training; a line says so just before. Only names are replaced that the training looks
+up when it uses them: its code knows nothing of this.
 
     first step      in step 1, between the two batches whose mean gradient it takes
     mid-epoch       in step 5, likewise; an epoch has 3 steps

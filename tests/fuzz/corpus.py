@@ -8,7 +8,7 @@ A file that the fuzzer found is added to `CASES`, with the reason for which it i
 import pathlib
 import struct
 
-from wire import field, layer, net, shape, varint
+from tests.fuzz.wire import field, layer, net, shape, varint
 
 FOLDER = pathlib.Path(__file__).parent / "corpus"
 

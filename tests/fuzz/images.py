@@ -28,9 +28,9 @@ from PIL import Image
 from exports.formats import saved_model
 from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG
 from exports.runtimes import tensorflow_c
-from tests import serving_double as double
-from tests import toys
 from tests.fuzz.mutants import good_images, mutant
+from tests.support import serving_double as double
+from tests.support import toys
 
 MUTANTS, THREADS, REQUESTS, FIRST = 2000, 8, 10_000, 2000
 MOST_GROWTH = 0.02

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from corpus import CASES, FOLDER
-from fuzz_caffemodel import one_input
 
+from tests.fuzz.corpus import CASES, FOLDER
+from tests.fuzz.fuzz_caffemodel import one_input
 from zoo.weights import CaffeFileError, read_caffemodel
 
 

@@ -5,9 +5,9 @@ import time
 import tracemalloc
 
 import pytest
-from corpus import CASES, DATA, FLOATS, PACKED, bomb, one, one_by_one
-from wire import field, layer, net, shape, varint
 
+from tests.fuzz.corpus import CASES, DATA, FLOATS, PACKED, bomb, one, one_by_one
+from tests.fuzz.wire import field, layer, net, shape, varint
 from zoo.weights import CaffeFileError, read_caffemodel
 
 MOST_SECONDS, MOST_BYTES = 0.1, 16 << 20

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 import cv2
-import definitions
 import keras
 import numpy as np
 import pytest
-from messages import caffemodel, write_caffemodel
-from toys import levelling
 
 import zoo
+from tests.parity.caffe import definitions
+from tests.parity.caffe.messages import caffemodel, write_caffemodel
+from tests.support.toys import levelling
 
 
 @dataclasses.dataclass(frozen=True)

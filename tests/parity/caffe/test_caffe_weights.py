@@ -2,14 +2,14 @@
 
 import re
 
-import definitions
 import keras
 import numpy as np
 import pytest
-import refusals
-from messages import write_caffemodel
 
 import zoo
+from tests.parity.caffe import definitions
+from tests.parity.caffe.messages import write_caffemodel
+from tests.support import refusals
 
 FCN = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
 

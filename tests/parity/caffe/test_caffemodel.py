@@ -10,8 +10,8 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from messages import OPEN, PACKED, caffemodel, write_caffemodel
 
+from tests.parity.caffe.messages import OPEN, PACKED, caffemodel, write_caffemodel
 from zoo.weights import CaffeFileError, read_caffemodel
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ and not from the zoo's models, with PyTorch's functions alone: `conv2d`, `conv_t
     /tmp/pytorch/bin/pip install -r tests/parity/pytorch/requirements.txt
     /tmp/pytorch/bin/python tests/parity/pytorch/record.py
 
-This writes `golden.npz` beside the script and prints what it found. `tests/test_parity_pytorch.py`
+This writes `golden.npz` beside the script and prints what it found. `test_pytorch.py` beside it
 holds the zoo's models against the file, so that nobody needs PyTorch to run the tests.
 
 It computes in double precision, so that no rounding of PyTorch's is recorded, except that the mean

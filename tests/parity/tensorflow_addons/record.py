@@ -7,8 +7,9 @@ an environment of its own. From the root of the repository:
     /tmp/addons/bin/pip install -r tests/parity/tensorflow_addons/requirements.txt
     /tmp/addons/bin/python tests/parity/tensorflow_addons/record.py
 
-This writes `golden.npz` beside the script and prints what it found. `tests/test_layers_addons.py`
-holds our layers against the file, so that nobody needs the environment to run the tests.
+This writes `golden.npz` beside the script and prints what it found.
+`tests/zoo/layers/test_addons.py` holds our layers against the file, so that nobody needs the
+environment to run the tests.
 
 For each size the file has the image (whole numbers, most windows with ties), its pooled values and
 flat indices, what `MaxUnpooling2D` and `MaxUnpooling2DV2` restore from them, and the gradient

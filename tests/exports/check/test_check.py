@@ -1,0 +1,336 @@
+"""The check of exported files: it must find what is wrong, and say when it proves little."""
+
+import contextlib
+import functools
+import re
+import shutil
+import sys
+import types
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import exports
+from exports import check
+from exports.check import loaders
+from exports.check.__main__ import main
+from exports.check.reference import Reference, of_scores
+from exports.graph.requests import Limits
+from exports.runtimes import process, tensorflow_c
+from tests.support.toys import build_toy, toy_images
+
+IMAGES = toy_images("unet").astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A SavedModel and a TFLite file of one toy."""
+    out, model = tmp_path_factory.mktemp("files"), build_toy("unet")
+    return {
+        "saved_model": exports.formats.saved_model.export(model, out),
+        "tflite": exports.formats.tflite.export(model, out, size=IMAGES.shape[1:3]),
+    }
+
+
+def changed(amount: float) -> keras.Model:
+    model = build_toy("unet")
+    bias = model.get_layer("conv_u0d-score").bias
+    bias.assign_add([amount, 0, 0, 0])
+    return model
+
+
+EXPORT = {
+    "saved_model": exports.formats.saved_model.export,
+    "tflite": functools.partial(exports.formats.tflite.export, size=(9, 12)),
+}
+both = pytest.mark.parametrize("form", sorted(EXPORT))
+
+
+@both
+@pytest.mark.parametrize("images", [None, IMAGES])
+def test_the_models_own_file_agrees(form, images, files):
+    found = getattr(check, form)(build_toy("unet"), files[form], images=images)
+    found = [agreement for agreement in found if isinstance(agreement, check.Agreement)]
+    asked = [(agreement.loader, agreement.signature) for agreement in found]
+    every = ["serving_default", "class_map_from_bytes", "mask_png", "scores"]
+    served = [(loader, signature) for loader in ("Python", "C++") for signature in every]
+    served += [("OpenVINO", "serving_default")] * bool(find_spec("openvino"))
+    assert asked == ([("LiteRT", "class_map")] if form == "tflite" else served)
+    assert {(agreement.agreement, agreement.ties) for agreement in found} == {(1.0, 0)}
+    assert {agreement.classes for agreement in found} <= {2, 3, 4}
+
+
+@both
+def test_the_file_of_other_weights_does_not(form, files):
+    text = r"[\d.]+% of the pixels have the model's class, and \d+ are off by more than rounding"
+    with pytest.raises(check.MismatchError, match=text):
+        getattr(check, form)(changed(0.5), files[form], images=IMAGES)
+
+
+@pytest.fixture(scope="module")
+def honest(files):
+    with loaders.python(files["saved_model"]) as ask:
+        yield ask
+
+
+def answering(ask) -> Callable:
+    return lambda directory: contextlib.nullcontext(ask)
+
+
+@pytest.mark.parametrize(
+    ("loader", "signature", "output", "text"),
+    [
+        ("python", "serving_default", "class_map", "Python, serving_default: [0-9.]+% of the"),
+        ("compiled", "serving_default", "class_map", r"C\+\+, serving_default: [0-9.]+% of the"),
+        ("compiled", "class_map_from_bytes", "class_map", r"C\+\+, class_map_from_bytes: [0-9.]+%"),
+        ("compiled", "mask_png", "valid", r"C\+\+, mask_png: valid is \[1, 0, 1, 1\]"),
+        ("compiled", "scores", "probabilities", r"C\+\+, scores: the probabilities are not the mo"),
+        ("openvino", "serving_default", "class_map", "OpenVINO, serving_default: [0-9.]+% of the"),
+    ],
+)
+def test_a_loader_that_answers_wrongly_is_named(
+    loader, signature, output, text, files, honest, monkeypatch
+):
+    def lie(asked, inputs):
+        answer = honest(asked, inputs)
+        if asked == signature:
+            answer[output] = np.flip(answer[output])
+        return answer
+
+    for name in ("python", "compiled", "openvino"):
+        monkeypatch.setattr(loaders, name, answering(lie if name == loader else honest))
+    with pytest.raises(check.MismatchError, match=text):
+        check.saved_model(build_toy("unet"), files["saved_model"])
+
+
+def test_a_loader_that_is_not_there_is_not_checked(files, honest, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    for name in ("python", "compiled"):
+        monkeypatch.setattr(loaders, name, answering(honest))
+    lines = []
+    *_, last = check.saved_model(build_toy("unet"), files["saved_model"], report=lines.append)
+    reason = 'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
+    assert last == check.NotChecked("OpenVINO", reason)
+    assert lines[-1] == f"OpenVINO: not checked: {reason}"
+
+
+@pytest.mark.parametrize("fails", ["at loading", "at running"])
+def test_a_graph_that_openvino_cannot_run_is_not_checked(fails, files, honest, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("Exception from conversion.cpp:72:\nno such operation: Hue\n")
+
+    class Core:
+        def compile_model(self, *_):
+            return fail() if fails == "at loading" else fail
+
+    monkeypatch.setitem(sys.modules, "openvino", types.SimpleNamespace(Core=Core))
+    for name in ("python", "compiled"):
+        monkeypatch.setattr(loaders, name, answering(honest))
+    *_, last = check.saved_model(build_toy("unet"), files["saved_model"])
+    reason = "OpenVINO cannot run the graph (no such operation: Hue)"
+    assert last == check.NotChecked("OpenVINO", reason)
+
+
+def test_another_engine_is_not_held_to_what_rounding_decides(files, honest, monkeypatch):
+    def lie(asked, inputs):
+        return {key: np.flip(value) for key, value in honest(asked, inputs).items()}
+
+    for name in ("python", "compiled", "openvino"):
+        monkeypatch.setattr(loaders, name, answering(lie if name == "openvino" else honest))
+    model = build_toy("unet")
+    monkeypatch.setattr(Reference, "unsettled", lambda self: 0.00011)
+    *_, last = check.saved_model(model, files["saved_model"])
+    assert last.loader == "OpenVINO"
+    assert last.not_checked.startswith("rounding alone turns 0.01% of the classes of these images,")
+    monkeypatch.setattr(Reference, "unsettled", lambda self: 0.00009)
+    with pytest.raises(check.MismatchError, match="OpenVINO, serving_default"):
+        check.saved_model(model, files["saved_model"])
+
+
+def test_what_rounding_decides():
+    def scores_of(images, gain):
+        waves = np.sin(gain * (images[..., 0].astype(np.float64) + 0.5))
+        return np.stack([waves, np.zeros_like(waves)], axis=-1)
+
+    images = np.random.default_rng(1).integers(0, 256, (2, 40, 50, 3)).astype(np.uint8)
+    for gain, least, most in ((1e5, 0.4, 0.6), (0.1, 0, 0)):
+        asked = of_scores(lambda x, gain=gain: scores_of(x, gain), "wave", 3, images, (1, 1))
+        assert least <= asked.unsettled() <= most
+
+
+def test_scores_are_computed_in_the_batches_that_are_asked():
+    seen = []
+
+    def scores_of(images):
+        seen.append(len(images))
+        return np.random.default_rng(len(images)).normal(size=(*images.shape[:3], 4))
+
+    asked = of_scores(scores_of, "batches", 3, IMAGES.repeat(3, 0)[:5], (1, 1))
+    assert seen == [1] * 5
+    scores = asked.in_batches(2)
+    assert seen[5:] == [2, 2, 1]
+    np.testing.assert_array_equal(scores[4:], asked.scores[4:])
+    assert asked.in_batches(1) is asked.scores
+
+
+@pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
+def test_openvino_reads_the_default_signature_in_full_precision(files):
+    with loaders.openvino(files["saved_model"]) as ask:
+        class_map = ask("serving_default", {"image": IMAGES})["class_map"]
+        with pytest.raises(
+            KeyError, match="OpenVINO reads serving_default only; received 'scores'"
+        ):
+            ask("scores", {"image": IMAGES})
+    expected = np.asarray(build_toy("unet")(IMAGES.astype("float32"))).argmax(-1)
+    np.testing.assert_array_equal(class_map, expected)
+
+
+def test_what_python_answers_and_cpp_does_not_is_found(tmp_path):
+    """The trap that the C++ loader is asked for: the model as an attribute of what is saved."""
+    keras.utils.set_random_seed(5)
+    image = keras.Input((None, None, 3), name="image")
+    scores = keras.layers.Conv2D(4, 3, padding="same", bias_initializer="normal")(image)
+    model = keras.Model(image, scores, name="one")
+    module = tf.Module()
+    module.model = model
+    answers = exports.graph.signatures.signatures(model)
+    tf.saved_model.save(module, str(tmp_path), signatures=answers)
+    loaded = tf.saved_model.load(str(tmp_path))
+    assert loaded.signatures["serving_default"](image=IMAGES)["class_map"].shape[0] == 2
+    with pytest.raises(RuntimeError, match="Could not find variable"):
+        check.saved_model(model, tmp_path)
+
+
+def test_what_the_server_refuses_to_compile_is_found(tmp_path):
+    """Keras has XLA compile a convolution in groups, for which the server has to be asked."""
+    model, images = build_toy("fcn_alexnet"), toy_images("fcn_alexnet", 1).astype(np.uint8)
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    answers = exports.graph.signatures.signatures(model)
+    tf.saved_model.save(module, str(tmp_path), signatures=answers)
+    with (
+        process.loaded(tmp_path) as ask,
+        pytest.raises(tensorflow_c.StatusError, match="XLA compilation disabled"),
+    ):
+        ask("serving_default", {"image": images})
+    exports.formats.saved_model.save(model, answers, tmp_path)
+    expected = np.asarray(model(images.astype("float32"))).argmax(-1)
+    with process.loaded(tmp_path) as ask:
+        given = ask("serving_default", {"image": images}).outputs["class_map"]
+    np.testing.assert_array_equal(given, expected)
+
+
+def test_a_damaged_version_is_told(files, tmp_path, capsys):
+    version = shutil.copytree(files["saved_model"], tmp_path / "1")
+    file = version / "variables/variables.data-00000-of-00001"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert main([str(version)]) == 1
+    assert re.search(rf"{version} is damaged \(.*\). Copy it again\.", capsys.readouterr().err)
+
+
+def test_files_that_are_none_are_refused_in_cpp(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match="Could not find SavedModel"),
+        tensorflow_c.loaded(tmp_path),
+    ):
+        pass
+
+
+@both
+def test_images_of_one_class_prove_nothing(form, tmp_path):
+    text = "two classes or more: .* 'unet' gives class 0 to every pixel of these. Pass images of"
+    with pytest.raises(ValueError, match=text):
+        EXPORT[form](changed(1e4), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@both
+def test_scores_that_are_not_finite_are_refused(form, tmp_path):
+    model = changed(np.nan)
+    text = "gives finite scores; 25.0% of those of 'unet' are not. Its weights are damaged or"
+    with pytest.raises(ValueError, match=text):
+        EXPORT[form](model, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [IMAGES[0], IMAGES[..., :1], IMAGES.astype("f4"), IMAGES[:0]])
+def test_the_images_to_check_with_are_images(wrong, files):
+    text = f"images uint8 [n, h, w, 3], at least one; received {wrong.dtype} {list(wrong.shape)}."
+    for form, path in files.items():
+        with pytest.raises(ValueError, match=re.escape(text)):
+            getattr(check, form)(build_toy("unet"), path, images=wrong)
+
+
+def test_a_version_is_checked_within_its_limits(files):
+    text = "of at most 1649 pixels; received images [2, 33, 50, 3]. Pass smaller ones, or export"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        check.saved_model(
+            build_toy("unet"), files["saved_model"], limits=Limits(3, 1649), images=IMAGES
+        )
+
+
+def test_what_tensorflow_refuses_in_python_has_its_code(files, honest):
+    with pytest.raises(tensorflow_c.StatusError, match="at least one image") as refused:
+        honest("serving_default", {"image": IMAGES[:0]})
+    assert refused.value.code == tensorflow_c.INVALID_ARGUMENT
+
+
+def test_a_tflite_file_is_checked_at_its_size(files):
+    text = "The file takes images of (33, 50, 3); received (32, 50, 3) to check it with. Cut or"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        check.tflite(build_toy("unet"), files["tflite"], images=IMAGES[:, :32])
+
+
+def ties(count: int, behind: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores from 0 to 1, and a class map that takes the second best in `count` of 10,000."""
+    scores = np.tile(np.float32([0, 1, 1 - behind]), (1, 100, 100, 1))
+    class_map = np.ones((1, 100, 100), np.uint8)
+    class_map.flat[:count] = 2
+    return class_map, scores
+
+
+def test_ties_may_turn_and_nothing_else():
+    found = check.compare("here", "this", *ties(1, behind=0.5 * check.ROUNDING))
+    assert (found.agreement, found.ties, found.classes) == (0.9999, 1, 1)
+    assert str(found) == (
+        "here, this: 99.9900% of the pixels agree (1 others are ties), classes that occur: 1"
+    )
+    with pytest.raises(
+        check.MismatchError, match=r"here, this: 99\.9900%.*, and 1 are off .*by 2.0e-04"
+    ):
+        check.compare("here", "this", *ties(1, behind=2 * check.ROUNDING))
+    with pytest.raises(check.MismatchError, match=r"99\.9800% .* and 0 are off"):
+        check.compare("here", "this", *ties(2, behind=0.5 * check.ROUNDING))
+
+
+def test_a_file_may_be_allowed_to_differ():
+    differing = ties(100, behind=0.5)
+    assert check.compare("here", "this", *differing, least=0.99).agreement == 0.99
+    with pytest.raises(check.MismatchError, match=r"99\.0000%.*, and 100 are off"):
+        check.compare("here", "this", *differing, least=0.9901)
+
+
+def test_another_shape_or_a_class_that_is_none_is_a_mismatch():
+    class_map, scores = ties(0, 0.5)
+    for wrong in (class_map[:, 1:], class_map + 2):
+        with pytest.raises(check.MismatchError, match="here, this: the class map is"):
+            check.compare("here", "this", wrong, scores)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(97, 131), (1, 1), (2, 300)])
+def test_textures_are_the_same_every_time_and_rich(size, channels):
+    images = check.textures(2, size, channels)
+    assert images.shape == (2, *size, channels)
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images, check.textures(2, size, channels))
+    assert not np.array_equal(images[0], images[1])
+    if size == (97, 131):
+        assert images.std() > 40
+        assert len(np.unique(images)) > 200

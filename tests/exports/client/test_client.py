@@ -1,0 +1,333 @@
+"""The client of TensorFlow Serving, asked against a stand-in for it with a toy behind."""
+
+import contextlib
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from exports.client import ServerError, connected, messages
+from exports.client.__main__ import main
+from exports.formats.saved_model import save
+from exports.graph.signatures import signatures
+from tests.support import serving_double as double
+from tests.support.toys import build_toy, toy_images
+
+ROOT = pathlib.Path(__file__).parents[3]
+IMAGES = toy_images("unet").astype(np.uint8)
+NAMES = ["sky", "sea", "sand", "sun"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_toy("unet")
+
+
+@pytest.fixture(scope="module")
+def served(model, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("served")
+    save(model, signatures(model), directory)
+    with double.served(directory, "unet") as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module", params=["rest", "grpc_server"])
+def url(served, request):
+    with getattr(double, request.param)(served) as address:
+        yield address
+
+
+@pytest.fixture
+def said(capsys):
+    """Runs the command, and returns its exit status and what it said."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        status = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return status, printed.out + printed.err
+
+    return run
+
+
+def class_map_of(model, image: np.ndarray) -> np.ndarray:
+    return np.asarray(model(image[None].astype("float32"))).argmax(-1)[0]
+
+
+def saved(folder: pathlib.Path, name: str, image: np.ndarray) -> pathlib.Path:
+    Image.fromarray(image).save(folder / name)
+    return folder / name
+
+
+def test_masks_and_overlays_of_images_of_several_sizes(model, url, tmp_path, said):
+    images = {"a.png": IMAGES[0], "b.v2.png": IMAGES[1, :20, :31]}
+    files = [saved(tmp_path, name, image) for name, image in images.items()]
+    out = tmp_path / "not" / "there"
+    status, printed = said(*files, "--url", url, "--model", "unet", "--out", out)
+    assert status == 0
+    assert printed.split() == [
+        str(out / f"{name}-{what}.png") for name in ("a", "b.v2") for what in ("mask", "overlay")
+    ]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        pathlib.Path(line).name for line in printed.split()
+    )
+    for path, image in zip(files, images.values(), strict=True):
+        expected = class_map_of(model, image)
+        assert len(np.unique(expected)) > 1
+        np.testing.assert_array_equal(
+            zoo.pictures.read_class_map(out / f"{path.stem}-mask.png"), expected
+        )
+        names = [f"class {number}" for number in range(4)]
+        drawn = zoo.pictures.overlay(image, expected, names)
+        np.testing.assert_array_equal(np.array(Image.open(out / f"{path.stem}-overlay.png")), drawn)
+
+
+def test_an_image_that_the_server_cannot_decode_is_named_and_the_others_are_written(
+    url, tmp_path, said
+):
+    first, last = (saved(tmp_path, f"{name}.png", IMAGES[0]) for name in "az")
+    broken = tmp_path / "m.png"
+    broken.write_bytes(first.read_bytes()[:90])
+    webp = saved(tmp_path, "n.webp", IMAGES[0])
+    arguments = ["--url", url, "--model", "unet", "--out", tmp_path / "out"]
+    status, printed = said(first, broken, webp, last, *arguments)
+    assert status == 1
+    for path in (broken, webp):
+        assert f"exports.client: {path}: the server cannot decode the image, or it is" in printed
+    assert printed.count("Send a whole JPEG or PNG file") == 2
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("a-mask.png", "a-overlay.png", "z-mask.png", "z-overlay.png"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "background"),
+    [(NAMES, None), (["background", *NAMES[1:]], 0)],
+)
+def test_class_names_are_the_legend(names, background, model, url, tmp_path, said):
+    file = saved(tmp_path, "a.png", IMAGES[0])
+    asked = [file, "--url", url, "--model", "unet", "--out", tmp_path, "--class-names", *names]
+    assert said(*asked)[0] == 0
+    drawn = zoo.pictures.overlay(
+        IMAGES[0], class_map_of(model, IMAGES[0]), names, background=background
+    )
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a-overlay.png")), drawn)
+
+
+def test_class_names_by_the_name_of_a_data_set(url, tmp_path, said):
+    file = saved(tmp_path, "a.png", IMAGES[0])
+    asked = [file, "--url", url, "--model", "unet", "--out", tmp_path, "--class-names"]
+    status, printed = said(*asked, "sift_flow_geometric")
+    assert status == 2
+    assert "Each class that occurs has a name; class 3 has none among 3 names." in printed
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert said(*asked, "voc")[0] == 0
+
+
+def test_what_the_model_sees_of_a_16_bit_image_is_drawn(model, url, tmp_path, said):
+    grey = IMAGES[0, ..., 0]
+    file = saved(tmp_path, "deep.png", grey.astype(np.uint16) * 256 + 99)
+    assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
+    expected = class_map_of(model, np.dstack([grey] * 3))
+    np.testing.assert_array_equal(zoo.pictures.read_class_map(tmp_path / "deep-mask.png"), expected)
+    drawn = zoo.pictures.overlay(grey, expected, [f"class {number}" for number in range(4)])
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "deep-overlay.png")), drawn)
+
+
+def test_nothing_is_overwritten_and_nothing_is_sent_before_that_is_sure(tmp_path, said):
+    file = saved(tmp_path, "a.png", IMAGES[0])
+    (tmp_path / "b").mkdir()
+    twin = saved(tmp_path / "b", "a.jpg", IMAGES[1])
+    asked = ["--url", "http://127.0.0.1:9", "--model", "unet", "--out"]
+    status, printed = said(file, twin, *asked, tmp_path / "out")
+    assert status == 2
+    text = f"Each image has a mask of its own name; {file} and {twin} would both be "
+    assert text + f"{tmp_path / 'out' / 'a-mask.png'}. Send them to two folders." in printed
+    (tmp_path / "a-overlay.png").write_text("mine")
+    status, printed = said(file, *asked, tmp_path)
+    assert status == 2
+    text = f"Nothing is overwritten; {tmp_path / 'a-overlay.png'} is there already. Choose another"
+    assert text in printed
+    assert (tmp_path / "a-overlay.png").read_text() == "mine"
+    status, printed = said(tmp_path, *asked, tmp_path)
+    assert status == 2
+    assert f"An image is a JPEG or PNG file; there is none at {tmp_path}." in printed
+
+
+def test_a_model_that_is_not_served_is_named(url):
+    with connected(url, "fcn8s") as ask, pytest.raises(ServerError) as raised:
+        ask(b"")
+    text = f"the server at {url} has none with the name 'fcn8s' (Servable not found for request: "
+    assert text + "Latest(fcn8s)). Pass another --model, or wait until" in str(raised.value)
+
+
+def test_a_model_without_the_signature_is_refused(served, url, monkeypatch):
+    without = {name: s for name, s in served.signatures.items() if name != "mask_png"}
+    monkeypatch.setattr(served, "signatures", without)
+    code = "status 400" if url.startswith("http") else "INVALID_ARGUMENT"
+    text = f"refused to ask 'unet' with {code}: Serving signature name: \"mask_png\" not found"
+    with connected(url, "unet") as ask, pytest.raises(ServerError, match=re.escape(text)):
+        ask(b"")
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_server_that_is_away(scheme, tmp_path, said):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"{scheme}://127.0.0.1:{free.getsockname()[1]}"
+    file = saved(tmp_path, "a.png", IMAGES[0])
+    status, printed = said(file, "--url", url, "--model", "unet", "--out", tmp_path / "out")
+    assert status == 1
+    assert f"exports.client: The server at {url} does not answer (" in printed
+    assert "onnection refused" in printed
+    assert "Start it, or pass another --url; REST is at port 8501 and gRPC at 8500" in printed
+    assert not (tmp_path / "out").exists()
+
+
+@contextlib.contextmanager
+def one_that_says(answer: bytes | None):
+    """A server that answers anything with these bytes and ends, or with nothing and stays."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    kept.append(connection)
+                    if answer is not None:
+                        connection.recv(1 << 20)
+                        connection.sendall(answer)
+                        connection.close()
+
+        kept: list[socket.socket] = []
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in kept:
+                connection.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_server_that_is_slow(scheme):
+    text = r" has 0\.3 s for an image, and they are over\. Pass a longer --timeout, or smaller"
+    with (
+        one_that_says(None) as place,
+        connected(f"{scheme}://{place}", "unet", timeout=0.3) as ask,
+        pytest.raises(ServerError, match=text),
+    ):
+        ask(b"")
+
+
+def http_answer(status: str, body: bytes) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"\0\0\x12\4\0\0\0\0\0", "does not answer ("),  # what a gRPC port says
+        (b"", "does not answer ("),
+        (http_answer("500 Error", b"<html>oh"), "with status 500: b'<html>oh'. The model must be"),
+        (http_answer("404 Not Found", b"[]"), "has none with the name 'unet' (b'[]'). Pass"),
+        (http_answer("503 Busy", b'{"error": "full"}'), "no further request now (full). Ask again"),
+        (http_answer("504 Late", b'{"error": "late"}'), "has 60 s for an image, and they are over"),
+        (http_answer("200 OK", b"welcome"), "'unet' at http://PLACE answered b'welcome'. Ask an"),
+        (http_answer("200 OK", b'{"predictions": [3]}'), "answered b'{\"predictions\": [3]}'."),
+        (http_answer("200 OK", b'{"predictions": []}'), "answered b'{\"predictions\": []}'."),
+    ],
+)
+def test_a_server_that_is_another(answer, text):
+    with one_that_says(answer) as place, connected(f"http://{place}/", "unet") as ask:
+        with pytest.raises(ServerError) as raised:
+            ask(b"image")
+        assert text.replace("PLACE", place) in str(raised.value)
+
+
+@pytest.mark.parametrize("answer", [b"\xff", b"", {"valid": np.ones(2, np.uint8)}])
+def test_a_grpc_answer_that_is_another(served, answer, monkeypatch):
+    content = double.write_answer(answer) if isinstance(answer, dict) else answer
+    monkeypatch.setattr(double, "write_answer", lambda outputs: content)
+    text = "answers one mask_png_bytes and one valid for an image; 'unet' at grpc://"
+    with (
+        double.grpc_server(served) as url,
+        connected(url, "unet") as ask,
+        pytest.raises(ServerError, match=re.escape(text)),
+    ):
+        ask(b"image")
+
+
+@pytest.mark.parametrize("url", ["localhost:8501", "ftp://localhost", "http://", "grpc:///", ""])
+def test_a_url_that_is_none(url):
+    text = f"by http://, https:// or grpc://, its host and its port; received {url!r}. Pass, for"
+    with pytest.raises(ValueError, match=re.escape(text)), connected(url, "unet"):
+        pass
+
+
+def test_without_grpc_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    text = "needs gRPC, which is not installed. Install it: pip install grpcio. Or ask by http"
+    with pytest.raises(ImportError, match=text), connected("grpc://localhost:1", "unet"):
+        pass
+
+
+# Written by tensorflow-serving-api 2.21: a PredictRequest and a PredictResponse.
+QUESTION = (
+    "0a100a04756e65741a086d61736b5f706e67121c0a0b696d6167655f6279746573"
+    "120d08071204120208014203ffd800"
+)
+ANSWER = (
+    "0a200a0e6d61736b5f706e675f6279746573120e0807120412020801420489504e47"
+    "0a140a0576616c6964120b08041204120208013a010112140a04756e6574120208031a086d61736b5f706e67"
+)
+
+
+def test_the_messages_are_those_of_tensorflow_serving():
+    asked = messages.question("unet", "mask_png", "image_bytes", b"\xff\xd8\0")
+    assert asked.hex() == QUESTION
+    answer = messages.answered(bytes.fromhex(ANSWER))
+    assert answer == {"mask_png_bytes": b"\x89PNG", "valid": 1}
+    # The same numbers, sent as one string of bytes.
+    packed = bytes.fromhex(ANSWER.replace("3a0101", "220101"))
+    assert messages.answered(packed)["valid"] == 1
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_a_timeout_that_is_none(timeout):
+    with (
+        pytest.raises(ValueError, match=r"seconds above 0; received .* Pass --timeout 60"),
+        connected("http://localhost:1", "unet", timeout=timeout),
+    ):
+        pass
+
+
+def test_the_client_needs_neither_tensorflow_nor_keras(served, tmp_path):
+    code = (
+        "import sys\n"
+        "sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        "from exports.client.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    file = saved(tmp_path, "a.png", IMAGES[0])
+    for server in (double.rest, double.grpc_server):
+        with server(served) as url:
+            asked = [str(file), "--url", url, "--model", "unet", "--out", str(tmp_path / url[:4])]
+            run = subprocess.run(
+                [sys.executable, "-c", code, *asked],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert (run.returncode, run.stderr) == (0, "")
+        assert (tmp_path / url[:4] / "a-mask.png").is_file()

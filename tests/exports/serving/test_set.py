@@ -1,0 +1,74 @@
+"""The set for TensorFlow Serving: its files agree with each other, the client and the exports."""
+
+import pathlib
+import re
+
+import pytest
+
+from exports.client.__main__ import main
+from exports.serving import warmup
+
+ROOT = pathlib.Path(__file__).parents[3]
+SET = ROOT / "exports" / "serving"
+FILES = {path.name: path.read_text(encoding="utf-8") for path in SET.iterdir()}
+COMPOSE = FILES["docker-compose.yml"]
+
+
+def test_the_server_is_told_of_the_files_that_are_there():
+    named = re.findall(r"--\w+=/config/(\S+)", COMPOSE)
+    assert sorted(named) == ["models.config", "monitoring.config"]
+    assert re.findall(r"- \./(\S+?):", COMPOSE) == ["prometheus.yml"]
+    assert set(FILES) == {"docker-compose.yml", "prometheus.yml", *named}
+    assert "- .:/config:ro" in COMPOSE
+
+
+def test_models_are_where_the_exports_are_mounted():
+    (mounted,) = re.findall(r"- \$\{SERVED:\?[^}]+\}:(/\w+):ro", COMPOSE)
+    blocks = re.findall(r'config \{\s+name: "(\w+)"\s+base_path: "(\S+)"', FILES["models.config"])
+    assert blocks
+    assert all(path == f"{mounted}/{name}" for name, path in blocks)
+
+
+def test_prometheus_reads_the_metrics_where_they_are():
+    (path,) = re.findall(r'path: "(\S+)"', FILES["monitoring.config"])
+    assert f"metrics_path: {path}\n" in FILES["prometheus.yml"]
+    (host, port) = re.search(r'targets: \["(\w+):(\d+)"\]', FILES["prometheus.yml"]).groups()
+    assert f"\n  {host}:\n    image: tensorflow/serving:" in COMPOSE
+    assert f"- 127.0.0.1:{port}:{port}" in COMPOSE
+
+
+def test_the_client_asks_at_the_ports_that_are_open(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    for scheme, port in re.findall(r"(http|grpc)://HOST:(\d+)", said):
+        assert f"- 127.0.0.1:{port}:{port} # {'REST' if scheme == 'http' else 'gRPC'}" in COMPOSE
+    assert said.count("HOST:") == 2
+
+
+def test_every_port_is_open_on_this_machine_only():
+    ports = re.findall(r"^      - (\S*:\d+)(?: |$)", COMPOSE, re.MULTILINE)
+    assert len(ports) == 3
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_parameters_of_batches_that_a_version_carries_are_read(tmp_path):
+    """The server ignores the file unless it has both flags."""
+    warmup.write_batching(tmp_path, 4)
+    said = (tmp_path / warmup.BATCHING).read_text()
+    flags = re.findall(r"--enable\w+", said)
+    assert len(flags) == 2
+    assert all(f"- {flag}\n" in COMPOSE for flag in flags)
+
+
+def test_the_document_names_what_is_there():
+    text = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (ROOT / "docs" / link).exists(), link
+    for name in re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE):
+        assert name in FILES
+    for module in re.findall(r"python -m ((?:exports|tests|benchmarks)[\w.]*)", text):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+    for file in (warmup.WARM_UP, warmup.BATCHING):
+        assert f"`{file}`" in text

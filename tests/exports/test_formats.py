@@ -1,0 +1,314 @@
+"""Exported files: their layout and size, and that they appear whole and checked or not at all."""
+
+import contextlib
+import os
+import pathlib
+import re
+import resource
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated
+
+import exports
+import zoo
+from exports import check
+from exports.runtimes import tensorflow_c
+from exports.serving import export_json
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    """One layer, which is quickly saved: what is tested here is where files lie and when."""
+    keras.utils.set_random_seed(5)
+    image = keras.Input((None, None, 3), name="image")
+    scores = keras.layers.Conv2D(4, 3, padding="same", bias_initializer="normal")(image)
+    return keras.Model(image, scores, name="unet")
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """For tests of names and numbers, which need no second look at the answers."""
+    monkeypatch.setattr(check, "saved_model", lambda *_, **__: [])
+    monkeypatch.setattr(check, "tflite", lambda *_, **__: [])
+    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
+
+
+def export(form: str, model: keras.Model, out: pathlib.Path, **options) -> pathlib.Path:
+    if form == "saved_model":
+        return exports.formats.saved_model.export(model, out, **options)
+    return exports.formats.tflite.export(model, out, size=(9, 12), **options)
+
+
+def place(form: str, version: int | str) -> str:
+    return f"unet/{version}" if form == "saved_model" else f"unet-{version}.tflite"
+
+
+def entries(out: pathlib.Path) -> list[str]:
+    """What lies in the folder of versions; the record of a file that is there belongs to it."""
+    found = {path for pattern in ("unet-*", "w*", "unet/*") for path in out.glob(pattern)}
+    records = {path.with_suffix(".json") for path in found if path.suffix == ".tflite"}
+    return sorted(path.relative_to(out).as_posix() for path in found - records)
+
+
+both = pytest.mark.parametrize("form", ["saved_model", "tflite"])
+
+
+@both
+def test_versions_count_from_1_and_after_the_highest(form, model, tmp_path, unchecked):
+    out = tmp_path / "not" / "there"
+    assert export(form, model, out) == out / place(form, 1)
+    assert export(form, model, str(out)) == out / place(form, 2)
+    assert export(form, model, out, version=7) == out / place(form, 7)
+    (out / place(form, "99-draft")).mkdir(parents=True)
+    assert export(form, model, out) == out / place(form, 8)
+    assert entries(out) == sorted(place(form, n) for n in (1, 2, 7, 8, "99-draft"))
+
+
+@both
+def test_a_version_is_never_overwritten(form, model, tmp_path, unchecked):
+    first = export(form, model, tmp_path, version=3)
+    content = first if form == "tflite" else first / "saved_model.pb"
+    before = content.read_bytes()
+    text = f"An exported version is never overwritten; {first} exists. Pass version=4, the next"
+    with pytest.raises(FileExistsError, match=re.escape(text)):
+        export(form, model, tmp_path, version=3)
+    assert content.read_bytes() == before
+
+
+@both
+@pytest.mark.parametrize("version", [0, -1, True, 1.0, "1"])
+def test_a_version_is_a_positive_whole_number(form, version, model, tmp_path):
+    text = f"A version is a whole number from 1; received {version!r}. Pass version=1, or none"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        export(form, model, tmp_path, version=version)
+    assert not list(tmp_path.iterdir())
+
+
+@both
+def test_two_exports_of_one_version_at_a_time_keep_the_first(
+    form, model, tmp_path, unchecked, monkeypatch
+):
+    def another_was_faster(*_, **__):
+        monkeypatch.setattr(check, form, lambda *_, **__: [])
+        export(form, model, tmp_path, version=1)
+        return []
+
+    monkeypatch.setattr(check, form, another_was_faster)
+    with pytest.raises(OSError, match=r"another export made .* in the meantime\. Export again"):
+        export(form, model, tmp_path, version=1)
+    assert entries(tmp_path) == [place(form, 1)]
+
+
+@both
+@pytest.mark.parametrize("error", [check.MismatchError("wrong"), KeyboardInterrupt()])
+def test_what_fails_its_check_does_not_appear(form, error, model, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(check, form, fail)
+    out = tmp_path / "made" / "for it"
+    with pytest.raises(type(error)):
+        export(form, model, out)
+    assert not list(tmp_path.iterdir())
+
+
+@contextlib.contextmanager
+def disk_full_after(limit: int):
+    """No file may grow beyond `limit` bytes: the write fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@both
+def test_a_full_disk_leaves_the_older_version_and_nothing_else(form, model, tmp_path):
+    older = export(form, model, tmp_path)
+    text = (
+        rf"A version is written whole or not at all; {tmp_path / place(form, 2)} could not be "
+        r"written \(.*\)\. \d+ MiB are free there\. Make room, or choose a folder that you"
+    )
+    with disk_full_after(8000), pytest.raises(OSError, match=text):
+        export(form, model, tmp_path)
+    assert entries(tmp_path) == [place(form, 1)]
+    getattr(check, form)(model, older)
+
+
+@both
+def test_a_place_that_is_no_folder_is_named(form, model, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"could not be written .*file is a file, where a folder"):
+        export(form, model, tmp_path / "file")
+
+
+@both
+def test_a_killed_export_leaves_no_version(form, tmp_path):
+    code = (
+        "import os, sys\n"
+        "import exports, zoo\n"
+        f"exports.check.{form} = lambda *a, **k: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+        "model = zoo.build('unet', filters=2, depth=1)\n"
+        f"exports.formats.{form}.export(model, sys.argv[1]"
+        f"{', size=(9, 12)' * (form == 'tflite')})\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    assert run.returncode == -signal.SIGKILL
+    (left,) = entries(tmp_path)
+    assert pathlib.Path(left).name.startswith("writing-")
+
+
+@both
+def test_the_answers_are_reported(form, model, tmp_path):
+    lines = []
+    export(form, model, tmp_path, report=lines.append)
+    assert place(form, 1) in lines[0]
+    agree = [line for line in lines if "100.0000% of the pixels agree, " in line]
+    served = 8 + bool(find_spec("openvino"))
+    assert len(agree) == (served if form == "saved_model" else 1)
+
+
+@both
+def test_a_name_that_is_no_file_name_is_refused(form, model, tmp_path):
+    named = keras.Model(model.input, model.output, name="my unet")
+    text = "which holds letters, digits, and . _ - only; received 'my unet'. Give the model another"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        export(form, named, tmp_path)
+
+
+def test_weights_are_stored_once(tmp_path, unchecked):
+    model = zoo.build("unet", filters=32, depth=2)
+    path = exports.formats.saved_model.export(model, tmp_path)
+    weights = sum(array.nbytes for array in model.get_weights())
+    files = sum(file.stat().st_size for file in (path / "variables").iterdir())
+    assert weights <= files <= 1.01 * weights
+    assert (
+        exports.formats.tflite.export(model, tmp_path, size=(9, 12)).stat().st_size
+        <= 1.03 * weights
+    )
+
+
+def test_gradients_are_not_exported(tmp_path, unchecked):
+    @tf.custom_gradient
+    def scores(image):
+        return image * 2, lambda upstream: upstream * 3
+
+    path = exports.formats.saved_model.export(with_layer(scores), tmp_path)
+    content = (path / "saved_model.pb").read_bytes()
+    assert b"serving_default" in content
+    assert b"grad_fn" not in content
+
+
+def test_a_served_folder_can_be_read_by_others(model, tmp_path, unchecked):
+    before = os.umask(0o022)
+    try:
+        path = exports.formats.saved_model.export(model, tmp_path / "out")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert (path / "saved_model.pb").stat().st_mode & 0o777 == 0o644
+
+
+def test_class_names_are_labels(model, tmp_path, unchecked):
+    names = ["background", "cell", "border", "Zelle ü"]
+    path = exports.formats.saved_model.export(model, tmp_path, class_names=names)
+    labels = (path / "assets" / "labels.txt").read_text(encoding="utf-8")
+    assert labels == "background\ncell\nborder\nZelle ü\n"
+    colours = (path / "assets" / "colormap.txt").read_text(encoding="utf-8").splitlines()
+    assert colours == [
+        "# class red green blue alpha name",
+        *("0 0 0 0 255 background", "1 128 0 0 255 cell", "2 0 128 0 255 border"),
+        "3 128 128 0 255 Zelle ü",
+    ]
+    with tensorflow_c.loaded(path) as ask:
+        images = check.textures(1, (9, 12), 3)
+        assert ask("serving_default", {"image": images})["class_map"].shape == (1, 9, 12)
+
+
+def test_without_names_there_are_numbers_and_colours(model, tmp_path, unchecked):
+    path = exports.formats.saved_model.export(model, tmp_path)
+    assert (path / "assets" / "labels.txt").read_text() == "0\n1\n2\n3\n"
+    lines = (path / "assets" / "colormap.txt").read_text().splitlines()[1:]
+    table = np.array([line.split() for line in lines], int)
+    np.testing.assert_array_equal(table[:, 0], range(4))
+    np.testing.assert_array_equal(table[:, 1:4], zoo.pictures.voc_palette(4))
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a", "b"], "Each of the 4 classes has one name; received 2 names. Give one for each"),
+        (["a", "b", "", "d"], "one line of text that is not empty; received ''. Rename the class."),
+        (["a", "b\nc", "d", "e"], "received 'b\\nc'. Rename the class."),
+    ],
+)
+def test_class_names_fit_the_classes(names, text, model, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        exports.formats.saved_model.export(model, tmp_path, class_names=names)
+    assert not list(tmp_path.iterdir())
+
+
+def operators(path: pathlib.Path) -> tuple[list[int], list[str]]:
+    """The codes of the built-in operations of a TFLite file, and the names of the custom ones."""
+    content = bytearray(path.read_bytes())
+    file = schema_py_generated.ModelT.InitFromPackedBuf(content, 0)
+    codes = [code.builtinCode for code in file.operatorCodes]
+    return codes, [code.customCode for code in file.operatorCodes if code.customCode]
+
+
+def test_a_tflite_file_holds_builtin_operations_and_one_signature(model, tmp_path):
+    path = exports.formats.tflite.export(model, tmp_path, size=(9, 12))
+    codes, custom = operators(path)
+    assert schema_py_generated.BuiltinOperator.ARG_MAX in codes
+    assert schema_py_generated.BuiltinOperator.CUSTOM not in codes
+    assert custom == []
+    interpreter = check.interpreter()(model_path=str(path))
+    assert interpreter.get_signature_list() == {
+        "serving_default": {"inputs": ["image"], "outputs": ["class_map"]}
+    }
+    runner = interpreter.get_signature_runner()
+    (takes,) = runner.get_input_details().values()
+    (gives,) = runner.get_output_details().values()
+    assert (takes["shape"].tolist(), takes["dtype"]) == ([1, 9, 12, 3], np.uint8)
+    assert (gives["shape"].tolist(), gives["dtype"]) == ([1, 9, 12], np.int32)
+
+
+def with_layer(call) -> keras.Model:
+    image = keras.Input((None, None, 3), name="image")
+    scores = keras.layers.Lambda(call, output_shape=lambda shape: shape)(image)
+    return keras.Model(image, scores, name="special")
+
+
+def test_an_operation_that_tflite_lacks_is_named(tmp_path):
+    def odd(image):
+        return tf.cast(tf.bitwise.bitwise_and(tf.cast(image, tf.int32), 255), tf.float32)
+
+    text = r"built-in operations only, so that .*; 'special' needs BitwiseAnd\. Replace the layer"
+    with pytest.raises(ValueError, match=text):
+        exports.formats.tflite.export(with_layer(odd), tmp_path, size=(9, 12))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", [(9,), (9, 0), (9, 12.0), (9, 12, 3)])
+def test_a_size_is_a_height_and_a_width(size, model, tmp_path):
+    text = f"size is a height and a width in pixels, each at least 1; received {size!r}. Pass size="
+    with pytest.raises(ValueError, match=re.escape(text)):
+        exports.formats.tflite.export(model, tmp_path, size=size)
+
+
+def test_without_litert_the_error_says_what_to_install(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    text = 'is not installed. Install it: pip install "segmentation-zoo[litert]".'
+    with pytest.raises(ImportError, match=re.escape(text)):
+        exports.formats.tflite.export(model, tmp_path, size=(9, 12))
+    assert not list(tmp_path.iterdir())

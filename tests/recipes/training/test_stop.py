@@ -1,0 +1,88 @@
+"""A run in a process of its own that is stopped, killed and started again."""
+
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[3]
+OPTIONS = """--steps 400 --save-every 20 --log-every 100 --crop 16 --batch-size 1
+    --options '{"filters": 2, "depth": 1}'"""
+
+
+def start(workdir):
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "recipes.runs.coins_unet",
+            "--workdir",
+            workdir,
+            *shlex.split(OPTIONS),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def read_until(process, text):
+    for line in process.stdout:
+        if text in line:
+            return
+    pytest.fail(f"the run ended without {text!r}")
+
+
+def weights(workdir):
+    found = {}
+    with h5py.File(workdir / "model.weights.h5") as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()]} if hasattr(item, "dtype") else {})
+        )
+    return found
+
+
+def test_stopped_and_killed_runs_end_in_the_numbers_of_one_that_was_not(tmp_path):
+    whole = start(tmp_path / "whole")
+    parts = start(tmp_path / "parts")
+    read_until(parts, "step 1 of 400")
+    parts.send_signal(signal.SIGINT)
+    out, _ = parts.communicate(timeout=120)
+    assert parts.returncode == 130
+    assert "stopping after this step, then saving" in out
+    assert "of 400. Go on with:" in out
+    command = out.partition("Go on with:\n")[2].strip()
+    assert "-m recipes.runs.coins_unet --workdir" in command
+    assert list((tmp_path / "parts/checkpoints").glob("ckpt-*.index"))
+    assert not (tmp_path / "parts/model.weights.h5").exists()
+
+    killed = start(tmp_path / "parts")
+    read_until(killed, "going on from step")
+    before = set((tmp_path / "parts/checkpoints").glob("*.index"))
+    while not set((tmp_path / "parts/checkpoints").glob("*.index")) - before:
+        assert killed.poll() is None, "it was over before it was killed"
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate(timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+
+    # The command that the first one named, word for word.
+    last = subprocess.run(
+        shlex.split(command), cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert last.returncode == 0, last.stderr
+    assert "going on from step" in last.stdout
+    whole.communicate(timeout=120)
+    assert whole.returncode == 0
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert expected.keys() == found.keys()
+    assert len(expected) > 10
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)

@@ -1,0 +1,304 @@
+"""The networks are the authors': counts, names, shapes, fields and first values, at full size.
+
+Numbers are those of the papers and of the definitions in shelhamer/fcn.berkeleyvision.org and
+HyeonwooNoh/DeconvNet.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from tests.support.references import deconvolve
+from tests.support.toys import TOYS, build_toy, toy_images
+
+# The size of each layer's output, height = width, for an image of 500 × 500 pixels.
+VGG_SIZES = {
+    "conv1_1": 698,
+    "conv1_2": 698,
+    "pool1": 349,
+    "conv2_2": 349,
+    "pool2": 175,
+    "conv3_3": 175,
+    "pool3": 88,
+    "conv4_3": 88,
+    "pool4": 44,
+    "conv5_3": 44,
+    "pool5": 22,
+    "fc6": 16,
+    "fc7": 16,
+    "score_fr": 16,
+    "score": 500,
+}
+SIZES = {
+    "fcn_alexnet": {
+        "conv1": 173,
+        "pool1": 86,
+        "norm1": 86,
+        "conv2": 86,
+        "pool2": 43,
+        "norm2": 43,
+        "conv3": 43,
+        "conv4": 43,
+        "conv5": 43,
+        "pool5": 21,
+        "fc6": 16,
+        "fc7": 16,
+        "score_fr": 16,
+        "upscore": 543,
+        "score": 500,
+    },
+    "fcn32s": VGG_SIZES | {"upscore": 544},
+    "fcn16s": VGG_SIZES
+    | {"upscore2": 34, "score_pool4": 44, "score_pool4c": 34, "fuse_pool4": 34, "upscore16": 560},
+    "fcn8s": VGG_SIZES
+    | {"upscore2": 34, "score_pool4": 44, "score_pool4c": 34, "fuse_pool4": 34}
+    | {"upscore_pool4": 70, "score_pool3": 88, "score_pool3c": 70, "fuse_pool3": 70}
+    | {"upscore8": 568},
+}
+SIZES["fcn8s_atonce"] = SIZES["fcn8s"] | {"scale_pool4": 44, "scale_pool3": 88}
+
+DECONVNET_SIZES = (
+    {f"pool{stage}": 224 >> stage for stage in range(1, 6)}
+    | {"fc6": 1, "fc7": 1, "fc6-deconv": 7, "seg-score-voc": 224, "score": 224}
+    | {f"unpool{stage}": 224 >> (stage - 1) for stage in range(1, 6)}
+    | {f"deconv{stage}_1": 224 >> (stage - 1) for stage in range(1, 6)}
+)
+UNET_SIZES = {
+    "conv_d0a-b": 570,
+    "conv_d0b-c": 568,
+    "pool_d0c-1a": 284,
+    "conv_d1b-c": 280,
+    "conv_d2b-c": 136,
+    "conv_d3b-c": 64,
+    "pool_d3c-4a": 32,
+    "conv_d4a-b": 30,
+    "conv_d4b-c": 28,
+    "upconv_d4c_u3a": 56,
+    "crop_d3c-d3cc": 56,
+    "conv_u3c-d": 52,
+    "upconv_u3d_u2a": 104,
+    "conv_u2c-d": 100,
+    "upconv_u2d_u1a": 200,
+    "conv_u1c-d": 196,
+    "upconv_u1d_u0a": 392,
+    "crop_d0c-d0cc": 392,
+    "conv_u0b-c": 390,
+    "conv_u0c-d": 388,
+    "conv_u0d-score": 388,
+}
+
+
+def sizes_at(model: keras.Model, size: int) -> dict[str, tuple]:
+    """The shape that each layer gives for a square image; nothing is computed."""
+    layers = [layer for layer in model.layers if layer.name != "image"]
+    outputs = [keras.tree.flatten(layer.output)[0] for layer in layers]
+    image = keras.KerasTensor((1, size, size, model.inputs[0].shape[-1]))
+    specs = keras.Model(model.input, outputs).compute_output_spec(image)
+    return {layer.name: spec.shape for layer, spec in zip(layers, specs, strict=True)}
+
+
+def check_sizes(model: keras.Model, image_size: int, expected: dict[str, int]) -> None:
+    shapes = sizes_at(model, image_size)
+    assert {name: shapes[name][1:3] for name in expected} == {
+        name: (size, size) for name, size in expected.items()
+    }
+
+
+def trainable(model: keras.Model) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_fcn_has_the_authors_counts_and_sizes(name):
+    model = zoo.build(name)
+    # The fixed bilinear kernels and the at-once scales hold no weights here.
+    assert model.count_params() == trainable(model) == zoo.describe(name).parameters
+    check_sizes(model, 500, SIZES[name])
+    for layer in model.layers:
+        if layer.name.startswith("score_") and layer.weights:
+            assert not any(weights.any() for weights in layer.get_weights()), layer.name
+
+
+def test_deconvnet_has_the_authors_counts_and_sizes():
+    model = zoo.build("deconvnet")
+    assert trainable(model) == zoo.describe("deconvnet").parameters == 251_805_653
+    normalizations = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(normalizations) == 29
+    # Keras's moving mean and variance, which the authors fold in after training.
+    assert model.count_params() == 251_805_653 + 33_408
+    check_sizes(model, 224, DECONVNET_SIZES)
+    for layer in normalizations:
+        gamma, beta, _, _ = layer.get_weights()
+        assert layer.epsilon == 1e-9
+        assert (gamma == 1).all()
+        assert np.allclose(beta, 0.001)
+    for name in ("fc6-deconv", "deconv5_1", "deconv1_2", "seg-score-voc"):
+        kernel, bias = model.get_layer(name).get_weights()
+        assert kernel.std() == pytest.approx(0.01, rel=0.05)
+        assert not bias.any()
+
+
+def test_unet_has_the_papers_counts_and_sizes():
+    model = zoo.build("unet", channels=1, border="valid")
+    assert model.count_params() == trainable(model) == 31_030_658
+    assert zoo.describe("unet").parameters == 31_030_658 + 2 * 9 * 64  # two more channels
+    check_sizes(model, 572, UNET_SIZES)
+    convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
+    transposed = [x for x in model.layers if isinstance(x, keras.layers.Conv2DTranspose)]
+    assert len(convolutions) + len(transposed) == 23
+    for layer in convolutions:
+        kernel, bias = layer.get_weights()
+        expected = np.sqrt(2 / np.prod(kernel.shape[:3]))
+        assert kernel.std() == pytest.approx(expected, rel=0.15), layer.name
+        assert not bias.any()
+    for layer in transposed:
+        assert layer.get_weights()[0].std() == pytest.approx(
+            np.sqrt(2 / layer.input.shape[-1]), rel=0.02
+        )
+
+
+def test_the_released_unet_has_other_counts_and_sizes():
+    """phseg_v5 of the release of 2015: twice the features after the last up-convolution."""
+    model = zoo.build("unet", channels=1, border="valid", definition="release")
+    assert model.count_params() == 31_100_354
+    check_sizes(model, 572, UNET_SIZES)
+    up = model.get_layer("upconv_u1d_u0a")
+    assert (up.output.shape[-1], up.activation.__name__) == (128, "relu")
+    assert model.get_layer("concat_d0cc_u0a-b").output.shape[-1] == 192
+
+
+def test_the_up_samplings_of_2015_are_learned():
+    """21 × 21 kernels of 4 × 4, of which the first has a bias."""
+    for name, learned in [("fcn16s", 1), ("fcn8s", 2), ("fcn8s_atonce", 2)]:
+        model = zoo.build(name, upsampling="learned", stages=(2, 2, 2, 2, 2), head=2)
+        fixed = zoo.build(name, stages=(2, 2, 2, 2, 2), head=2)
+        expected = learned * 21 * 21 * 4 * 4 + 21
+        assert trainable(model) - trainable(fixed) == expected
+        # Before the first step they are the fixed ones.
+        kernels = {layer.name: layer.get_weights() for layer in model.layers}
+        for layer in fixed.layers:
+            if layer.weights:
+                layer.set_weights(kernels[layer.name])
+        for net in (model, fixed):
+            net.get_layer("score_fr").bias.assign(np.arange(21))
+        np.testing.assert_allclose(
+            model(toy_images(name, 1)), fixed(toy_images(name, 1)), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_vgg19_has_sixteen_convolutions():
+    model = zoo.build("fcn8s", trunk="vgg19", stages=(2, 2, 2, 2, 2), head=2)
+    names = [x.name for x in model.layers if x.name.startswith("conv")]
+    assert len(names) == 16
+    assert {"conv3_4", "conv4_4", "conv5_4"} <= set(names)
+
+
+def test_alexnet_is_grouped_and_normalized_after_pooling():
+    model = zoo.build("fcn_alexnet", stages=(4, 4, 4, 4, 4), head=2)
+    groups = {x.name: x.groups for x in model.layers if isinstance(x, keras.layers.Conv2D)}
+    assert {name for name, count in groups.items() if count == 2} == {"conv2", "conv4", "conv5"}
+    names = [layer.name for layer in model.layers]
+    assert names.index("pool1") < names.index("norm1") < names.index("conv2")
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_the_channel_order_and_mean_are_inside(name):
+    model = zoo.build(name, **TOYS[name].options)
+    image = np.array([[[[10, 20, 30]]]], "float32")
+    seen = keras.Model(model.input, model.get_layer("subtract_mean").output)(image)
+    expected = [30 - 104.00699, 20 - 116.66877, 10 - 122.67892]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(seen)[0, 0, 0], expected, rtol=1e-6)
+
+
+def test_another_mean_colour_is_an_option():
+    model = zoo.build("fcn8s", **TOYS["fcn8s"].options, mean_bgr=(1, 2, 3.5))
+    subtracted = keras.Model(model.input, model.get_layer("subtract_mean").output)
+    np.testing.assert_allclose(subtracted(np.array([[[[3.5, 2, 1]]]])), 0, atol=1e-6)
+    for mean in ((1, 2), (1, 2, 300), "abc"):
+        with pytest.raises(ValueError, match=r"three numbers from 0 to 255.*received.*Pass mean_"):
+            zoo.build("fcn_alexnet", **TOYS["fcn_alexnet"].options, mean_bgr=mean)
+
+
+def receptive_field(model: keras.Model, until: str) -> int:
+    """From the last layer's window back to the image: field = (field - 1) · stride + kernel."""
+    field = 1
+    layers = [x for x in model.layers if hasattr(x, "kernel_size") or hasattr(x, "pool_size")]
+    names = [layer.name for layer in layers]
+    for layer in reversed(layers[: names.index(until) + 1]):
+        if layer.name.startswith("score"):  # beside the trunk
+            continue
+        kernel = getattr(layer, "kernel_size", None) or layer.pool_size
+        kernel = kernel if isinstance(kernel, int) else kernel[0]
+        stride = getattr(layer, "strides", kernel)
+        field = (field - 1) * (stride if isinstance(stride, int) else stride[0]) + kernel
+    return field
+
+
+@pytest.mark.parametrize(
+    ("name", "until"),
+    [(name, "fc7") for name in sorted(SIZES)] + [("deconvnet", "fc7"), ("unet", "conv_d4b-c")],
+)
+def test_receptive_fields(name, until):
+    full = {} if name != "unet" else {"depth": 4, "filters": 2}
+    model = zoo.build(name, **(TOYS[name].options | full))
+    assert receptive_field(model, until) == zoo.describe(name).receptive_field
+
+
+def test_the_field_is_what_the_pixels_say():
+    """One feature of fc7 changes with pixels in a square of 404, and with none outside it."""
+    model = zoo.build("fcn32s", stages=(1, 1, 1, 1, 1), head=1)
+    for weight in model.trainable_weights:  # positive weights: no ReLU closes, no change cancels
+        weight.assign(np.full(weight.shape, 0.3 if "kernel" in weight.path else 50.0, "float32"))
+    feature = keras.Model(model.input, model.get_layer("fc7").output)
+    image = tf.random.stateless_uniform((1, 640, 640, 3), seed=(1, 2), maxval=255.0)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        middle = feature(image)[0, 10, 10, 0]
+    rows = np.flatnonzero(np.abs(tape.gradient(middle, image).numpy()).sum((0, 2, 3)))
+    assert rows.max() - rows.min() + 1 == 404
+    # Ten strides of 32, less the pad of 100 and what the padded convolutions add to the left.
+    assert rows.min() == 10 * 32 - 100 - (1 + 2 * 2 + 3 * 4 + 3 * 8 + 3 * 16)
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_the_cheap_upscore_is_the_dense_deconvolution_and_crop(name):
+    """FCN's last layers, from the fused scores to the image's size, at odd and even sizes."""
+    model = build_toy(name)
+    up = next(x for x in model.layers if x.name in ("upscore", "upscore16", "upscore8"))
+    offset = {"fcn_alexnet": 18, "fcn32s": 19, "fcn16s": 27}.get(name, 31)
+    tail = keras.Model(model.input, [up.input, model.output])
+    for height, width in [(1, 1), (2, 63), (31, 32), (33, 95), (64, 1), (100, 77), (127, 129)]:
+        scores, image_scores = map(
+            keras.ops.convert_to_numpy, tail(toy_images(name, 1, (height, width)))
+        )
+        dense = deconvolve(scores, factor=up.factor, kernel_size=up.kernel_size)
+        crop = dense[:, offset : offset + height, offset : offset + width]
+        np.testing.assert_allclose(image_scores, crop, rtol=1e-5, atol=1e-5 * np.abs(crop).max())
+
+
+def test_the_valid_unet_is_the_paper_and_mirror_extends_it():
+    """Where both have scores, the mirrored border gives those of the paper's tile."""
+    options = {"classes": 2, "filters": 2, "depth": 2}
+    valid = zoo.build("unet", border="valid", **options)
+    mirror = zoo.build("unet", border="mirror", **options)
+    mirror.set_weights(valid.get_weights())
+    image = toy_images("unet", 1, (64, 64))
+    margin = 6 * 4 - 4
+    tile = keras.ops.convert_to_numpy(valid(image))
+    assert tile.shape == (1, 24, 24, 2)
+    inner = keras.ops.convert_to_numpy(mirror(image))[:, margin:-margin, margin:-margin]
+    np.testing.assert_allclose(inner, tile, atol=1e-5)
+
+
+def test_the_valid_unet_names_the_sizes_it_takes():
+    model = zoo.build("unet", border="valid", filters=1)
+    with pytest.raises(ValueError, match=r"16k \+ 60.*received 512 . 512.*Pad.*524 . 524"):
+        model(np.zeros((1, 512, 512, 3), "float32"))
+
+
+@pytest.mark.parametrize("name", sorted(TOYS))
+def test_grey_images(name):
+    model = zoo.build(name, **TOYS[name].options, channels=1)
+    assert model(np.zeros((1, 20, 30, 1), "float32")).shape == (1, 20, 30, 4)
