@@ -93,14 +93,23 @@ def export(
     return target
 
 
-def save(model: keras.Model, answers: dict[str, Callable], directory: pathlib.Path) -> None:
+def save(
+    model: keras.Model,
+    answers: dict[str, Callable],
+    directory: pathlib.Path,
+    *,
+    inline: bool = False,
+) -> None:
     """Saves traced functions of a model, with each of its weights once.
 
     With the model itself as an attribute, the C++ loader does not find the variables; the Keras
     exporters write them twice. An explicit list is right in both. The gradients of layers that
     define their own stay behind: a file is asked, not trained. Keras asks that a convolution in
     groups be compiled by XLA, which TensorFlow Serving refuses and converters cannot look into: the
-    request is taken out, and TensorFlow's own convolution computes the same.
+    request is taken out, and TensorFlow's own convolution computes the same. It stays in a function
+    of its own: TensorFlow would fuse it with its ReLU, and without oneDNN, which only some
+    processors have on, it cannot compute that. A converter that takes no such functions asks for
+    `inline=True`.
     """
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
@@ -114,7 +123,8 @@ def save(model: keras.Model, answers: dict[str, Callable], directory: pathlib.Pa
     compiled = [part for part in parts if COMPILED in part.attr]
     for part in compiled:
         del part.attr[COMPILED]
-        part.attr.pop("_noinline", None)  # so was a function that is compiled kept whole
+        if inline:
+            part.attr.pop("_noinline", None)
     if compiled:  # otherwise the file stays the one that its fingerprint is of
         file.write_bytes(saved.SerializeToString())
 

@@ -29,7 +29,7 @@ def convert(
     (image,) = answer.input_signature
     # Converted straight from the function, the file answers wrongly; from a SavedModel it is right.
     with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: answer}, pathlib.Path(scratch))
+        save(model, {SERVING_DEFAULT: answer}, pathlib.Path(scratch), inline=True)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             scratch, signature_keys=[SERVING_DEFAULT]
         )

@@ -205,8 +205,10 @@ def test_what_python_answers_and_cpp_does_not_is_found(tmp_path):
         check.saved_model(model, tmp_path)
 
 
-def test_what_the_server_refuses_to_compile_is_found(tmp_path):
-    """Keras has XLA compile a convolution in groups, for which the server has to be asked."""
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_what_the_server_refuses_to_compile_is_found(onednn, tmp_path, monkeypatch):
+    """Keras has XLA compile a convolution in groups; the server refuses to, on any processor."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)  # of the process that loads the files
     model, images = build_toy("fcn_alexnet"), toy_images("fcn_alexnet", 1).astype(np.uint8)
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
