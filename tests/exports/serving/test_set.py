@@ -9,7 +9,7 @@ from exports.client.__main__ import main
 from exports.serving import warmup
 
 ROOT = pathlib.Path(__file__).parents[3]
-SET = ROOT / "exports" / "serving"
+SET = ROOT / "exports" / "serving" / "compose"
 FILES = {path.name: path.read_text(encoding="utf-8") for path in SET.iterdir()}
 COMPOSE = FILES["docker-compose.yml"]
 
