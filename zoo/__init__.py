@@ -1,28 +1,40 @@
 """The networks that founded semantic segmentation, exact to their authors' definitions.
 
-`build(name)` gives a plain `keras.Model`; `list_models()` and `describe(name)` say what there is.
+`build(name)` gives a plain `keras.Model`, `load(path)` a trained one; `list_models()` and
+`describe(name)` say what there is. Nothing is imported before it is used: neither TensorFlow nor
+Keras comes with `import zoo`.
 """
 
-from zoo._quiet import quiet_import
-
-with quiet_import():
-    import keras as _keras  # noqa: F401  (registers nothing; only its messages are held back)
-
-from zoo import class_names, layers, metrics, models, pictures, weights
+from zoo import lazy as _lazy
 from zoo.registry import Card, build, describe, list_models
+from zoo.spec import Spec
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Card",
+    "Spec",
     "__version__",
     "build",
     "class_names",
     "describe",
     "layers",
     "list_models",
+    "load",
     "metrics",
     "models",
     "pictures",
+    "read_spec",
     "weights",
 ]
+
+_PARTS = ("class_names", "layers", "metrics", "models", "pictures", "weights")
+
+__getattr__ = _lazy.attach(
+    "zoo",
+    {name: f"zoo.{name}" for name in _PARTS} | {"load": "zoo.loading", "read_spec": "zoo.loading"},
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

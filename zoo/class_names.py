@@ -54,3 +54,6 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "sift_flow_geometric": ("sky", "horizontal", "vertical"),
 }
+
+BACKGROUND = {"voc": 0, "pascal_context": 0}
+"""The number of the class that is background, of the data sets that have one."""

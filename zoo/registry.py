@@ -1,13 +1,19 @@
-"""Every model by its name: the builder that makes it and the card that describes it."""
+"""Every model by its name: its card, and the builder that makes it.
+
+A builder is a function in the module that its card names, and has the name of the model. The
+module is imported when the builder is first needed: cards alone need no Keras.
+"""
 
 import dataclasses
 import difflib
 import fnmatch
+import importlib
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-import keras
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,10 +23,11 @@ class Card:
     `parameters` counts the trainable ones at the default options. In pixels: `stride` lies between
     neighbouring scores before the last up-sampling of an FCN, and between neighbouring features at
     the bottom of DeconvNet and U-Net; `receptive_field` is what one feature at the bottom sees.
-    `options` maps each keyword of the builder to its default.
+    `classes` is the builder's default.
     """
 
     name: str
+    module: str
     summary: str
     paper: str
     year: int
@@ -28,56 +35,99 @@ class Card:
     stride: int
     receptive_field: int
     classes: int
-    options: dict[str, Any]
     weights_licence: str
 
+    @property
+    def builder(self) -> "Callable[..., keras.Model]":
+        """The function that builds the model."""
+        return getattr(importlib.import_module(f"zoo.models.{self.module}"), self.name)
 
-_BUILDERS: dict[str, Callable[..., keras.Model]] = {}
-_CARDS: dict[str, Card] = {}
+    @property
+    def options(self) -> dict[str, Any]:
+        """The builder's keywords with their defaults."""
+        keywords = inspect.signature(self.builder).parameters.values()
+        return {keyword.name: keyword.default for keyword in keywords}
 
 
-def register(
-    *,
-    paper: str,
-    year: int,
-    parameters: int,
-    stride: int,
-    receptive_field: int,
-    weights_licence: str,
-) -> Callable:
-    """Decorates a builder: its function name becomes the model's name, its docstring the summary.
+def _fcn(name: str, summary: str, **numbers: int) -> Card:
+    return Card(
+        name,
+        "fcn",
+        summary,
+        "Fully Convolutional Networks for Semantic Segmentation, arXiv:1605.06211",
+        2015,
+        classes=21,
+        weights_licence="unrestricted use",
+        **numbers,
+    )
 
-    Raises:
-        ValueError: The name is taken.
-    """
 
-    def decorate(builder: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
-        name = builder.__name__
-        if name in _BUILDERS:
-            raise ValueError(f"Model names are unique; {name!r} is registered already. Rename it.")
-        keywords = inspect.signature(builder).parameters.values()
-        options = {keyword.name: keyword.default for keyword in keywords}
-        _BUILDERS[name] = builder
-        _CARDS[name] = Card(
-            name=name,
-            summary=inspect.getdoc(builder).partition("\n")[0],
-            paper=paper,
-            year=year,
-            parameters=parameters,
-            stride=stride,
-            receptive_field=receptive_field,
-            classes=options["classes"],
-            options=options,
-            weights_licence=weights_licence,
-        )
-        return builder
-
-    return decorate
+CARDS = (
+    _fcn(
+        "fcn_alexnet",
+        "FCN-AlexNet: 32-pixel scores of a grouped, normalized AlexNet, up-sampled at once.",
+        parameters=56_954_261,
+        stride=32,
+        receptive_field=355,
+    ),
+    _fcn(
+        "fcn32s",
+        "FCN-32s: 32-pixel scores of a fully convolutional VGG, up-sampled at once.",
+        parameters=134_346_581,
+        stride=32,
+        receptive_field=404,
+    ),
+    _fcn(
+        "fcn16s",
+        "FCN-16s: FCN-32s with the scores of pool4 added at 16 pixels.",
+        parameters=134_357_354,
+        stride=16,
+        receptive_field=404,
+    ),
+    _fcn(
+        "fcn8s",
+        "FCN-8s: FCN-16s with the scores of pool3 added at 8 pixels; trained stage by stage.",
+        parameters=134_362_751,
+        stride=8,
+        receptive_field=404,
+    ),
+    _fcn(
+        "fcn8s_atonce",
+        "FCN-8s at-once: FCN-8s with scaled pools, so that it trains in one stage.",
+        parameters=134_362_751,
+        stride=8,
+        receptive_field=404,
+    ),
+    Card(
+        "deconvnet",
+        "deconvnet",
+        "DeconvNet: VGG-16 and its mirror image; max-unpooling puts each value back where it was.",
+        "Learning Deconvolution Network for Semantic Segmentation, arXiv:1505.04366",
+        2015,
+        parameters=251_805_653,
+        stride=32,
+        receptive_field=404,
+        classes=21,
+        weights_licence="research use only, no redistribution",
+    ),
+    Card(
+        "unet",
+        "unet",
+        "U-Net: a valid encoder and decoder with skips; `depth` levels, `filters` at the first.",
+        "U-Net: Convolutional Networks for Biomedical Image Segmentation, arXiv:1505.04597",
+        2015,
+        parameters=31_031_810,
+        stride=16,
+        receptive_field=140,
+        classes=2,
+        weights_licence="not stated",
+    ),
+)
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """The names of the models that match a shell pattern, such as `"fcn*"`, sorted."""
-    return sorted(name for name in _BUILDERS if fnmatch.fnmatchcase(name, pattern))
+    return sorted(card.name for card in CARDS if fnmatch.fnmatchcase(card.name, pattern))
 
 
 def describe(name: str) -> Card:
@@ -86,10 +136,18 @@ def describe(name: str) -> Card:
     Raises:
         ValueError: No model has this name; the message holds the nearest names.
     """
-    return _CARDS[_known(name)]
+    for card in CARDS:
+        if card.name == name:
+            return card
+    near = difflib.get_close_matches(str(name).lower(), list_models(), n=3)
+    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise ValueError(
+        f"A model is built by its name in the zoo; {name!r} is none of them. {hint}"
+        f"The zoo has {', '.join(list_models())}."
+    )
 
 
-def build(name: str, **options: Any) -> keras.Model:
+def build(name: str, /, **options: Any) -> "keras.Model":
     """Builds a model by its name.
 
     Example:
@@ -104,29 +162,24 @@ def build(name: str, **options: Any) -> keras.Model:
         **options: The builder's keywords; `describe(name).options` lists them with their defaults.
 
     Returns:
-        A functional `keras.Model` called `name`.
+        A functional `keras.Model`. Its attribute `spec` is a `zoo.Spec`: what was built.
 
     Raises:
         ValueError: Unknown name; the message holds the nearest names.
         TypeError: Unknown option; the message holds the builder's options.
     """
-    known = _CARDS[_known(name)].options
-    unknown = sorted(set(options) - set(known))
+    card = describe(name)
+    check_options(card, options)
+    return card.builder(**options)
+
+
+def check_options(card: Card, names: Iterable[str]) -> None:
+    """Raises TypeError for the names that are no options of a model."""
+    known = card.options
+    unknown = sorted(set(names) - set(known))
     if unknown:
         raise TypeError(
-            f"{name} has no option {', '.join(map(repr, unknown))}. Its options are "
+            f"{card.name} has no option {', '.join(map(repr, unknown))}. Its options are "
             + ", ".join(f"{option}={default!r}" for option, default in known.items())
             + "."
         )
-    return _BUILDERS[name](**options)
-
-
-def _known(name: str) -> str:
-    if name in _BUILDERS:
-        return name
-    near = difflib.get_close_matches(str(name).lower(), _BUILDERS, n=3)
-    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise ValueError(
-        f"A model is built by its name in the zoo; {name!r} is none of them. {hint}"
-        f"The zoo has {', '.join(list_models())}."
-    )

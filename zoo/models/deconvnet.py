@@ -16,6 +16,7 @@ import os
 import keras
 
 from zoo.layers import CropLike, MaxPoolingWithArgmax, MaxUnpooling, PadToMultiple
+from zoo.models.builder import builder
 from zoo.models.inputs import (
     check_at_least,
     check_classes,
@@ -24,8 +25,7 @@ from zoo.models.inputs import (
     subtract_mean,
 )
 from zoo.models.vgg import CONVOLUTIONS, WIDTHS
-from zoo.registry import register
-from zoo.weights import load
+from zoo.weights.filling import load
 
 # The mean colour that the authors' inference subtracts.
 MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
@@ -33,14 +33,7 @@ MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
 GAUSSIAN = 0.01
 
 
-@register(
-    paper="Learning Deconvolution Network for Semantic Segmentation, arXiv:1505.04366",
-    year=2015,
-    parameters=251_805_653,
-    stride=32,
-    receptive_field=404,
-    weights_licence="research use only, no redistribution",
-)
+@builder
 def deconvnet(
     *,
     classes: int = 21,

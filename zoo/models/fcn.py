@@ -17,9 +17,9 @@ import keras
 from zoo.layers import BilinearUpsampling, CropLike
 from zoo.models import alexnet as alexnet_trunk
 from zoo.models import vgg as vgg_trunk
+from zoo.models.builder import builder
 from zoo.models.inputs import check_at_least, check_classes, image_input, subtract_mean
-from zoo.registry import register
-from zoo.weights import load
+from zoo.weights.filling import load
 
 # The mean colour of the authors' VOC data layers; `mean_bgr=` gives another data set's.
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
@@ -42,14 +42,8 @@ HEADS = {
     ),
 }
 
-_CARD = dict(
-    paper="Fully Convolutional Networks for Semantic Segmentation, arXiv:1605.06211",
-    year=2015,
-    weights_licence="unrestricted use",
-)
 
-
-@register(parameters=56_954_261, stride=32, receptive_field=355, **_CARD)
+@builder
 def fcn_alexnet(
     *,
     classes: int = 21,
@@ -71,7 +65,7 @@ def fcn_alexnet(
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
-@register(parameters=134_346_581, stride=32, receptive_field=404, **_CARD)
+@builder
 def fcn32s(
     *,
     classes: int = 21,
@@ -87,7 +81,7 @@ def fcn32s(
     return _fcn_vgg("fcn32s", **locals())
 
 
-@register(parameters=134_357_354, stride=16, receptive_field=404, **_CARD)
+@builder
 def fcn16s(
     *,
     classes: int = 21,
@@ -104,7 +98,7 @@ def fcn16s(
     return _fcn_vgg("fcn16s", **locals())
 
 
-@register(parameters=134_362_751, stride=8, receptive_field=404, **_CARD)
+@builder
 def fcn8s(
     *,
     classes: int = 21,
@@ -121,7 +115,7 @@ def fcn8s(
     return _fcn_vgg("fcn8s", **locals())
 
 
-@register(parameters=134_362_751, stride=8, receptive_field=404, **_CARD)
+@builder
 def fcn8s_atonce(
     *,
     classes: int = 21,

@@ -21,19 +21,12 @@ import os
 import keras
 
 from zoo.layers import CropLike, MirrorPadding, ValidTile
+from zoo.models.builder import builder
 from zoo.models.inputs import check_at_least, check_classes, image_input
-from zoo.registry import register
-from zoo.weights import load
+from zoo.weights.filling import load
 
 
-@register(
-    paper="U-Net: Convolutional Networks for Biomedical Image Segmentation, arXiv:1505.04597",
-    year=2015,
-    parameters=31_031_810,
-    stride=16,
-    receptive_field=140,
-    weights_licence="not stated",
-)
+@builder
 def unet(
     *,
     classes: int = 2,

@@ -13,6 +13,10 @@ Simonyan's gist 211839e770f7b538e2d8 for VGG.
 import dataclasses
 from typing import Any
 
+from zoo import registry
+from zoo.class_names import BACKGROUND, CLASS_NAMES
+from zoo.spec import Spec, of_options
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
@@ -69,6 +73,24 @@ class Record:
 def records(name: str | None = None) -> tuple[Record, ...]:
     """The published files: all, or those that a model takes, or the one of this name."""
     return tuple(x for x in RECORDS if name is None or name in (x.file, *x.takers))
+
+
+def by_weights(name: str) -> Record | None:
+    """The published file whose weights lie in a file of this name; None if there is none."""
+    return next((record for record in RECORDS if record.weights == name), None)
+
+
+def spec_of(record: Record) -> Spec | None:
+    """What the model of a published file is; None if no model of the zoo is that net."""
+    if record.model is None:
+        return None
+    options = registry.describe(record.model).options | record.options
+    return of_options(
+        record.model,
+        options,
+        class_names=CLASS_NAMES.get(record.data),
+        background=BACKGROUND.get(record.data),
+    )
 
 
 CLASSES = {"voc": 21, "pascal_context": 60, "nyudv2": 40, "sift_flow": 33, "imagenet": 1000}

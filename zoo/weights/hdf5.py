@@ -10,6 +10,7 @@ import contextlib
 import math
 import mmap
 import os
+import pathlib
 import re
 import shutil
 import struct
@@ -20,8 +21,11 @@ from typing import BinaryIO
 
 import h5py
 
+from zoo.spec import MAX_BYTES, Spec, from_json
 from zoo.weights.hdf5_text import text_attribute
 
+# The attribute of the root group that holds a Spec, as one line of JSON.
+SPEC = "segmentation_zoo_spec"
 # What Keras calls the weights inside of a `.keras` file, which is a zip; it has few other members.
 MEMBER, LONGEST_DIRECTORY = "model.weights.h5", 1 << 20
 # What Keras writes beside each other. The state of an optimizer is not weights.
@@ -61,11 +65,47 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[str | None, dict[str, list
             else:
                 content = None, _layers_of_keras_2(root)
         except DAMAGE as error:
-            raise ValueError(
-                f"{path} is damaged or not a file of weights that Keras saved: {error}. "
-                "Copy or download it again, or save it again with model.save_weights(…)."
-            ) from error
+            raise _damaged(path, error) from error
         yield content
+
+
+def spec_text(path: str | os.PathLike) -> str | None:
+    """The text of the Spec in a `.weights.h5` file; None if the file has none.
+
+    Raises:
+        ValueError: The file is damaged, or the text is longer than a Spec.
+    """
+    try:
+        with (
+            open(path, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            h5py.File(path, "r") as root,
+        ):
+            if SPEC not in root.attrs:
+                return None
+            address = h5py.h5o.get_info(root.id).addr
+            return text_attribute(data, address, SPEC, longest=MAX_BYTES)
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def stored_spec(path: str | os.PathLike) -> Spec | None:
+    """The Spec in a weights file; None if the file has none or is not there.
+
+    Raises:
+        ValueError: The file is damaged, or its Spec cannot be used.
+    """
+    if not str(path).endswith(".weights.h5") or not pathlib.Path(path).is_file():
+        return None
+    text = spec_text(path)
+    return None if text is None else from_json(text, where=str(path))
+
+
+def _damaged(path: str | os.PathLike, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} is damaged or not a file of weights that Keras saved: {error}. "
+        "Copy or download it again, or save it again with model.save_weights(…)."
+    )
 
 
 def _unzip(file: BinaryIO, target: BinaryIO) -> None:

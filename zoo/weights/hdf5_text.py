@@ -17,8 +17,16 @@ MOST_BYTES, MOST_MESSAGES = 1 << 16, 256
 CONTINUATION, ATTRIBUTE = 0x10, 0x0C
 
 
-def text_attribute(data: mmap.mmap | bytes, address: int, name: str) -> str:
+def text_attribute(
+    data: mmap.mmap | bytes, address: int, name: str, *, longest: int = LONGEST_TEXT
+) -> str:
     """The attribute of the object whose header begins at `address`: one printable line.
+
+    Args:
+        data: The whole file.
+        address: Where the header of the object begins.
+        name: The attribute's.
+        longest: The most bytes that the text may have.
 
     Raises:
         RuntimeError: It is missing, or anything else than such a text.
@@ -37,7 +45,7 @@ def text_attribute(data: mmap.mmap | bytes, address: int, name: str) -> str:
         if found.rstrip(b"\0") != name.encode():
             continue
         if dtype[0] & 15 == 9 and dimensions[1] == 0:  # one value, of variable length
-            text = _text(data, *struct.unpack_from("<IQI", body, start))
+            text = _text(data, *struct.unpack_from("<IQI", body, start), longest)
             if text.isprintable():
                 return text
     raise RuntimeError(f"the object at byte {address} has no {name} of one line")
@@ -67,11 +75,11 @@ def _messages(data: mmap.mmap | bytes, address: int) -> Iterator[tuple[int, byte
             yield kind, body
 
 
-def _text(data: mmap.mmap | bytes, length: int, heap: int, number: int) -> str:
+def _text(data: mmap.mmap | bytes, length: int, heap: int, number: int, longest: int) -> str:
     """A text of a "global heap": before each are 16 bytes with its number and its size."""
     mark, end = struct.unpack_from("<4s4xQ", data, heap)
-    if mark != b"GCOL" or end > MOST_BYTES or length > LONGEST_TEXT:
-        raise RuntimeError(f"there is no text of at most {LONGEST_TEXT} bytes at byte {heap}")
+    if mark != b"GCOL" or end > MOST_BYTES or length > longest:
+        raise RuntimeError(f"there is no text of at most {longest} bytes at byte {heap}")
     end, position = heap + end, heap + 16
     while position + 16 <= end:
         found, size = struct.unpack_from("<H6xQ", data, position)

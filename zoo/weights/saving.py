@@ -1,26 +1,36 @@
-"""Writes a model's weights so that they are found whole, and tells whether a file still is."""
+"""Writes a model's weights with what the model is, so that one file says everything."""
 
-import contextlib
-import hashlib
 import os
 import pathlib
-import secrets
 
+import h5py
 import keras
 import numpy as np
 
+from zoo import files
+from zoo.spec import Spec
 from zoo.weights import hdf5
+from zoo.weights.checksums import record_of, sha256
 
 
-def save(model: keras.Model, path: str | os.PathLike) -> pathlib.Path:
-    """Writes `NAME.weights.h5` and its `.sha256`: beside their place, read back, then renamed.
+def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = None) -> pathlib.Path:
+    """Writes `NAME.weights.h5` and `NAME.weights.h5.sha256`.
 
-    >>> zoo.weights.save(model, "fcn8s.weights.h5")
+    ```python
+    zoo.weights.save(model, "fcn8s.weights.h5")
+    zoo.load("fcn8s.weights.h5")
+    ```
 
-    A file of that name is replaced, once the new one is whole.
+    The file holds the model's Spec; Keras's own `load_weights` reads it too. A file of that name is
+    replaced once the new one is written and read back.
+
+    Args:
+        model: A model of the zoo, or any other whose layers hold no models.
+        path: Ends in `.weights.h5`.
+        spec: What the model is; its attribute `spec` if None. A model of another source has none.
 
     Raises:
-        ValueError: The name does not end in `.weights.h5`.
+        ValueError: The name does not end in `.weights.h5`; a weight is NaN or infinite.
         OSError: The file cannot be written, or does not hold the model's weights when read back;
             what was there is unharmed.
     """
@@ -30,53 +40,34 @@ def save(model: keras.Model, path: str | os.PathLike) -> pathlib.Path:
             "Weights are saved in a file that ends in .weights.h5; received "
             f"{path.name!r}. Name it {path.name.partition('.')[0]}.weights.h5."
         )
-    mark = secrets.token_hex(4)
-    unfinished = path.with_name(f"writing-{mark}.weights.h5")
-    record, unfinished_record = _record(path), path.with_name(f"writing-{mark}.sha256")
-    try:
+    spec = spec or getattr(model, "spec", None)
+    record = record_of(path)
+    with files.replacing(record) as unfinished_record, files.replacing(path) as unfinished:
         model.save_weights(unfinished)
-        _read_back(model, unfinished)
-        _flush(unfinished)
-        unfinished_record.write_text(f"{sha256(unfinished)}  {path.name}\n", encoding="utf-8")
-        _flush(unfinished_record)
-        record.unlink(missing_ok=True)  # a file without one is in use; with a wrong one, refused
-        os.replace(unfinished, path)
-        os.replace(unfinished_record, record)
-    finally:
-        for file in (unfinished, unfinished_record):
-            with contextlib.suppress(OSError):
-                file.unlink()
+        if spec is not None:
+            with h5py.File(unfinished, "r+") as file:
+                file.attrs[hdf5.SPEC] = spec.to_json()
+        _read_back(model, spec, unfinished)
+        digest = sha256(unfinished)
+        unfinished_record.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        # Without a record the file can be used; with that of the file before, it is refused.
+        record.unlink(missing_ok=True)
     return path
 
 
-def is_whole(path: str | os.PathLike) -> bool | None:
-    """Whether a file is the one that the `.sha256` beside it was written for; None without it."""
-    record = _record(pathlib.Path(path))
-    if not record.exists():
-        return None
-    return os.path.exists(path) and record.read_text(encoding="utf-8", errors="replace").split()[
-        :1
-    ] == [sha256(path)]
-
-
-def sha256(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _record(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(path.name + ".sha256")
-
-
-def _read_back(model: keras.Model, file: pathlib.Path) -> None:
+def _read_back(model: keras.Model, spec: Spec | None, file: pathlib.Path) -> None:
+    if hdf5.spec_text(file) != (spec and spec.to_json()):
+        raise OSError(f"{file}: what the model is reads back as another text. Save it again.")
     with hdf5.opened(file) as (_, layers):
         for layer in model.layers:
             for weight, array in zip(layer.weights, layers.get(layer.name, ()), strict=True):
-                if not np.array_equal(weight.numpy(), array):
-                    raise OSError(f"{file}: {weight.path} reads back as other numbers")
-
-
-def _flush(file: pathlib.Path) -> None:
-    with open(file, "rb") as stream:
-        os.fsync(stream.fileno())
+                numbers = weight.numpy()
+                if not np.isfinite(numbers).all():
+                    raise ValueError(
+                        f"Saved weights are finite; {weight.path} holds NaN or infinity. Train "
+                        "again with a lower learning rate, or save an earlier state."
+                    )
+                if not np.array_equal(numbers, array):
+                    raise OSError(
+                        f"{file}: {weight.path} reads back as other numbers. Save it again."
+                    )

@@ -1,4 +1,4 @@
-"""Keeps the messages that TensorFlow writes while it is imported off the user's terminal."""
+"""Keeps TensorFlow's start-up messages off the terminal of a command."""
 
 import contextlib
 import os
@@ -7,20 +7,31 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# absl's prefix of an INFO line, the banner before the first of them, and the one known second line.
+# absl's prefix of an INFO line, the banner before the first of them, the one known second line, and
+# what a machine with NVIDIA's library and no GPU is told.
 _CHATTER = re.compile(
     rb"I\d{4} |WARNING: All log messages before absl|To enable the following inst"
+    rb"|E\d{4} .*cuInit: "
 )
 
 
-@contextlib.contextmanager
-def quiet_import() -> Iterator[None]:
-    """Holds back what arrives at the standard error, then passes on all but INFO messages.
+def import_tensorflow() -> None:
+    """Imports TensorFlow and Keras, and looks for devices; commands call it before they need them.
 
-    TensorFlow 2.21 writes them from C++ before it reads `TF_CPP_MIN_LOG_LEVEL`, so that no setting
-    reaches them. What is not an INFO message is shown, and everything is when the import fails.
+    TensorFlow 2.21 writes to the standard error from C++ before it reads `TF_CPP_MIN_LOG_LEVEL`, so
+    no setting reaches these lines. INFO messages and the failed search for a GPU are left out;
+    everything else is shown, and all of it if the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    with _filtered_stderr():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _filtered_stderr() -> Iterator[None]:
     try:
         stderr = os.dup(2)
     except OSError:  # a process without a standard error has nothing to keep quiet

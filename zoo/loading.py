@@ -1,0 +1,192 @@
+"""A trained model from one path: a weights file, the workdir of a run, or an authors' file."""
+
+import dataclasses
+import os
+import pathlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from zoo import registry, workdir
+from zoo import spec as specs
+from zoo.spec import Spec
+from zoo.weights import catalog, fetching
+from zoo.weights.checksums import is_whole
+
+if TYPE_CHECKING:
+    import keras
+
+NEWEST, BEST = "newest", "best"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What lies at a path: weights files or checkpoints, the first choice first, and their Spec.
+
+    `spec` is None for a file that does not say what it holds.
+    """
+
+    files: tuple[pathlib.Path, ...]
+    spec: Spec | None
+    are_checkpoints: bool = False
+
+
+def read_spec(path: str | os.PathLike) -> Spec:
+    """What the model at a path is, without building it.
+
+    ```python
+    zoo.read_spec("runs/coins").class_names  # ("background", "coin")
+    ```
+
+    Args:
+        path: As `load` takes it.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is no trained model, is damaged, or does not say what it is.
+    """
+    found = find(path)
+    if found.spec is None:
+        raise _unknown(found.files[0])
+    return found.spec
+
+
+def load(
+    path: str | os.PathLike,
+    *,
+    model: str | None = None,
+    checkpoint: str | int | None = None,
+    **options: Any,
+) -> "keras.Model":
+    """Builds the model at a path and fills it with the weights.
+
+    ```python
+    model = zoo.load("runs/coins/model.weights.h5")
+    model = zoo.load("runs/coins", checkpoint="best")
+    model = zoo.load("fcn8s-heavy-pascal.caffemodel")
+    model.spec.class_names
+    ```
+
+    Args:
+        path: A weights file that the zoo wrote; the workdir of a run, finished or stopped; or one
+            of the files that `zoo.weights.catalog` lists, by its path or, once `zoo fetch` has it,
+            by its name.
+        model: Name in the zoo, for a file that does not say it.
+        checkpoint: Which weights of a workdir: "newest" (the default), "best" by the mean IoU on
+            the held-out split, or the step of a checkpoint.
+        **options: The builder's, for a file that does not say them. `name`, `border` and `dropout`
+            may differ from the file's.
+
+    Returns:
+        A `keras.Model` whose attribute `spec` holds the class names too.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is no trained model, is damaged, does not say what it is and neither do
+            `model` and `options`, or says something else than they do.
+    """
+    found = find(path, checkpoint)
+    if found.spec is None and model is None:
+        raise _unknown(found.files[0])
+    if found.spec is not None:
+        specs.check_agrees(found.spec, model, options, where=str(path))
+        model, options = found.spec.model, {**found.spec.options, **options}
+    if not found.are_checkpoints:
+        built = registry.build(model, **options, weights=found.files[0])
+    else:
+        built = registry.build(model, **options)
+        _fill_from_first(built, found.files)
+    if found.spec is not None:
+        built.spec = found.spec.replace(options={**found.spec.options, **built.spec.options})
+    return built
+
+
+def find(path: str | os.PathLike, checkpoint: str | int | None = None) -> Found:
+    """Looks for the weights at a path; builds nothing.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is no trained model, or is damaged.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return _in_workdir(path, NEWEST if checkpoint is None else str(checkpoint))
+    if checkpoint is not None:
+        raise ValueError(
+            f"A checkpoint belongs to the workdir of a run; {path} is not a folder. Leave the "
+            "checkpoint out, or give the workdir."
+        )
+    file = path if path.exists() else fetching.cached(path.name)
+    if file is None:
+        hint = " Run zoo fetch " + path.name + "." if catalog.by_weights(path.name) else ""
+        raise FileNotFoundError(
+            f"A trained model is a weights file or the workdir of a run; there is none at {path}."
+            f"{hint or ' Check the path.'}"
+        )
+    record = catalog.by_weights(file.name)
+    if record is not None:
+        return Found((file,), catalog.spec_of(record))
+    from zoo.weights.hdf5 import stored_spec  # h5py is needed from here on, Keras is not
+
+    return Found((file,), stored_spec(file))
+
+
+def _in_workdir(folder: pathlib.Path, checkpoint: str) -> Found:
+    recorded = workdir.read_recipe(folder)
+    if recorded is None:
+        kind = "an exported model" if (folder / "export.json").exists() else "another folder"
+        raise ValueError(
+            f"A folder is loaded if it is the workdir of a run, with a recipe.json; {folder} is "
+            f"{kind}. Give the workdir or the weights file."
+        )
+    spec = None
+    if "spec" in recorded:
+        spec = specs.from_dict(recorded["spec"], where=str(folder / workdir.RECIPE))
+    steps = workdir.steps(folder)
+    if checkpoint == BEST:
+        return Found((_best(folder),), spec)
+    if checkpoint == NEWEST:
+        weights, last = folder / workdir.WEIGHTS, recorded.get("weights") or {}
+        newest = max(steps, default=-1)
+        if is_whole(weights) and last.get("step", -1) >= newest:
+            return Found((weights,), spec)
+        chosen = steps
+    else:
+        chosen = [step for step in steps if str(step) == checkpoint]
+    if not chosen:
+        there = ", ".join(map(str, steps)) or "none yet"
+        raise ValueError(
+            f"checkpoint is newest, best, or the step of a checkpoint; received {checkpoint}. "
+            f"{folder} holds {there}. Choose one of them."
+        )
+    files = tuple(folder / workdir.CHECKPOINTS / f"ckpt-{step}" for step in chosen)
+    return Found(files, spec, are_checkpoints=True)
+
+
+def _best(folder: pathlib.Path) -> pathlib.Path:
+    file = folder / workdir.BEST
+    if not file.exists():
+        raise ValueError(
+            f"{folder} holds no best weights: {workdir.BEST} is written when the held-out split is "
+            "scored. Train with --validate-every, or load the newest weights."
+        )
+    return file
+
+
+def _fill_from_first(model: "keras.Model", files: tuple[pathlib.Path, ...]) -> None:
+    """Fills a model from the first checkpoint that can be read."""
+    from zoo.weights import checkpoint
+
+    for file in files[:-1]:
+        try:
+            return checkpoint.fill(model, file)
+        except checkpoint.DamagedError as error:
+            warnings.warn(f"{error} The one before is loaded.", stacklevel=3)
+    return checkpoint.fill(model, files[-1])
+
+
+def _unknown(file: pathlib.Path) -> ValueError:
+    return ValueError(
+        f"{file} does not say which model its weights are of. Name it: "
+        f'zoo.load({str(file)!r}, model="unet", …) with the options it was built with, or --model '
+        "and --options on the command line. zoo.build(…, weights=…) reads it too."
+    )

@@ -1,0 +1,240 @@
+"""What a trained model is: a `Spec`, which is written into its weights file and its exports."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+MAX_BYTES = 1 << 15
+"""The largest Spec that is written or read, as JSON text. One of 255 classes has about 10 kB."""
+
+MAX_NAME = 100
+MAX_OPTIONS = 64
+
+_FORMAT = 1
+_NOT_OPTIONS = ("name", "weights", "encoder_weights")
+# They change no weight's meaning: dropout acts in training only, and both borders of U-Net take
+# the same weights.
+_FREE = ("border", "dropout")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """All that must be known to use trained weights.
+
+    ```python
+    spec = zoo.read_spec("runs/coins/model.weights.h5")
+    spec.model, spec.options["filters"], spec.class_names  # "unet", 16, ("background", "coin")
+    ```
+
+    Args:
+        model: Name in the zoo.
+        options: Every option of its builder with its value, those left at their defaults too.
+            Values are numbers, texts, lists or None.
+        class_names: The name of each class, in the order of the class numbers; None if unknown.
+        background: The number of the class that is background; None if no class is.
+        colours: Red, green and blue, 0-255, of each class; None for VOC's palette.
+
+    Raises:
+        ValueError: A field breaks its rule; the message names the rule and the value.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+    class_names: tuple[str, ...] | None = None
+    background: int | None = None
+    colours: tuple[tuple[int, int, int], ...] | None = None
+
+    def __post_init__(self):
+        if not (isinstance(self.model, str) and self.model.isidentifier() and len(self.model) < 65):
+            raise ValueError(f"A model's name is that of its builder; received {self.model!r}.")
+        options = _plain(self.options)
+        object.__setattr__(self, "options", options)
+        classes = options.get("classes")
+        if isinstance(classes, bool) or not isinstance(classes, int) or not 2 <= classes <= 255:
+            raise ValueError(f"options holds classes, from 2 to 255; received {classes!r}.")
+        if self.class_names is not None:
+            object.__setattr__(self, "class_names", tuple(self.class_names))
+            _check_class_names(self.class_names, classes)
+        _check_background(self.background, classes)
+        if self.colours is not None:
+            colours = tuple(tuple(colour) for colour in self.colours)
+            object.__setattr__(self, "colours", colours)
+            _check_colours(colours, classes)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return self.options["classes"]
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of an image."""
+        return self.options.get("channels", 3)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names, or "class 0", "class 1", … where they are unknown."""
+        return self.class_names or tuple(f"class {number}" for number in range(self.classes))
+
+    def replace(self, **fields: Any) -> "Spec":
+        """A copy with other values in these fields."""
+        return dataclasses.replace(self, **fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON has them, and the number of this format."""
+        return {"format": _FORMAT, **dataclasses.asdict(self)}
+
+    def to_json(self) -> str:
+        """One line of JSON.
+
+        Raises:
+            ValueError: It is longer than `MAX_BYTES`.
+        """
+        text = json.dumps(self.to_dict())
+        if len(text) > MAX_BYTES:
+            raise ValueError(
+                f"A Spec has at most {MAX_BYTES} bytes as JSON; this one has {len(text)}. Shorten "
+                "the class names."
+            )
+        return text
+
+
+def of_options(model: str, options: Mapping[str, Any], **known: Any) -> Spec:
+    """The Spec of a model that was built with these options, `weights` and `name` left out."""
+    kept = {name: value for name, value in options.items() if name not in _NOT_OPTIONS}
+    return Spec(model, kept, **known)
+
+
+def from_json(text: str, *, where: str) -> Spec:
+    """The Spec that `to_json` wrote; `where` names the file in messages.
+
+    Raises:
+        ValueError: The text is too long, no JSON, or not a Spec.
+    """
+    try:
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"it is longer than {MAX_BYTES} bytes")
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unusable(where, error) from error
+    return from_dict(content, where=where)
+
+
+def from_dict(content: Any, *, where: str) -> Spec:
+    """The Spec that `to_dict` gave; `where` names the file in messages.
+
+    Raises:
+        ValueError: The content is not a Spec.
+    """
+    try:
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise ValueError(f"it is not of format {_FORMAT}")
+        fields = {name: value for name, value in content.items() if name != "format"}
+        known = {field.name for field in dataclasses.fields(Spec)}
+        if not {"model", "options"} <= set(fields) <= known:
+            raise ValueError(f"its fields are not {', '.join(sorted(known))}")
+        return Spec(**fields)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _unusable(where, error) from error
+
+
+def _unusable(where: str, error: Exception) -> ValueError:
+    return ValueError(
+        f"The description of the model in {where} cannot be used ({_short(error)}). If a newer "
+        "version of segmentation-zoo wrote it, install that version; else copy the file again."
+    )
+
+
+def check_agrees(stored: Spec, model: str | None, given: Mapping[str, Any], *, where: str) -> None:
+    """Compares what a file says with what was typed; only what was typed is compared.
+
+    Raises:
+        ValueError: They differ; the message names both.
+    """
+    if model not in (None, stored.model):
+        raise ValueError(
+            f"{where} holds the weights of {stored.model}; received model {model!r}. Leave the "
+            "model out, or give another file."
+        )
+    for name, value in _plain(given).items():
+        if name in _FREE or name in _NOT_OPTIONS or name not in stored.options:
+            continue
+        if value != stored.options[name]:
+            raise ValueError(
+                f"{where} was saved with {name}={stored.options[name]!r}; received "
+                f"{name}={value!r}. Leave {name} out, or give another file."
+            )
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as JSON gives them back: lists instead of tuples."""
+    if not isinstance(options, Mapping) or len(options) > MAX_OPTIONS:
+        raise ValueError(
+            f"options maps at most {MAX_OPTIONS} names to values; received {_short(options)}."
+        )
+    try:
+        plain = json.loads(json.dumps(dict(options), allow_nan=False, default=_number))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"Options are numbers, texts, lists or None; received {_short(options)} "
+            f"({_short(error)}). Pass such values."
+        ) from error
+    if not all(isinstance(name, str) and name.isidentifier() for name in plain):
+        raise ValueError(f"Options have names such as classes; received {_short(list(plain))}.")
+    return plain
+
+
+def _number(value: Any) -> Any:
+    """A NumPy number or array as Python's own; anything else has no form in JSON."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _check_class_names(names: tuple[str, ...], classes: int) -> None:
+    if len(names) != classes:
+        raise ValueError(
+            f"Each of the {classes} classes has one name; received {len(names)} names. Give one "
+            "for each class, in the order of their numbers."
+        )
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise ValueError(
+                f"A class name is one printable line that is not empty; received {name!r}. Rename "
+                "the class."
+            )
+        if len(name) > MAX_NAME:
+            raise ValueError(
+                f"A class name has at most {MAX_NAME} characters; received {len(name)}, beginning "
+                f"with {name[:20]!r}. Shorten it."
+            )
+
+
+def _check_background(background: int | None, classes: int) -> None:
+    if background is None:
+        return
+    if isinstance(background, bool) or not isinstance(background, int):
+        raise ValueError(f"background is a class number or None; received {background!r}.")
+    if not 0 <= background < classes:
+        raise ValueError(
+            f"background is a class number from 0 to {classes - 1}, or None; received {background}."
+        )
+
+
+def _check_colours(colours: tuple[tuple[int, ...], ...], classes: int) -> None:
+    fits = len(colours) == classes and all(
+        len(colour) == 3
+        and all(type(part) is int and 0 <= part <= 255 for part in colour)  # True is no colour
+        for colour in colours
+    )
+    if not fits:
+        raise ValueError(
+            f"colours holds red, green and blue, 0-255, of each of the {classes} classes; received "
+            f"{_short(colours)}."
+        )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else text[:200] + "…"

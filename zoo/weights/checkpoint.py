@@ -1,0 +1,56 @@
+"""Fills a model from a TensorFlow checkpoint of a training run."""
+
+import os
+import re
+
+import keras
+import tensorflow as tf
+
+
+class DamagedError(ValueError):
+    """A checkpoint cannot be read."""
+
+
+def variable_keys(model: keras.Model) -> list[str]:
+    """The keys of a model's variables in a checkpoint of a run, in the order of the variables."""
+    count = len(model.variables)
+    return [f"model/{place}/.ATTRIBUTES/VARIABLE_VALUE" for place in range(count)]
+
+
+def fill(model: keras.Model, file: str | os.PathLike) -> None:
+    """Sets every variable of `model`; `file` is the path of a checkpoint without its endings.
+
+    Raises:
+        DamagedError: The checkpoint cannot be read.
+        ValueError: It is of another model.
+    """
+    keys = variable_keys(model)
+    try:
+        # TensorFlow takes the path for a pattern.
+        saved = tf.train.load_checkpoint(re.sub(r"([*?\[\]\\])", r"\\\1", str(file)))
+        shapes = {
+            key: shape
+            for key, shape in saved.get_variable_to_shape_map().items()
+            if key.startswith("model/")
+        }
+        values = [saved.get_tensor(key) for key in keys if key in shapes]
+    except (
+        tf.errors.OpError,
+        IndexError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # IndexError: cut off
+        raise DamagedError(
+            f"The checkpoint {file} is damaged ({_first_line(error)}). Load another step."
+        ) from error
+    if shapes != dict(zip(keys, (list(x.shape) for x in model.variables), strict=True)):
+        raise ValueError(
+            f"The checkpoint {file} does not fit {model.name} with these options. Load it with the "
+            "version of segmentation-zoo that wrote it."
+        )
+    for variable, value in zip(model.variables, values, strict=True):
+        variable.assign(value)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -1,0 +1,6 @@
+"""Stand-in until the branch of the same name is merged."""
+
+
+def cached(name: str) -> None:
+    """Finds nothing."""
+    return None

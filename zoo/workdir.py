@@ -1,0 +1,51 @@
+"""The folder of a training run: the names of its files, and the weights that it offers.
+
+checkpoints/ckpt-STEP.*      TensorFlow checkpoints of the newest steps
+model.weights.h5             the weights of the last step, or of the step at which it stopped
+best.weights.h5              the weights with the best mean IoU on the held-out split
+recipe.json                  the recipe, the Spec, the steps of both weights files
+"""
+
+import json
+import pathlib
+import re
+from typing import Any
+
+RECIPE = "recipe.json"
+CHECKPOINTS = "checkpoints"
+WEIGHTS = "model.weights.h5"
+BEST = "best.weights.h5"
+
+MAX_RECIPE = 1 << 20
+"""The largest recipe.json that is read, in bytes."""
+
+
+def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
+    """The contents of recipe.json; None where there is none.
+
+    Raises:
+        ValueError: It is not a JSON object of a run.
+    """
+    file = workdir / RECIPE
+    try:
+        with open(file, "rb") as stream:
+            text = stream.read(MAX_RECIPE + 1)
+        if len(text) > MAX_RECIPE:
+            raise ValueError(f"it has more than {MAX_RECIPE} bytes")
+        content = json.loads(text.decode("utf-8"))
+        if not isinstance(content, dict) or not isinstance(content.get("recipe"), dict):
+            raise ValueError("it is not a JSON object with a recipe")
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is damaged ({error}). Pass a new folder as --workdir.") from error
+    return content
+
+
+def steps(workdir: pathlib.Path) -> list[int]:
+    """The steps of the checkpoints in a workdir, newest first."""
+    names = (
+        re.fullmatch(r"ckpt-(\d+)\.index", file.name)
+        for file in (workdir / CHECKPOINTS).glob("ckpt-*.index")
+    )
+    return sorted((int(name[1]) for name in names if name), reverse=True)
