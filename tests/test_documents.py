@@ -6,7 +6,7 @@ import re
 import pytest
 
 import zoo
-from zoo.__main__ import table
+from zoo.commands import table
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -22,6 +22,8 @@ Each list was compared with at least one more:
   Tighe and Lazebnik's SuperParsing, from which both labels come.
 """
 
+from collections.abc import Sequence
+
 _VOC_OBJECTS = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
@@ -57,3 +59,21 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
 
 BACKGROUND = {"voc": 0, "pascal_context": 0}
 """The number of the class that is background, of the data sets that have one."""
+
+
+def named(class_names: str | Sequence[str]) -> tuple[tuple[str, ...], int | None]:
+    """The class names and the number of the background, or None.
+
+    >>> named(["background", "coin"])
+    (('background', 'coin'), 0)
+
+    Args:
+        class_names: The name of a data set in `CLASS_NAMES`, names separated by commas, or a
+            sequence of names. A class called "background" is the background.
+    """
+    if isinstance(class_names, str):
+        if class_names in CLASS_NAMES:
+            return CLASS_NAMES[class_names], BACKGROUND.get(class_names)
+        class_names = [name.strip() for name in class_names.split(",")]
+    names = tuple(class_names)
+    return names, names.index("background") if "background" in names else None

@@ -4,10 +4,12 @@ import dataclasses
 import os
 import pathlib
 import warnings
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo import registry, workdir
 from zoo import spec as specs
+from zoo.class_names import named
 from zoo.spec import Spec
 from zoo.weights import catalog, fetching
 from zoo.weights.checksums import is_whole
@@ -55,6 +57,8 @@ def load(
     *,
     model: str | None = None,
     checkpoint: str | int | None = None,
+    class_names: str | Sequence[str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     **options: Any,
 ) -> "keras.Model":
     """Builds the model at a path and fills it with the weights.
@@ -73,6 +77,9 @@ def load(
         model: Name in the zoo, for a file that does not say it.
         checkpoint: Which weights of a workdir: "newest" (the default), "best" by the mean IoU on
             the held-out split, or the step of a checkpoint.
+        class_names: For a file that does not say them: a name for each class, or the name of a data
+            set in `zoo.class_names.CLASS_NAMES`.
+        progress: Is told, after each array, how many numbers are filled in, and of how many.
         **options: The builder's, for a file that does not say them. `name`, `border` and `dropout`
             may differ from the file's.
 
@@ -90,14 +97,29 @@ def load(
     if found.spec is not None:
         specs.check_agrees(found.spec, model, options, where=str(path))
         model, options = found.spec.model, {**found.spec.options, **options}
-    if not found.are_checkpoints:
-        built = registry.build(model, **options, weights=found.files[0])
-    else:
-        built = registry.build(model, **options)
+    built = registry.build(model, **options)
+    if found.are_checkpoints:
         _fill_from_first(built, found.files)
-    if found.spec is not None:
-        built.spec = found.spec.replace(options={**found.spec.options, **built.spec.options})
+    else:
+        from zoo.weights.filling import load as fill
+
+        fill(built, weights=found.files[0], progress=progress)
+    known = found.spec or built.spec
+    if class_names is not None:
+        known = _named(known, class_names, where=str(path))
+    built.spec = known.replace(options=built.spec.options)
     return built
+
+
+def _named(spec: Spec, class_names: str | Sequence[str], *, where: str) -> Spec:
+    """The Spec with these class names, unless it has others."""
+    names, background = named(class_names)
+    if spec.class_names not in (None, names):
+        raise ValueError(
+            f"{where} holds the classes {', '.join(spec.class_names)}; received "
+            f"{', '.join(names)}. Leave the class names out, or give another file."
+        )
+    return spec if spec.class_names else spec.replace(class_names=names, background=background)
 
 
 def find(path: str | os.PathLike, checkpoint: str | int | None = None) -> Found:

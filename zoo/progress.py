@@ -52,3 +52,28 @@ def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+
+
+@contextlib.contextmanager
+def counting(unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Shows how many of something are done; is told done and total, None if it is unknown."""
+    columns = (
+        rich.progress.BarColumn(),
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.TimeRemainingColumn(),
+    )
+    terminal = rich.console.Console().is_terminal
+    told_at, said = time.monotonic(), False
+    with rich.progress.Progress(*columns, disable=not terminal) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(done: int, total: int | None) -> None:
+            nonlocal told_at, said
+            text = f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"
+            bar.update(task, completed=done, total=total, description=text)
+            last = done == total and not said
+            if not terminal and (time.monotonic() - told_at > _EVERY or last):
+                told_at, said = time.monotonic(), last
+                print(text, flush=True)
+
+        yield show

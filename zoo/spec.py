@@ -157,10 +157,9 @@ def check_agrees(stored: Spec, model: str | None, given: Mapping[str, Any], *, w
             f"{where} holds the weights of {stored.model}; received model {model!r}. Leave the "
             "model out, or give another file."
         )
-    for name, value in _plain(given).items():
-        if name in _FREE or name in _NOT_OPTIONS or name not in stored.options:
-            continue
-        if value != stored.options[name]:
+    compared = {name: given[name] for name in given if name in stored.options}
+    for name, value in _plain(compared).items():
+        if name not in _FREE and value != stored.options[name]:
             raise ValueError(
                 f"{where} was saved with {name}={stored.options[name]!r}; received "
                 f"{name}={value!r}. Leave {name} out, or give another file."

@@ -51,10 +51,10 @@ def run(
 
 
 def printable(text: str) -> str:
-    """The text with every control character but the end of a line written as an escape.
+    r"""The text with every control character but the end of a line written as an escape.
 
-    >>> printable("a\\x1b[2Jb")
-    'a\\\\x1b[2Jb'
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
 
     File names, class names and answers of servers may hold any character; some would take over the
     terminal.

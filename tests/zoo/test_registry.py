@@ -1,6 +1,5 @@
 """Names, cards, options, and the `zoo` command."""
 
-import keras
 import pytest
 
 import zoo
@@ -64,14 +63,12 @@ def test_wrong_options(name, options, message):
         zoo.build(name, **options)
 
 
-def test_a_name_is_registered_once():
-    def unet(*, classes: int = 2) -> keras.Model:
-        """Another."""
-
-    with pytest.raises(ValueError, match="'unet' is registered already"):
-        registry.register(
-            paper="", year=2015, parameters=0, stride=1, receptive_field=1, weights_licence=""
-        )(unet)
+def test_every_builder_has_one_card_and_every_card_a_builder():
+    names = [card.name for card in registry.CARDS]
+    assert len(names) == len(set(names))
+    assert sorted(zoo.models.__all__) == sorted(names)
+    for name in names:
+        assert zoo.describe(name).builder is getattr(zoo.models, name)
 
 
 def test_the_command_lists_and_shows(capsys):

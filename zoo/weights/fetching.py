@@ -3,4 +3,7 @@
 
 def cached(name: str) -> None:
     """Finds nothing."""
-    return None
+
+
+def fetch(name: str) -> None:
+    """Fetches nothing."""

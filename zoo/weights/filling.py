@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import keras
 
-from zoo.weights import hdf5, imagenet
+from zoo.weights import fetching, hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
 from zoo.weights.checksums import is_whole
 from zoo.weights.layouts import as_keras, fixed_blobs
@@ -79,10 +79,13 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
             f"{ENDINGS[-1]}; received {str(path)!r}. Give such a file.{hint}"
         )
     if not pathlib.Path(path).is_file():
-        raise FileNotFoundError(
-            f"{option} is the path of a file; there is none at {str(path)!r}. Check the path; "
-            "it is looked up from the current directory."
-        )
+        fetched = fetching.cached(pathlib.Path(path).name)
+        if fetched is None:
+            raise FileNotFoundError(
+                f"{option} is the path of a file; there is none at {str(path)!r}. Check the path; "
+                "it is looked up from the current directory."
+            )
+        path = fetched
     if is_whole(path) is False:
         raise ValueError(
             f"{path} is not the file that {path}.sha256 was written for. Copy, download or convert "

@@ -1,7 +1,6 @@
 """The published files: what the records say, and what `zoo weights` tells to do with them."""
 
 import ast
-import json
 import re
 import shlex
 import socket
@@ -10,10 +9,11 @@ import types
 import pytest
 
 import zoo
-import zoo.__main__
 from tests.support.toys import TOYS
-from zoo.__main__ import explain, main
+from zoo.__main__ import main
 from zoo.class_names import CLASS_NAMES
+from zoo.commands import explain
+from zoo.weights import catalog, fetching
 from zoo.weights.catalog import RECORDS, records
 
 FILES = {record.file: record for record in RECORDS}
@@ -80,8 +80,7 @@ def test_what_the_authors_say():
             assert record.scores[0].percent["mean_iou"] == pytest.approx(percent, abs=0.05)
 
 
-def test_no_file_may_be_fetched():
-    """That takes a SHA-256 which the authors published; the only one is a third party's."""
+def test_the_only_sha256_is_a_third_partys():
     strong = [record.hash for record in RECORDS if record.hash and record.hash.algorithm != "sha1"]
     assert [known.source for known in strong] == ["a third party's list, unverified"]
 
@@ -96,34 +95,45 @@ def test_deconvnets_licence_is_said(file, capsys):
 
 def commands(said: str) -> list[str]:
     """What `use` tells to run, line by line."""
-    return [
-        x.strip()
-        for x in said.replace("\\\n", "").splitlines()
-        if x.startswith("    ") and x[4] != " "
-    ]
+    return [x.strip() for x in said.splitlines() if x.startswith("    ") and x[4] != " "]
 
 
 @pytest.mark.parametrize(("record", "model"), TAKEN)
-def test_the_commands_are_those_of_the_zoo(record, model, monkeypatch):
-    converted, built = [], []
-    monkeypatch.setattr(zoo.__main__, "convert", lambda *given: converted.append(given))
-    fake = types.SimpleNamespace(build=lambda name, **options: built.append((name, options)))
+def test_the_commands_are_those_of_the_zoo(record, model, monkeypatch, tmp_path, capsys):
+    fetched, used = [], []
+
+    def fetch(name, *, unverified, progress):
+        fetched.append((name, unverified))
+        return tmp_path / name
+
+    monkeypatch.setattr(fetching, "fetch", fetch)
+    fake = types.SimpleNamespace(
+        build=lambda name, **options: used.append((name, options)),
+        load=lambda path: used.append((path, {})),
+    )
     for line in commands(explain(record, model)):
-        if line.startswith("zoo convert"):
+        if line.startswith("zoo fetch"):
             assert main(shlex.split(line)[1:]) == 0
-        elif line.startswith("zoo.build"):
+        else:
             eval(compile(ast.parse(line, mode="eval"), "line", "eval"), {"zoo": fake})
-    ((name, options),) = built
-    assert name == model
-    assert set(options) <= set(zoo.describe(model).options)
+    assert fetched == [(record.file, record.hash is None)]
+    assert f"licence: {record.licence}\n" in capsys.readouterr().out
     if model == record.model:
-        ((source, target, name, chosen),) = converted
-        assert (str(source), name) == (record.weights, model)
-        assert json.loads(chosen) == record.options
-        assert options == {**record.options, "weights": str(target)}
+        assert used == [(record.weights, {})]
     else:
-        assert not converted
-        assert options == {"encoder_weights": record.weights}
+        assert used == [(model, {"encoder_weights": record.weights})]
+
+
+@pytest.mark.parametrize("record", [x for x in RECORDS if x.model], ids=lambda x: x.file)
+def test_the_spec_is_that_of_the_record(record):
+    spec = catalog.spec_of(record)
+    assert (spec.model, spec.classes) == (record.model, record.classes)
+    assert record.options.items() <= spec.options.items()
+    assert set(spec.options) == set(zoo.describe(record.model).options) - {
+        *("name", "weights", "encoder_weights")
+    }
+    assert spec.class_names == CLASS_NAMES.get(record.data)
+    assert spec.background == (0 if record.data in ("voc", "pascal_context") else None)
 
 
 def test_other_mean_colours_are_options():
@@ -156,14 +166,13 @@ def test_one_models_files(name, capsys):
     for record in records(name):
         assert f"  address   {record.address}\n" in said
         assert not record.hash or f"{record.hash.algorithm} {record.hash.digest}\n" in said
-    builds = [line for line in commands(said) if line.startswith("zoo.build")]
-    assert len(builds) == len(shown)
-    assert all(line.startswith(f'zoo.build("{name}", ') for line in builds)
+    uses = [line for line in commands(said) if line.startswith("zoo.")]
+    assert len(uses) == len(shown)
+    assert all(line.startswith((f'zoo.build("{name}", ', 'zoo.load("')) for line in uses)
     # An address is never broken, nor a line of Python.
     unbroken = ("://", "zoo.build(")
     lines = [x for x in said.splitlines() if not any(part in x for part in unbroken)]
     assert all(len(line) <= 100 for line in lines)
-    assert said.endswith("Nothing is fetched: no file has a SHA-256 that its authors published.\n")
 
 
 def test_one_file_of_no_model(capsys):
@@ -173,7 +182,8 @@ def test_one_file_of_no_model(capsys):
     assert not commands(said)
     assert main(["weights", "siftflow-fcn8s-heavy.caffemodel"]) == 0
     assert commands(capsys.readouterr().out) == [
-        'zoo.build("fcn32s", encoder_weights="siftflow-fcn8s-heavy.caffemodel")'
+        "zoo fetch siftflow-fcn8s-heavy.caffemodel --unverified",
+        'zoo.build("fcn32s", encoder_weights="siftflow-fcn8s-heavy.caffemodel")',
     ]
 
 
@@ -181,5 +191,8 @@ def test_an_unknown_model_gets_near_matches(capsys):
     assert main(["weights", "fcn-8s"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert "zoo: A model is built by its name in the zoo; 'fcn-8s' is none of them." in said.err
+    assert (
+        "zoo weights: A model is built by its name in the zoo; 'fcn-8s' is none of them."
+        in said.err
+    )
     assert "Did you mean 'fcn8s'" in said.err

@@ -106,36 +106,45 @@ def test_progress_counts_every_number(path):
     assert len(told) == len(model.weights)
 
 
-def test_convert_writes_weights_that_build_takes(path, tmp_path, capsys):
+@pytest.mark.parametrize("says", [True, False])
+def test_convert_writes_weights_that_load_takes(says, path, tmp_path, capsys):
     target = tmp_path / "converted.weights.h5"
-    options = '{"classes": 4, "stages": [4, 6, 8, 8, 8], "head": 12}'
-    words = ["convert", str(path), str(target), "--model", "fcn8s", "--options", options]
+    words = ["convert", str(path), str(target)]
+    if not says:  # as a file that Keras wrote
+        build_toy("fcn8s").save_weights(path)
+        path.with_name("net.weights.h5.sha256").unlink()
+        options = '{"classes": 4, "stages": [4, 6, 8, 8, 8], "head": 12}'
+        words += ["--model", "fcn8s", "--options", options]
     assert main(words) == 0
     out = capsys.readouterr().out
     assert f"written: {target} and {target}.sha256" in out
     count = zoo.build("fcn8s", **FCN).count_params()
-    assert f"[{'=' * 40}] {count:,} of {count:,} numbers\n" in out
+    assert f"{count:,} of {count:,} numbers\n" in out
     scope = {"zoo": zoo}
     model = eval(out.splitlines()[-1].removeprefix("Next: "), scope)  # the line works as it is
     for ours, theirs in zip(model.weights, build_toy("fcn8s").weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert main(words) == 2
-    assert f"zoo: {target} exists and is not overwritten. Name another" in capsys.readouterr().err
+    said = f"zoo convert: {target} exists and is not overwritten. Name another"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("source", "model", "options", "message"),
     [
-        ("net.weights.h5", "fcn9s", "{}", "Did you mean 'fcn8s'"),
-        ("net.weights.h5", "fcn8s", "{classes}", "--options is a JSON object of options and"),
-        ("net.weights.h5", "fcn8s", "[21]", "--options is a JSON object of options and"),
+        ("net.weights.h5", "fcn9s", "{}", "weights of fcn8s; received model 'fcn9s'"),
+        ("net.weights.h5", "fcn8s", "{classes}", "takes a JSON object; received '{classes}'"),
+        ("net.weights.h5", "fcn8s", "[21]", "--options: takes a JSON object; received '[21]'"),
         ("net.weights.h5", "fcn8s", '{"width": 1}', "fcn8s has no option 'width'"),
-        ("net.weights.h5", "fcn8s", '{"head": 1, "stages": [2, 2, 2, 2, 2]}', "do not fit fcn8s"),
+        ("net.weights.h5", "fcn8s", '{"head": 1}', "was saved with head=12; received head=1"),
+        ("of_keras.weights.h5", "fcn8s", '{"head": 1}', "do not fit fcn8s"),
+        ("of_keras.weights.h5", "fcn9s", "{}", "Did you mean 'fcn8s'"),
         ("none.caffemodel", "fcn8s", '{"head": 1, "stages": [2, 2, 2, 2, 2]}', "there is none at"),
     ],
 )
 def test_convert_says_what_is_wrong(source, model, options, message, path, tmp_path, capsys):
     target = tmp_path / "new.weights.h5"
+    build_toy("fcn8s").save_weights(tmp_path / "of_keras.weights.h5")
     words = [str(tmp_path / source), str(target), "--model", model, "--options", options]
     assert main(["convert", *words]) == 2
     assert message in capsys.readouterr().err

@@ -1,0 +1,230 @@
+"""What a trained model is: written into its file, read from it, bounded and compared."""
+
+import json
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from tests.support.toys import TOYS, build_toy
+from zoo import spec as specs
+from zoo.class_names import CLASS_NAMES
+from zoo.spec import MAX_BYTES, Spec
+from zoo.weights import hdf5
+
+COINS = Spec("unet", {"classes": 2, "channels": 1}, ("background", "coin"), 0)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """The toy of U-Net, saved with class names."""
+    model = build_toy("unet")
+    spec = model.spec.replace(class_names=("sky", "sea", "sand", "sun"))
+    return zoo.weights.save(model, tmp_path / "net.weights.h5", spec=spec)
+
+
+@pytest.mark.parametrize("name", sorted(TOYS))
+def test_a_built_model_says_what_it_is(name):
+    model = zoo.build(name, **TOYS[name].options)
+    options = zoo.describe(name).options | TOYS[name].options
+    for other in ("name", "weights", "encoder_weights"):
+        options.pop(other, None)
+    assert model.spec == Spec(name, options)
+    assert model.spec.classes == 4
+    assert model.spec.channels == 3
+    assert model.spec.names == ("class 0", "class 1", "class 2", "class 3")
+
+
+@pytest.mark.parametrize("name", sorted(TOYS))
+def test_a_saved_file_says_what_it_is_and_keras_reads_it(name, tmp_path):
+    model = build_toy(name)
+    path = zoo.weights.save(model, tmp_path / "net.weights.h5")
+    assert zoo.read_spec(path) == model.spec
+    again = zoo.load(path)
+    plain = zoo.build(name, **TOYS[name].options)
+    plain.load_weights(path)
+    for ours, theirs, others in zip(model.weights, again.weights, plain.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(ours, others)
+    assert again.spec == model.spec
+
+
+def test_class_names_go_the_whole_way(path, tmp_path):
+    model = zoo.load(path)
+    assert model.spec.class_names == ("sky", "sea", "sand", "sun")
+    again = zoo.weights.save(model, tmp_path / "again.weights.h5")
+    assert zoo.read_spec(again).class_names == model.spec.class_names
+    built = zoo.build("unet", **TOYS["unet"].options, weights=path)
+    assert built.spec == model.spec
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES)
+def test_the_classes_of_every_data_set_fit(name):
+    names = CLASS_NAMES[name]
+    spec = Spec("fcn8s", {"classes": len(names)}, names)
+    assert specs.from_json(spec.to_json(), where="here") == spec
+
+
+def test_255_classes_in_any_script_fit():
+    names = tuple(f"класс номер {number}" for number in range(255))
+    spec = Spec("fcn8s", {"classes": 255}, names, colours=((1, 2, 3),) * 255)
+    assert specs.from_json(spec.to_json(), where="here") == spec
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": "../unet"}, "name is that of its builder; received '../unet'"),
+        ({"options": {}}, "options holds classes, from 2 to 255; received None"),
+        ({"options": {"classes": True}}, "received True"),
+        ({"options": {"classes": 2, "x": float("nan")}}, "Options are numbers, texts, lists or"),
+        ({"options": {"classes": 2, "x": object()}}, "object has no form in JSON"),
+        ({"options": {"classes": 2, "a b": 1}}, "Options have names such as classes"),
+        ({"options": dict.fromkeys(map(str, range(65)))}, "at most 64 names"),
+        ({"class_names": ("one",)}, "Each of the 2 classes has one name; received 1 names"),
+        ({"class_names": ("a\x1b[2J", "b")}, r"one printable line .* received 'a\\x1b\[2J'"),
+        ({"class_names": (" ", "b")}, "is not empty; received ' '"),
+        ({"class_names": ("a" * 101, "b")}, "at most 100 characters; received 101"),
+        ({"background": 2}, "from 0 to 1, or None; received 2"),
+        ({"background": True}, "a class number or None; received True"),
+        ({"colours": ((0, 0, 256), (0, 0, 0))}, "red, green and blue, 0-255, of each of the 2"),
+        ({"colours": ((0, 0, 0),)}, "of each of the 2 classes"),
+    ],
+)
+def test_what_is_no_spec(fields, message):
+    valid = {"model": "unet", "options": {"classes": 2}}
+    with pytest.raises(ValueError, match=message):
+        Spec(**valid | fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Expecting value"),
+        ("[]", "it is not of format 1"),
+        ('{"model": "unet"}', "it is not of format 1"),
+        ('{"format": 2, "model": "unet", "options": {"classes": 2}}', "it is not of format 1"),
+        ('{"format": 1, "model": "unet"}', "its fields are not background, class_names, "),
+        ('{"format": 1, "model": "unet", "options": {}, "code": ""}', "its fields are not"),
+        ('{"format": 1, "model": 3, "options": {"classes": 2}}', "received 3"),
+        ('{"format": 1, "model": "unet", "options": 3}', "options maps at most"),
+        ("[" * 10_000, "recursion|Expecting value"),
+        (" " * (MAX_BYTES + 1), f"it is longer than {MAX_BYTES} bytes"),
+    ],
+)
+def test_a_text_that_is_no_spec(text, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        specs.from_json(text, where="FILE")
+    assert "The description of the model in FILE cannot be used (" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{}", "it is not of format 1"),
+        ("x" * (MAX_BYTES + 1), f"no text of at most {MAX_BYTES} bytes|damaged"),
+        (np.zeros(3), "has no segmentation_zoo_spec of one line"),
+        ("\x1b[2J", "has no segmentation_zoo_spec of one line"),
+    ],
+)
+def test_a_file_with_another_attribute_is_refused(value, message, path):
+    path.with_name("net.weights.h5.sha256").unlink()
+    with h5py.File(path, "r+") as file:
+        del file.attrs[hdf5.SPEC]
+        file.attrs[hdf5.SPEC] = value
+    for read in (zoo.read_spec, zoo.load):
+        with pytest.raises(ValueError, match=message):
+            read(path)
+    with pytest.raises(ValueError, match=message):
+        zoo.build("unet", **TOYS["unet"].options, weights=path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"filters": 8}, r"FILE was saved with filters=4; received filters=8\. Leave filters out"),
+        ({"model": "fcn8s"}, "FILE holds the weights of unet; received model 'fcn8s'"),
+        ({"class_names": "a,b,c,d"}, "holds the classes sky, sea, sand, sun; received a, b, c, d"),
+        ({"checkpoint": "best"}, "A checkpoint belongs to the workdir of a run; FILE is not a fol"),
+        ({"colour": 1}, "unet has no option 'colour'"),
+    ],
+)
+def test_what_contradicts_the_file_is_an_error_that_names_both(given, message, path):
+    with pytest.raises((ValueError, TypeError), match=message.replace("FILE", str(path))):
+        zoo.load(path, **given)
+
+
+def test_building_with_other_options_than_the_file_is_an_error(path, tmp_path):
+    with pytest.raises(ValueError, match="was saved with filters=4; received filters=5"):
+        zoo.build("unet", **TOYS["unet"].options | {"filters": 5}, weights=path)
+    # Another mean changes no shape: without the comparison the answers would be wrong in silence.
+    path = zoo.weights.save(build_toy("fcn8s"), tmp_path / "fcn.weights.h5")
+    options = TOYS["fcn8s"].options | {"mean_bgr": (1.0, 2.0, 3.0)}
+    with pytest.raises(ValueError, match=r"received mean_bgr=\[1\.0, 2\.0, 3\.0\]"):
+        zoo.build("fcn8s", **options, weights=path)
+
+
+def test_options_that_change_no_weight_may_differ(path):
+    assert zoo.load(path, border="valid").spec.options["border"] == "valid"
+    assert zoo.load(path, dropout=0.25).spec.options["dropout"] == 0.25
+
+
+def test_a_file_of_keras_says_nothing_and_can_be_told(path, tmp_path):
+    old = tmp_path / "old.weights.h5"
+    build_toy("unet").save_weights(old)
+    for read in (zoo.read_spec, zoo.load):
+        with pytest.raises(
+            ValueError, match=r"old\.weights\.h5 does not say which model its weights"
+        ):
+            read(old)
+    options = TOYS["unet"].options
+    told = zoo.load(old, model="unet", class_names=["a", "b", "background", "d"], **options)
+    assert told.spec.background == 2
+    assert told.spec.class_names == ("a", "b", "background", "d")
+    assert told.spec.options["filters"] == 4
+    built = zoo.build("unet", **options, weights=old)
+    for ours, theirs in zip(told.weights, built.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none at .*/none\.weights\.h5\. Check the p"):
+        zoo.load(tmp_path / "none.weights.h5")
+    with pytest.raises(FileNotFoundError, match=r"Run zoo fetch fcn8s-heavy-pascal\.caf"):
+        zoo.read_spec("fcn8s-heavy-pascal.caffemodel")
+
+
+def test_a_folder_that_is_no_workdir(tmp_path):
+    with pytest.raises(ValueError, match=r"with a recipe\.json; .* is another folder"):
+        zoo.load(tmp_path)
+    (tmp_path / "export.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"is an exported model\. Give the workdir or the weights"):
+        zoo.load(tmp_path)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    model = build_toy("unet")
+    model.layers[-2].bias.assign([np.nan, 0, 0, 0])
+    with pytest.raises(ValueError, match="bias holds NaN or infinity"):
+        zoo.weights.save(model, tmp_path / "net.weights.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_another_source_is_saved_without(tmp_path):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
+    path = zoo.weights.save(model, tmp_path / "other.weights.h5")
+    assert hdf5.spec_text(path) is None
+
+
+def test_json_holds_every_field():
+    assert json.loads(COINS.to_json()) == {
+        "format": 1,
+        "model": "unet",
+        "options": {"classes": 2, "channels": 1},
+        "class_names": ["background", "coin"],
+        "background": 0,
+        "colours": None,
+    }
