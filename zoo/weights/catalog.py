@@ -1,8 +1,9 @@
 """The weights that the authors published: what each file holds, where it lies, what is known of it.
 
-`zoo weights` prints this. Nothing is ever fetched, because no file has a SHA-256 that its authors
-published. Addresses are those in the authors' repositories; whether they still answer, and what
-the files hold, was not tried. Scores and hashes are their sources', not measured here.
+`zoo weights` prints this; `zoo.weights.fetching` fetches a file, on request only. No file has a
+SHA-256 that its authors published. Addresses are those in the authors' repositories; whether they
+still answer, and what the files hold, was not tried. Scores and hashes are their sources', not
+measured here.
 
 Sources: the README and `caffemodel-url` files of github.com/shelhamer/fcn.berkeleyvision.org, and
 its authors' gists for the files of 2015; the README and `model/get_model.sh` of

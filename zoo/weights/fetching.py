@@ -134,7 +134,7 @@ def fetch(
         raise
     except OSError as error:
         raise FetchError(
-            f"A fetched file is written to {folder}; the system says {_quoted(error)}. Give that "
+            f"A fetched file is written to {folder}; the system says: {error}. Give that "
             "folder room and rights to write, or name another in ZOO_HOME; then run the same "
             "command again."
         ) from error
@@ -348,7 +348,7 @@ def _download(address: str, part: pathlib.Path, timeout: float, progress: Progre
             _forget(part)
             raise
         except OSError as error:
-            full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise FetchError(
                 f"A download runs to its end; that of {address} broke off: {_quoted(error)}. "
                 f"{f'Make room in {part.parent}, then run' if full else 'Run'} the same command "
@@ -383,7 +383,7 @@ def _receive(
                 begun, begun_at = time.monotonic(), done
         _sync(stream)
     if done < (total or 1):
-        raise ConnectionError(f"{done:,} of {total or 'some'} bytes came")
+        raise ConnectionError(f"{done:,} of {total or 1:,} bytes came")
 
 
 def _origin_file(part: pathlib.Path) -> pathlib.Path:
@@ -404,7 +404,7 @@ def _new_origin(address: str, response: Any, part: pathlib.Path) -> _Origin:
     if response.status != 200:
         raise FetchError(
             f"A server answers with status 200; that of {address} answered {response.status} "
-            f"{_quoted(response.reason)}. Try again later. {_elsewhere(part)}"
+            f"{_quoted(response.reason)}. Open it in a browser, or try later. {_elsewhere(part)}"
         )
     if re.match(
         r"\s*(text/html|application/xhtml)", response.headers.get("Content-Type", ""), re.I
@@ -503,7 +503,7 @@ def _open(address: str, headers: dict[str, str], timeout: float) -> Any:
                 f"{first} led to {_quoted(address)}. Give another address."
             )
         request = urllib.request.Request(address, headers=headers)
-        response = opener.open(request, timeout=timeout)
+        response = opener.open(request, timeout=2 * timeout)  # `_answer` gives up before
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or not location:
             return response
