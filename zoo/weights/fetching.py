@@ -20,7 +20,6 @@ import os
 import pathlib
 import queue
 import re
-import secrets
 import shutil
 import string
 import sys
@@ -225,11 +224,6 @@ def _check(file: pathlib.Path, record: Record) -> None:
         )
 
 
-def _sync(stream: Any) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
 @contextlib.contextmanager
 def _only_process(folder: pathlib.Path) -> Iterator[None]:
     """Keeps other processes from fetching. However one ends, the system takes its lock."""
@@ -253,24 +247,20 @@ def _only_process(folder: pathlib.Path) -> Iterator[None]:
 def _unpack(archive: pathlib.Path, member: str) -> pathlib.Path:
     """Writes the one file of this name in a .tar.gz beside it, whatever its folder there."""
     target = archive.with_name(member)
-    unfinished = archive.with_name(f"writing-{secrets.token_hex(4)}-{member}")
     try:
-        with tarfile.open(archive, "r|gz") as tar, open(unfinished, "wb") as stream:
-            shutil.copyfileobj(_find(tar, archive, member), stream)
-            _sync(stream)
-        if target.exists() and not filecmp.cmp(unfinished, target, shallow=False):
-            raise FetchError(
-                f"{target} is the {member} of {archive.name}; it holds something else. Move it "
-                "away and run the same command again."
-            )
-        os.replace(unfinished, target)
+        with files.replacing(target) as unfinished:
+            with tarfile.open(archive, "r|gz") as tar, open(unfinished, "wb") as stream:
+                shutil.copyfileobj(_find(tar, archive, member), stream)
+            if target.exists() and not filecmp.cmp(unfinished, target, shallow=False):
+                raise FetchError(
+                    f"{target} is the {member} of {archive.name}; it holds something else. Move it "
+                    "away and run the same command again."
+                )
     except tarfile.TarError as error:
         raise FetchError(
             f"A file that ends in .tar.gz is such an archive; {archive} is not, or is damaged: "
             f"{_quoted(error)}. Move it away and run the same command again."
         ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return target
 
 
@@ -370,7 +360,7 @@ def _receive(
                         f"{rate:.0f} bytes per second came, and at least {MIN_RATE} are awaited"
                     )
                 begun, begun_at = time.monotonic(), done
-        _sync(stream)
+    files.sync_one(part)
     if done < (total or 1):
         raise ConnectionError(f"{done:,} of {total or 1:,} bytes came")
 
@@ -383,9 +373,9 @@ def _origin_of(part: pathlib.Path) -> _Origin | None:
     """What a part is of, if the download can go on."""
     try:
         origin = _Origin(**json.loads(_origin_file(part).read_bytes()))
-        return origin if part.stat().st_size <= origin.total else None
     except (FileNotFoundError, ValueError, TypeError):
         return None
+    return origin if part.exists() else None
 
 
 def _new_origin(address: str, response: Any, part: pathlib.Path) -> _Origin:
@@ -416,7 +406,8 @@ def _new_origin(address: str, response: Any, part: pathlib.Path) -> _Origin:
 def _validator(response: Any) -> str | None:
     tag = response.headers.get("ETag", "")
     # A weak tag, W/"…", may stay when bytes change.
-    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
+    mark = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+    return mark if mark.isprintable() and mark else None  # else it could not be sent back
 
 
 def _goes_on(response: Any, origin: _Origin, done: int) -> bool:

@@ -441,6 +441,23 @@ def test_without_a_strong_mark_a_download_begins_anew(headers, folder, server):
     assert "Range" not in server.asked[1][1]
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"total": 1}'])
+def test_a_damaged_note_on_a_part_begins_anew(content, folder, server):
+    server.answer = ranged(first=150_000)
+    refused()
+    (folder / f"{NAME}.part.json").write_text(content)
+    assert fetch(NAME).read_bytes() == CONTENT
+    assert "Range" not in server.asked[1][1]
+
+
+def test_a_mark_that_cannot_be_sent_back_is_none(folder, server):
+    tag = b'ETag: "a\r\n b"\r\n'
+    server.answer = raw(HEAD, tag, b"Content-Length: %d\r\n\r\n" % len(CONTENT), CONTENT[:1000])
+    assert "it begins anew" in refused()
+    server.answer = whole()
+    assert fetch(NAME)
+
+
 def test_another_address_begins_anew(folder, server):
     server.answer = ranged(first=150_000)
     refused()
