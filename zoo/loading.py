@@ -137,9 +137,10 @@ def find(path: str | os.PathLike, checkpoint: str | int | None = None) -> Found:
             f"A checkpoint belongs to the workdir of a run; {path} is not a folder. Leave the "
             "checkpoint out, or give the workdir."
         )
-    file = path if path.exists() else fetching.cached(path.name)
+    file = path if path.exists() else fetching.cached(path)
     if file is None:
-        hint = " Run zoo fetch " + path.name + "." if catalog.by_weights(path.name) else ""
+        record = catalog.by_weights(str(path))
+        hint = f" Run zoo fetch {record.file}." if record else ""
         raise FileNotFoundError(
             f"A trained model is a weights file or the workdir of a run; there is none at {path}."
             f"{hint or ' Check the path.'}"

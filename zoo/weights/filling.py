@@ -79,7 +79,7 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
             f"{ENDINGS[-1]}; received {str(path)!r}. Give such a file.{hint}"
         )
     if not pathlib.Path(path).is_file():
-        fetched = fetching.cached(pathlib.Path(path).name)
+        fetched = fetching.cached(path)
         if fetched is None:
             raise FileNotFoundError(
                 f"{option} is the path of a file; there is none at {str(path)!r}. Check the path; "

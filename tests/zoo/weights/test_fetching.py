@@ -19,7 +19,7 @@ import time
 
 import pytest
 
-from zoo.weights import catalog, fetching
+from zoo.weights import catalog, downloading, fetching
 from zoo.weights.fetching import FetchError, cache_folder, cached, fetch
 
 CONTENT = b"\x0a\x05fcn8s" + random.Random(1).randbytes(200_000)
@@ -537,7 +537,7 @@ def test_a_wrong_length_is_noticed(answer, said, folder, server):
 
 
 def test_more_than_the_largest_file_is_not_taken(folder, server, monkeypatch):
-    monkeypatch.setattr(fetching, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(downloading, "MAX_BYTES", 100_000)
     assert "at most 100,000 bytes, and as many as its server says; received 200,007." in refused()
     server.answer = lambda handler: (raw(CHUNKS)(handler), many_chunks(handler))
     assert "received more than 1" in refused()
@@ -712,7 +712,7 @@ def test_a_full_disk_harms_nothing(written, folder, server, monkeypatch):
 
     server.answer = ranged()
     with monkeypatch.context() as patch:
-        patch.setattr(fetching, "open", opened, raising=False)
+        patch.setattr(downloading, "open", opened, raising=False)
         said = refused()
     assert "No space left on device" in said
     assert f"Make room in {folder}, then run the same command again: it goes on from byte" in said
