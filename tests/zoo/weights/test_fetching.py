@@ -249,7 +249,7 @@ def test_an_unknown_name_gets_near_matches(folder, server):
     )
     said = refused(MEMBER)  # of the archive
     assert f"Did you mean {ARCHIVE} or " in said
-    assert said.endswith("`zoo weights` lists the files.")
+    assert said.endswith("zoo weights lists the files.")
     assert "\\x1b" in refused("\x1b[31m")
     assert not server.asked
     assert not folder.exists()
