@@ -85,7 +85,7 @@ class ValidTile(keras.layers.Layer):
 
     def compute_output_shape(self, image_shape):
         received = image_shape[1:3]
-        # A tile that scores at least one pixel, and at least as many as the image could give.
+        # The smallest valid sizes that are not below the received ones.
         needed = [
             s if s is None else _tile_for(max(s - _loss(self.depth), 1), self.depth)
             for s in received

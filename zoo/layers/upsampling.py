@@ -17,8 +17,8 @@ class BilinearUpsampling(keras.layers.Layer):
     By default the layer is fixed and has no weights: along each axis, a value of the result is a
     fixed mix of two neighbours of the input. The numbers are those of the dense kernel, at a small
     part of the work. With `learned=True` the layer has the dense kernel as a weight; it starts at
-    the fixed numbers. `trainable` means what it means in every Keras layer: whether an optimizer
-    changes the weights that there are.
+    the fixed numbers. `trainable` means the same as in every Keras layer: whether training changes
+    the weights.
 
     Args:
         factor: Stride of the deconvolution, at least 1.
@@ -28,7 +28,7 @@ class BilinearUpsampling(keras.layers.Layer):
         **kwargs: Options of every Keras layer: `name`, `trainable`, `dtype`.
 
     Raises:
-        ValueError: The factor or the kernel size is out of range, or a fixed layer is given a bias.
+        ValueError: `factor` or `kernel_size` is out of range, or a fixed layer is given a bias.
 
     Source: Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation",
     2015, §3.3; the kernel of `surgery.py` in shelhamer/fcn.berkeleyvision.org.
@@ -125,7 +125,7 @@ class CropLike(keras.layers.Layer):
         **kwargs: Options of every Keras layer.
 
     Raises:
-        ValueError: The offset is negative or no pair. When called: the crop reaches past the
+        ValueError: `offset` is invalid. When called: the crop reaches past the
             border. Eagerly every size is checked; in a model or graph, the sizes that are fixed.
     """
 

@@ -28,11 +28,11 @@ MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 @dataclasses.dataclass(frozen=True)
 class Skip:
-    """Scores of a pool, added to the scores from below.
+    """A skip: the scores of a pool are added to the coarser scores, up-sampled by 2.
 
-    `pool` is the pool's name and `scale` its fixed factor. `upscore` names the up-sampling by 2 of
-    the scores from below. `crop` is the offset, in pixels of the pool, at which its scores are cut
-    to the size of those.
+    `pool` is the name of the pool and `scale` a fixed factor for its features. `upscore` is the
+    name of the up-sampling of the coarser scores. `crop` is where the crop of the pool's scores
+    begins, in pixels of the pool from the top and left.
     """
 
     pool: str
@@ -43,10 +43,11 @@ class Skip:
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """From the scores at the bottom to those of the image: the skips, then the last up-sampling.
+    """The way from the coarsest scores to those of the image: the skips, then an up-sampling.
 
-    `upscore` is the name of the last up-sampling, `kernel` its side and `stride` its factor.
-    `crop` is the offset, in pixels, at which its result is cut to the size of the image.
+    `upscore` is the name of the last up-sampling, `kernel` the side of its kernel and `stride` its
+    factor. `crop` is where the crop to the size of the image begins, in pixels from the top and
+    left.
     """
 
     skips: tuple[Skip, ...]
