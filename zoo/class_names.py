@@ -4,22 +4,23 @@
 zoo.pictures.overlay(image, class_map, CLASS_NAMES["voc"]).save("overlay.png")
 ```
 
-The numbers and the spelling are those of the FCN authors' nets, whose lists "in model output order"
-lie beside their data layers (`data/*/classes*.txt` in github.com/shelhamer/fcn.berkeleyvision.org).
-255 is void everywhere and has no name. Label files of NYUDv2 and SIFT Flow count from 1 and mean
-void by 0 (-1 in the geometric ones): subtract 1. Only VOC and PASCAL-Context have a background;
-for the others, an overlay takes `background=None`.
+Numbers and spelling are those of the FCN authors' nets: the lists "in model output order",
+`data/*/classes*.txt` in github.com/shelhamer/fcn.berkeleyvision.org. In every data set, 255 is void
+and has no name. The label files of NYUDv2 and SIFT Flow count from 1, and 0 is void (-1 in the
+geometric files): subtract 1. Only VOC and PASCAL-Context have a background; for the others, call
+`overlay` with `background=None`.
 
-Each list was compared with at least one more:
+Each list was compared with at least one other source:
 
 - voc: `pascal-classes.txt` of OpenCV's samples.
-- pascal_context: `59_labels.txt` of the data set's authors, which say table, cloth and bedclothes
-  where the FCN authors' list says diningtable, clothes and bedcloth. Others sort the names by the
-  alphabet, which gives other numbers.
+- pascal_context: `59_labels.txt` of the data set's authors. It says table, cloth and bedclothes
+  where the FCN authors' list says diningtable, clothes and bedcloth. Some projects sort the names
+  alphabetically, so their class numbers differ.
 - nyudv2: the 40 classes of Gupta, Arbelaez and Malik, "Perceptual Organization and Recognition of
   Indoor Scenes from RGB-D Images", CVPR 2013, as in `eval_semseg.py` of facebookresearch/astmt.
-- sift_flow: `siftflow.py` of BebDong/MXNetSeg. sift_flow_geometric: others' scripts on the data of
-  Tighe and Lazebnik's SuperParsing, from which both labels come.
+- sift_flow: `siftflow.py` of BebDong/MXNetSeg.
+- sift_flow_geometric: scripts of other projects for Tighe and Lazebnik's SuperParsing, the source
+  of both kinds of labels.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
     "nyudv2": (
         *("wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window"),
         *("bookshelf", "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser"),
-        # Spelled so by the data set.
+        # "refridgerator" is the spelling of the data set.
         *("pillow", "mirror", "floor mat", "clothes", "ceiling", "books", "refridgerator"),
         *("television", "paper", "towel", "shower curtain", "box", "whiteboard", "person"),
         *("night stand", "toilet", "sink", "lamp", "bathtub", "bag"),

@@ -1,4 +1,7 @@
-"""The scores of the FCN paper and IU per class, from one confusion matrix of pixels.
+"""The scores of the FCN paper and the IoU of each class, from one confusion matrix of pixels.
+
+The IoU of a class is the intersection of its true and its predicted pixels, over their union. It is
+also called the Jaccard index; the papers write IU.
 
 Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
 Section 5. With n_ij pixels of class i predicted as class j, and t_i = Σ_j n_ij:
@@ -9,9 +12,9 @@ Section 5. With n_ij pixels of class i predicted as class j, and t_i = Σ_j n_ij
     mean_iou                  mean over i of iou_per_class
     frequency_weighted_iou    Σ_i t_i · iou_per_class_i / Σ_k t_k
 
-A class absent from the truth and from the prediction is left out of the means; a class absent from
-the truth but predicted has an IU of 0. One matrix covers a whole split: the mean of the scores of
-single images is another number.
+A class that is neither in the truth nor predicted is left out of the means. A class that is
+predicted but not in the truth has an IoU of 0. One matrix counts the pixels of a whole split; the
+mean over the scores of single images would be another number.
 """
 
 from typing import Any
@@ -24,7 +27,7 @@ from keras import ops
 def confusion_matrix(
     truth: np.ndarray, class_map: np.ndarray, *, classes: int, ignore_label: int | None = 255
 ) -> np.ndarray:
-    """Counts pixels: int64 `[classes, classes]`, rows are the truth, columns the prediction.
+    """Counts the pixels of each pair of true and predicted class.
 
     Example:
 
@@ -35,19 +38,22 @@ def confusion_matrix(
     ```
 
     Args:
-        truth: Labels, integers of any shape; those equal to `ignore_label` are dropped.
+        truth: Labels, integers of any shape.
         class_map: Predicted classes, integers of the same shape.
         classes: Number of classes.
-        ignore_label: The label that is no class, or None.
+        ignore_label: Label of the pixels that are not counted (void), or None to count all.
+
+    Returns:
+        int64 `[classes, classes]`: rows are the truth, columns the prediction.
 
     Raises:
-        ValueError: The shapes differ, or a label or a prediction is not a class.
+        ValueError: The shapes differ, or a label or a prediction is out of range.
     """
     truth, class_map = np.asarray(truth), np.asarray(class_map)
     if truth.shape != class_map.shape:
         raise ValueError(
             f"Labels and class map must have one shape; received {truth.shape} and "
-            f"{class_map.shape}. Score the class map at the size of its label."
+            f"{class_map.shape}. Predict the class map at the size of the labels."
         )
     counted = truth != ignore_label
     truth, class_map = truth[counted].astype(np.int64), class_map[counted].astype(np.int64)
@@ -61,13 +67,20 @@ def confusion_matrix(
 
 
 def scores(matrix: np.ndarray) -> dict[str, Any]:
-    """The four scores and `iou_per_class` `[classes]`, in float64; NaN where nothing was counted.
+    """The four scores, and the IoU of each class.
 
     Example:
 
     ```python
     scores(np.array([[1, 0], [1, 1]]))["mean_iou"]  # 0.5
     ```
+
+    Args:
+        matrix: Integers `[classes, classes]`, as `confusion_matrix` returns them.
+
+    Returns:
+        The scores by name; `iou_per_class` is float64 `[classes]`. A score without a counted pixel
+        is NaN.
     """
     matrix = np.asarray(matrix, np.int64)
     hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
@@ -96,20 +109,24 @@ class ConfusionMatrix(keras.metrics.Metric):
     ```
 
     `update_state(labels, scores)` takes labels `[n, h, w]` or `[n, h, w, 1]` and a model's scores
-    `[n, h, w, classes]`; the prediction is the class of the highest score. Counts are int64.
-    Under `tf.distribute` each replica counts its own pixels, and reading adds them.
-
-    A label that is neither a class nor `ignore_label` makes the scores NaN inside a compiled step,
-    and raises a ValueError when scores or matrix are read outside of one: in `fit`, after an epoch.
+    `[n, h, w, classes]`; the prediction is the class of the highest score. The counts are int64.
+    Under `tf.distribute` each replica counts its own pixels, and reading adds the counts.
 
     Limits: the JAX backend counts in int64 only after `jax.config.update("jax_enable_x64", True)`;
     without it JAX warns and counts in int32, up to 2³¹ − 1.
 
     Args:
         classes: Number of classes, the last axis of the scores.
-        ignore_label: The label of pixels that are not counted, or None.
+        ignore_label: Label of the pixels that are not counted (void), or None to count all.
         name: Name of the metric.
         **kwargs: `dtype`, of the four scores.
+
+    Raises:
+        ValueError: A label was neither a class nor `ignore_label`. It is raised when the scores or
+            the matrix are read outside a compiled step: in `fit`, after an epoch. Inside a
+            compiled step the scores are NaN. `update_state` raises it for a wrong number of
+            classes and for a `sample_weight`.
+        RuntimeError: A metric of a `tf.distribute` strategy is updated outside a replica.
     """
 
     def __init__(
@@ -123,7 +140,8 @@ class ConfusionMatrix(keras.metrics.Metric):
         super().__init__(name=name, **kwargs)
         self.classes = classes
         self.ignore_label = ignore_label
-        # A cell for each truth and prediction, one for what is ignored, one for what is no class.
+        # One cell per pair of true and predicted class, one for ignored pixels, one for labels that
+        # are out of range.
         self.counts = self.add_variable((classes**2 + 2,), "zeros", dtype="int64", name="counts")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -152,10 +170,10 @@ class ConfusionMatrix(keras.metrics.Metric):
     def result(self) -> dict[str, Any]:
         counts = ops.convert_to_tensor(self.counts)
         outside = counts[-1]
-        if hasattr(outside, "numpy"):  # a step that is being traced has no values yet
+        if hasattr(outside, "numpy"):  # while a step is traced, there is no value yet
             self._check_labels(int(outside))
         matrix = ops.reshape(counts[:-2], (self.classes, self.classes))
-        # Integers up to the division: a float32 sum loses pixels beyond 2^24.
+        # Integers until the division, because a float32 sum loses pixels beyond 2^24.
         hits, truth, predicted = ops.diagonal(matrix), ops.sum(matrix, 1), ops.sum(matrix, 0)
         union = truth + predicted - hits
         total = ops.sum(truth)
@@ -192,19 +210,22 @@ class ConfusionMatrix(keras.metrics.Metric):
 
 
 def _check_in_replica(counts: keras.Variable) -> None:
-    """TensorFlow halves what is assigned between two replicas, and drops the odd pixel."""
+    """Raises RuntimeError outside a replica.
+
+    There TensorFlow would divide what is assigned among the replicas and lose the remainder.
+    """
     if keras.backend.backend() != "tensorflow":
         return
     import tensorflow as tf
 
     in_replica = tf.distribute.has_strategy() and not tf.distribute.in_cross_replica_context()
-    # Keras traces the update once between replicas, for its shapes only: that is not eager.
+    # Keras traces the update once outside the replicas, to learn its shapes. That is not eager.
     is_update = tf.executing_eagerly() and not in_replica
     if is_update and isinstance(counts.value, tf.distribute.DistributedValues):
         raise RuntimeError(
-            "A metric made in the scope of a strategy counts inside a replica; it was updated "
-            "outside of one. Call update_state in a function that strategy.run runs, or make the "
-            "metric outside the scope."
+            "A metric that is made in the scope of a strategy counts inside a replica; it was "
+            "updated outside a replica. Call update_state in a function that strategy.run runs, or "
+            "make the metric outside the scope."
         )
 
 
@@ -212,7 +233,7 @@ def _outside(what: str, classes: int, ignore_label: int | None) -> str:
     ignored = "" if ignore_label is None else f", or {ignore_label}, which is not counted"
     return (
         f"Labels and predictions must be a class from 0 to {classes - 1}{ignored}; received "
-        f"{what}. Give these pixels a class, or name the label to leave out as ignore_label."
+        f"{what}. Give these pixels a class, or pass the label to leave out as ignore_label."
     )
 
 

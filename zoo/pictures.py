@@ -1,4 +1,4 @@
-"""Class maps as pictures: palette PNGs that keep the class numbers, overlays with a legend."""
+"""Shows class maps: PNGs that keep the class numbers, and overlays with a legend."""
 
 import colorsys
 import os
@@ -17,8 +17,11 @@ _SMALLEST = 320  # pixels on the longer side, below which an overlay is enlarged
 def voc_palette(classes: int = 256) -> np.ndarray:
     """PASCAL VOC's colours, uint8 `[classes, 3]`.
 
-    The bits of the class number are dealt out to red, green and blue in turn, each from the highest
-    bit down: 1 is (128, 0, 0), 2 is (0, 128, 0), 255 (void) is (224, 224, 192).
+    The bits of the class number go to red, green and blue in turn, and fill each colour from its
+    highest bit down: 1 is (128, 0, 0), 2 is (0, 128, 0), 255 (void) is (224, 224, 192).
+
+    Raises:
+        ValueError: `classes` is not a whole number from 1 to 256.
     """
     _check_palette_length(classes)
     bits = np.unpackbits(np.arange(classes, dtype=np.uint8)[:, None], axis=1, bitorder="little")
@@ -29,10 +32,13 @@ def voc_palette(classes: int = 256) -> np.ndarray:
 
 
 def bright_palette(classes: int = 256) -> np.ndarray:
-    """Colours that stand out on grey and on dark pictures, uint8 `[classes, 3]`.
+    """Colours that stand out on grey and on dark images, uint8 `[classes, 3]`.
 
-    VOC's first colours are dark. Here the hue turns by the golden ratio, so that neighbours in
-    number are far apart in colour; 255 (void) is white.
+    VOC's first colours are dark. Here the hue moves on by the golden ratio with each class, so that
+    classes with neighbouring numbers have very different colours; 255 (void) is white.
+
+    Raises:
+        ValueError: `classes` is not a whole number from 1 to 256.
     """
     _check_palette_length(classes)
     golden = (5**0.5 - 1) / 2
@@ -48,20 +54,23 @@ def bright_palette(classes: int = 256) -> np.ndarray:
 def save_class_map(
     path: str | pathlib.Path, class_map: np.ndarray, *, palette: np.ndarray | None = None
 ) -> pathlib.Path:
-    """Writes a class map as a PNG of one byte per pixel, the class number, shown in colours.
+    """Writes a class map as a PNG with a palette: each pixel holds its class number, in one byte.
 
     ```python
     zoo.pictures.save_class_map("mask.png", scores[0].argmax(-1))
     ```
 
     Args:
-        path: Ends in `.png`. A file of that name is replaced, once the new one is whole.
+        path: Ends in `.png`. An existing file is replaced once the new one is complete.
         class_map: Whole numbers 0-255, `[h, w]`; 255 is void.
         palette: uint8 `[256, 3]`; VOC's if None.
 
+    Returns:
+        The path.
+
     Raises:
-        ValueError: Not a class map, or not a PNG's name.
-        OSError: The file cannot be written; what was there is unharmed.
+        ValueError: `path`, `class_map` or `palette` is invalid.
+        OSError: The file cannot be written; an existing file stays as it was.
     """
     path = pathlib.Path(path)
     if path.suffix.lower() != ".png":
@@ -84,15 +93,16 @@ def save_class_map(
 
 
 def read_class_map(path: str | pathlib.Path) -> np.ndarray:
-    """The class numbers uint8 `[h, w]` of a palette or grey PNG, as `save_class_map` writes them.
+    """Reads the class numbers, uint8 `[h, w]`, of a palette or grey PNG.
 
     Raises:
-        ValueError: The picture holds colours, not class numbers.
+        ValueError: The file holds colours, not class numbers.
+        OSError: The file cannot be read.
     """
     with Image.open(path) as picture:
         if picture.mode not in ("P", "L"):
             raise ValueError(
-                "A class map holds one number per pixel, in a palette or grey picture; "
+                "A class map holds one number per pixel, in a palette or grey image; "
                 f"{path} has the mode {picture.mode}. Save it with zoo.pictures.save_class_map."
             )
         return np.array(picture)
@@ -107,26 +117,30 @@ def overlay(
     opacity: float = 0.45,
     palette: np.ndarray | None = None,
 ) -> Image.Image:
-    """The image with its classes in colour, and below it a legend of the classes that occur.
+    """Draws the classes over an image in colour, and below it a legend of the classes that occur.
 
     ```python
     zoo.pictures.overlay(image, class_map, ["background", "coin"]).save("overlay.png")
     ```
 
-    Classes are tinted, and outlined in their full colour; the background keeps the colours of the
-    image, and its swatch is crossed out. A small image is enlarged by a whole factor, so that the
-    legend can be read beside it.
+    Each class is tinted with its colour and outlined in it. The background stays as it is in the
+    image, and its swatch in the legend is crossed out. A small image is enlarged by a whole factor,
+    so that its legend can be read.
 
     Args:
         image: uint8 `[h, w, 3]` RGB, or `[h, w, 1]` or `[h, w]` grey.
         class_map: Whole numbers 0-255, `[h, w]`; 255 is void.
         class_names: The name of each class, in the order of their numbers.
-        background: The class that is left without a tint; None tints all.
+        background: Number of the class that is not tinted; None tints every class.
         opacity: Of the tint, 0 to 1.
         palette: uint8 `[256, 3]`; `bright_palette()` if None.
 
+    Returns:
+        An RGB image of Pillow.
+
     Raises:
-        ValueError: The image, the class map and the names do not fit together.
+        ValueError: An argument is invalid, the image and the class map differ in size, or a class
+            that occurs has no name.
     """
     class_map = _checked_class_map(class_map)
     image = _checked_image(image, class_map.shape)
@@ -159,23 +173,23 @@ def overlay(
 
 
 def _outline(class_map: np.ndarray) -> np.ndarray:
-    """The pixels whose neighbour above, below, left or right has another class."""
+    """Marks the pixels with a neighbour of another class above, below, left or right."""
     padded = np.pad(class_map, 1, mode="edge")
     neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
     return np.logical_or.reduce([neighbour != class_map for neighbour in neighbours])
 
 
 def _with_legend(
-    picture: Image.Image, entries: list[tuple[str, tuple[int, int, int] | None]]
+    image: Image.Image, entries: list[tuple[str, tuple[int, int, int] | None]]
 ) -> Image.Image:
-    """The picture on white with a line of swatches and names below it, broken where it is full."""
-    size = max(14, max(picture.size) // 40)
+    """Puts swatches and names below an image, on white, in as many lines as they need."""
+    size = max(14, max(image.size) // 40)
     gap, line = size // 2, size * 3 // 2
     font = ImageFont.load_default(size)
     widths = [size + gap + round(font.getlength(name)) + 2 * gap for name, _ in entries]
-    width = max(picture.width, gap + max(widths))
+    width = max(image.width, gap + max(widths))
 
-    places, x, y = [], gap, picture.height + gap
+    places, x, y = [], gap, image.height + gap
     for entry_width in widths:
         if x > gap and x + entry_width > width:
             x, y = gap, y + line
@@ -183,7 +197,7 @@ def _with_legend(
         x += entry_width
 
     sheet = Image.new("RGB", (width, y + line), "white")
-    sheet.paste(picture)
+    sheet.paste(image)
     draw = ImageDraw.Draw(sheet)
     for (name, colour), (x, y) in zip(entries, places, strict=True):
         swatch = (x, y, x + size - 1, y + size - 1)

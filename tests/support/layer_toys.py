@@ -39,7 +39,7 @@ LAYER_TOYS = {
         lambda image: layers.BilinearUpsampling(4, 7)(image)
     ),
     "BilinearUpsampling, learned": LayerToy(
-        lambda image: layers.BilinearUpsampling(2, trainable=True, use_bias=True)(image)
+        lambda image: layers.BilinearUpsampling(2, learned=True, use_bias=True)(image)
     ),
     "CropLike": LayerToy(
         lambda image: layers.CropLike((1, 2))(keras.layers.ZeroPadding2D(3)(image), image)

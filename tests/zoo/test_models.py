@@ -4,6 +4,9 @@ Numbers are those of the papers and of the definitions in shelhamer/fcn.berkeley
 HyeonwooNoh/DeconvNet.
 """
 
+import inspect
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -296,6 +299,46 @@ def test_the_valid_unet_names_the_sizes_it_takes():
     model = zoo.build("unet", border="valid", filters=1)
     with pytest.raises(ValueError, match=r"16k \+ 60.*received 512 . 512.*Pad.*524 . 524"):
         model(np.zeros((1, 512, 512, 3), "float32"))
+
+
+@pytest.mark.parametrize("name", sorted(TOYS))
+def test_the_name_is_an_option(name):
+    """Keras joins two models into one if their names differ; those of their layers may repeat."""
+    options = TOYS[name].options
+    assert zoo.build(name, **options).name == name
+    left, right = (zoo.build(name, **options, name=side) for side in ("left", "right"))
+    for model in (left, right):
+        for weight in model.trainable_weights:
+            weight.assign(keras.random.normal(weight.shape, stddev=0.3, seed=len(model.name)))
+    image = keras.Input((None, None, 3))
+    joined = keras.Model(image, keras.layers.Subtract()([left(image), right(image)]))
+    assert joined.layers[1:3] == [left, right]
+    assert joined.count_params() == 2 * left.count_params()
+    images = toy_images(name, 1)
+    apart = keras.ops.convert_to_numpy(left(images) - right(images))
+    assert np.abs(apart).max() > 0
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(joined(images)), apart)
+
+
+def test_two_unets_in_one_model_come_back_from_its_file(tmp_path):
+    left, right = (
+        zoo.build("unet", **TOYS["unet"].options, name=side) for side in ("left", "right")
+    )
+    image = keras.Input((None, None, 3))
+    joined = keras.Model(image, keras.layers.Subtract()([left(image), right(image)]))
+    joined.save(tmp_path / "joined.keras")
+    loaded = keras.saving.load_model(tmp_path / "joined.keras")
+    images = toy_images("unet", 1)
+    assert np.abs(joined(images)).max() > 0
+    np.testing.assert_array_equal(loaded(images), joined(images))
+
+
+@pytest.mark.parametrize("name", sorted(TOYS))
+def test_a_builder_documents_its_options(name):
+    builder = zoo.describe(name).builder
+    text = inspect.getdoc(builder).partition("\nArgs:\n")[2].partition("\n\n")[0]
+    documented = re.findall(r"^    (\w+): ", text, re.MULTILINE)
+    assert documented == list(inspect.signature(builder).parameters)
 
 
 @pytest.mark.parametrize("name", sorted(TOYS))

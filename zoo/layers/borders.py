@@ -1,8 +1,9 @@
-"""What a network needs around its image: mirrored margins, sizes that divide, valid tiles.
+"""Layers for the border of an image: mirrored margins, padding to a multiple, checked tiles.
 
-A U-Net of valid convolutions with `depth` poolings, and `f = 2 ** depth`, takes heights and widths
-of `f * k + 4 * f - 4` and gives scores that are `12 * f - 8` smaller: `6 * f - 4` on each side. For
-the paper's depth of 4 that is 16 k + 60, 184 less and 92 on each side: 572 → 388.
+A U-Net of valid convolutions has `depth` poolings. With `f = 2 ** depth` and a whole number `k`,
+it takes heights and widths of `f * k + 4 * f - 4`. Its scores are `12 * f - 8` pixels smaller than
+the image, `6 * f - 4` on each side. At the paper's depth of 4, it takes `16 * k + 60` and loses 184
+pixels, 92 on each side: 572 → 388.
 """
 
 import keras
@@ -11,14 +12,21 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="zoo")
 class MirrorPadding(keras.layers.Layer):
-    """Extends an image by mirroring, so that a valid U-Net's scores cover all of it.
+    """Mirrors an image beyond its border, so that a valid U-Net's scores cover the whole image.
 
     >>> tile = zoo.layers.MirrorPadding(depth=4)(image)  # 388 × 388 → 572 × 572
 
-    `[n, h, w, c]` of any size from 1 × 1 on. The U-Net's scores for the result begin at the
-    image's top left and are as large as the image, or up to `2 ** depth - 1` larger at the bottom
-    and right. The pixels on the border are not repeated, and where the image is smaller than the
-    margin, it is mirrored again and again.
+    Takes `[n, h, w, c]` of any size, at least 1 × 1. The U-Net's scores for the result start at the
+    top left pixel of the image. They have the size of the image, or are up to `2 ** depth - 1`
+    pixels larger at the bottom and right. The border pixels themselves are not repeated. An image
+    that is smaller than the margin is mirrored several times.
+
+    Args:
+        depth: Number of poolings of the U-Net, at least 1.
+        **kwargs: Options of every Keras layer.
+
+    Raises:
+        ValueError: `depth` is invalid.
 
     Source: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image
     Segmentation", 2015, §2 and Figure 2.
@@ -35,7 +43,7 @@ class MirrorPadding(keras.layers.Layer):
         return image
 
     def _sources(self, size):
-        """Which row or column stands where: a triangle wave between the first and the last."""
+        """The row or column to take for each position: a triangle wave from 0 to the last one."""
         last = size - 1
         margin = _loss(self.depth) // 2
         position = ops.arange(_tile_for(size, self.depth), dtype="int32") - margin
@@ -52,12 +60,18 @@ class MirrorPadding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="zoo")
 class ValidTile(keras.layers.Layer):
-    """Passes an image on, if a valid U-Net can take its size; an error that says which, if not.
+    """Checks that a valid U-Net can take the size of an image; returns the image unchanged.
 
     >>> image = zoo.layers.ValidTile(depth=4)(image)  # 188, 204, … 572, …
 
-    Sizes are checked where they are known: eagerly, and in a model or graph for those that are
-    fixed there.
+    Args:
+        depth: Number of poolings of the U-Net, at least 1.
+        **kwargs: Options of every Keras layer.
+
+    Raises:
+        ValueError: `depth` is invalid. When called: the U-Net cannot take this size; the message
+            names the next larger one. Eagerly every size is checked; in a model or graph, the
+            sizes that are fixed.
     """
 
     def __init__(self, depth: int, **kwargs):
@@ -71,7 +85,7 @@ class ValidTile(keras.layers.Layer):
 
     def compute_output_shape(self, image_shape):
         received = image_shape[1:3]
-        # The smallest tile is the one for scores of one pixel; the next, for one pixel more.
+        # The smallest valid sizes that are not below the received ones.
         needed = [
             s if s is None else _tile_for(max(s - _loss(self.depth), 1), self.depth)
             for s in received
@@ -80,7 +94,7 @@ class ValidTile(keras.layers.Layer):
             factor, smallest = 2**self.depth, _tile_for(1, self.depth)
             raise ValueError(
                 f"A valid U-Net of depth {self.depth} takes heights and widths of {factor}k + "
-                f"{4 * factor - 4} from {smallest} on ({smallest}, {smallest + factor}, "
+                f"{4 * factor - 4}, at least {smallest} ({smallest}, {smallest + factor}, "
                 f"{smallest + 2 * factor}, …); received {_spelled(received)}. Pad the image to "
                 f'{_spelled(needed)}, or build with border="mirror".'
             )
@@ -92,19 +106,28 @@ class ValidTile(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="zoo")
 class PadToMultiple(keras.layers.Layer):
-    """Adds zeros at the bottom and right, up to a multiple of `multiple` and at least `minimum`.
+    """Pads an image with zeros at the bottom and right, to a multiple of `multiple` pixels.
 
     >>> padded = zoo.layers.PadToMultiple(32, minimum=224)(image)  # 300 × 100 → 320 × 224
 
-    `[n, h, w, c]` of any size. A `minimum` that is no multiple is rounded up to one.
+    Takes `[n, h, w, c]` of any size. Height and width become the next multiple of `multiple` that
+    is at least `minimum`.
+
+    Args:
+        multiple: In pixels, at least 1.
+        minimum: In pixels, at least 1.
+        **kwargs: Options of every Keras layer.
+
+    Raises:
+        ValueError: `multiple` or `minimum` is less than 1.
     """
 
     def __init__(self, multiple: int, *, minimum: int = 1, **kwargs):
         super().__init__(**kwargs)
         if multiple < 1 or minimum < 1:
             raise ValueError(
-                "multiple and minimum are sizes in pixels from 1 on; received multiple "
-                f"{multiple} and minimum {minimum}."
+                "multiple and minimum are sizes in pixels of at least 1; received multiple "
+                f"{multiple} and minimum {minimum}. Pass multiple=32, for example."
             )
         self.multiple = multiple
         self.minimum = minimum
@@ -129,19 +152,23 @@ class PadToMultiple(keras.layers.Layer):
 
 
 def _loss(depth):
-    """By how many pixels a valid U-Net's scores are smaller than its image."""
+    """The pixels that a valid U-Net loses along each axis, from its image to its scores."""
     return 12 * 2**depth - 8
 
 
 def _tile_for(size, depth):
-    """The smallest tile of which a valid U-Net scores `size` pixels or more; they are f * k + 4."""
+    """The side of the smallest image of which a valid U-Net scores at least `size` pixels."""
     factor = 2**depth
-    return -((4 - size) // factor) * factor + 4 + _loss(depth)
+    scored = -((4 - size) // factor) * factor + 4  # a U-Net scores factor * k + 4 pixels
+    return scored + _loss(depth)
 
 
 def _checked_depth(depth):
     if not isinstance(depth, int) or depth < 1:
-        raise ValueError(f"depth counts the poolings, from 1 on; received {depth!r}.")
+        raise ValueError(
+            f"depth is the number of poolings, at least 1; received {depth!r}. Pass depth=4 for "
+            "the U-Net of the paper."
+        )
     return depth
 
 

@@ -1,4 +1,4 @@
-"""What Caffe does and Keras does not: ceil-mode pooling and its local response normalization."""
+"""Caffe's layers that Keras does not have: ceil-mode pooling, local response normalization."""
 
 import keras
 from keras import ops
@@ -6,12 +6,21 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="zoo")
 class CaffeMaxPooling(keras.layers.Layer):
-    """Max pooling whose last windows may reach past the bottom and right border.
+    """Max pooling whose last windows may extend past the bottom and right border: ceil mode.
 
     >>> pooled = zoo.layers.CaffeMaxPooling(pool_size=3, strides=2)(image)  # 173 × 173 → 86 × 86
 
-    `[n, h, w, c]` → `[n, ceil((h - pool_size) / strides) + 1, …, c]`. What lies past the border
-    never wins. For a window of 3 and strides of 2 this is neither `same` nor `valid` pooling.
+    `[n, h, w, c]` → `[n, ceil((h - pool_size) / strides) + 1, …, c]`. The part of a window past the
+    border counts as minus infinity. With a window of 3 and strides of 2, this differs from both the
+    `same` and the `valid` pooling of Keras.
+
+    Args:
+        pool_size: Side of the window in pixels.
+        strides: Pixels from one window to the next, from 1 to `pool_size`.
+        **kwargs: Options of every Keras layer.
+
+    Raises:
+        ValueError: `strides` is out of range. When called: the image is too small for one window.
 
     Source: `pooling_layer.cpp` in BVLC/caffe, with `pad: 0`.
     """
@@ -21,7 +30,7 @@ class CaffeMaxPooling(keras.layers.Layer):
         if not 1 <= strides <= pool_size:
             raise ValueError(
                 "Ceil-mode pooling takes strides from 1 to pool_size, because with longer strides "
-                "a last window could lie wholly outside the image; received pool_size "
+                "the last window could lie entirely outside the image; received pool_size "
                 f"{pool_size} and strides {strides}. Choose strides of at most {pool_size}."
             )
         self.pool_size = pool_size
@@ -47,8 +56,8 @@ class CaffeMaxPooling(keras.layers.Layer):
         if any(size is not None and size < smallest for size in (height, width)):
             raise ValueError(
                 f"Ceil-mode pooling with pool_size {self.pool_size} and strides {self.strides} "
-                f"takes heights and widths from {smallest} on; received {height} × {width}. Pad "
-                f"the image to {max(height or smallest, smallest)} × "
+                f"takes heights and widths of at least {smallest}; received {height} × {width}. "
+                f"Pad the image to {max(height or smallest, smallest)} × "
                 f"{max(width or smallest, smallest)}."
             )
         height, width = (s if s is None else self._pooled(s) for s in (height, width))
@@ -60,15 +69,27 @@ class CaffeMaxPooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="zoo")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divides each value by a power of the energy of its neighbours across the channels.
+    """Divides each value by a power of the sum of squares over its neighbouring channels.
 
     >>> norm1 = zoo.layers.LocalResponseNormalization()(pool1)
 
-    `x / (k + alpha / size * e) ** beta`, where `e` is the sum of the squares of the `size`
-    channels around that of `x`, those past the first and last channel being zero. Caffe divides
-    `alpha` by `size` and TensorFlow does not: `size=5, alpha=1e-4, beta=0.75, k=1` is
-    `tf.nn.local_response_normalization(x, depth_radius=2, bias=1, alpha=2e-5, beta=0.75)`.
-    Computed in float32 under half precision too, where squares overflow.
+    The result is `x / (k + alpha / size * e) ** beta`. Here `e` is the sum of the squares of the
+    `size` channels around the channel of `x`; channels before the first and after the last count
+    as zero. The shape does not change.
+
+    Caffe divides `alpha` by `size`; TensorFlow does not. So `size=5, alpha=1e-4, beta=0.75, k=1`
+    equals `tf.nn.local_response_normalization(x, depth_radius=2, bias=1, alpha=2e-5, beta=0.75)`.
+    Under half precision the layer computes in float32, because the squares would overflow.
+
+    Args:
+        size: Number of channels in the sum, odd.
+        alpha: Weight of the sum.
+        beta: Exponent.
+        k: Added to the weighted sum.
+        **kwargs: Options of every Keras layer.
+
+    Raises:
+        ValueError: `size` is even or less than 1.
 
     Source: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional
     Neural Networks", 2012, §3.3; `lrn_layer.cpp` in BVLC/caffe.
@@ -86,8 +107,8 @@ class LocalResponseNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         if size < 1 or size % 2 == 0:
             raise ValueError(
-                "Local response normalization takes an odd size, so that as many channels lie "
-                f"before as behind; received {size!r}. Choose {size + 1!r}."
+                "Local response normalization takes an odd size of at least 1, so that it sums as "
+                f"many channels before as after; received {size!r}. Choose {max(size + 1, 1)!r}."
             )
         self.size = size
         self.alpha = alpha

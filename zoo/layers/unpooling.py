@@ -1,4 +1,4 @@
-"""Max pooling that remembers where its maxima were, and the field's three unpoolings."""
+"""Max pooling that returns the positions of its maxima, and three kinds of unpooling."""
 
 import keras
 from keras import ops
@@ -6,20 +6,27 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="zoo")
 class MaxPoolingWithArgmax(keras.layers.Layer):
-    """Max pooling over windows that do not overlap, with the switches that undo it.
+    """Max pooling without overlap, which also returns the position of each maximum, its switch.
 
     >>> pooled, switches = zoo.layers.MaxPoolingWithArgmax()(image)
     >>> restored = zoo.layers.MaxUnpooling()(pooled, switches, like=image)
 
-    Takes floats `[n, h, w, c]`; height and width may be odd or unknown. Returns `pooled`, of
-    `[n, ceil(h / pool_size), ceil(w / pool_size), c]`, and int32 `switches` of the same shape. A
-    switch is the position of the maximum inside its window, counted row by row:
-    `pool_size * dy + dx`. Windows start at the top left; the last ones may reach past the border,
-    and what lies there never wins.
+    Takes floats `[n, h, w, c]`; height and width may be odd or unknown. Returns `pooled`
+    `[n, ceil(h / pool_size), ceil(w / pool_size), c]` and int32 `switches` of the same shape. A
+    switch is the position of the maximum in its window, counted row by row: `pool_size * dy + dx`.
+    Windows start at the top left. The last ones may extend past the border; the part there counts
+    as minus infinity.
 
-    On ties the first position takes the value and the gradient, exactly like
-    `tf.nn.max_pool_with_argmax` (`SAME`) on the CPU. As there, a NaN wins only in the first
-    position of its window and is passed over elsewhere, so look for NaNs before the pooling.
+    On ties the first maximum gives the value and gets the whole gradient, exactly as in
+    `tf.nn.max_pool_with_argmax` (`SAME`) on the CPU. A NaN also behaves as there: it is the maximum
+    only if it is first in its window, and is ignored elsewhere. Check for NaNs before the pooling.
+
+    Args:
+        pool_size: Side of the window in pixels, at least 1.
+        **kwargs: Options of every Keras layer.
+
+    Raises:
+        ValueError: `pool_size` is invalid.
 
     Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014, §2.1;
     Noh et al., "Learning Deconvolution Network for Semantic Segmentation", 2015, §3.2.1.
@@ -45,7 +52,7 @@ class MaxPoolingWithArgmax(keras.layers.Layer):
         return (n, rows, columns, channels), (n, rows, columns, channels)
 
     def compute_output_spec(self, image):
-        # Keras would give the switches the layer's own dtype.
+        # By default Keras would announce the switches in the layer's dtype, not in int32.
         pooled, switches = self.compute_output_shape(image.shape)
         return (
             keras.KerasTensor(pooled, dtype=self.compute_dtype),
@@ -58,16 +65,22 @@ class MaxPoolingWithArgmax(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="zoo")
 class MaxUnpooling(keras.layers.Layer):
-    """Puts each pooled value back where its maximum was; zeros elsewhere.
+    """Puts each pooled value back where its maximum was, and zeros elsewhere.
 
     >>> pooled, switches = zoo.layers.MaxPoolingWithArgmax()(image)
     >>> restored = zoo.layers.MaxUnpooling()(pooled, switches, like=image)
 
-    Takes `pooled` `[n, h, w, c]` and `switches` of the same shape. The result has the height and
-    width of `like` `[n, H, W, any]`, which must be such that `ceil(H / pool_size)` is `h` and
-    `ceil(W / pool_size)` is `w`; without `like` it is `[n, pool_size * h, pool_size * w, c]`.
-    Shapes that do not match are an error where they are known: eagerly, and in a model or graph
-    for the sizes that are fixed there.
+    Takes `pooled` `[n, h, w, c]` and `switches` of the same shape. With `like` `[n, H, W, any]`,
+    the tensor that was pooled, the result is `[n, H, W, c]`; `h` must be `ceil(H / pool_size)`, and
+    `w` `ceil(W / pool_size)`. Without `like` it is `[n, pool_size * h, pool_size * w, c]`.
+
+    Args:
+        pool_size: Side of the window of the pooling, in pixels.
+        **kwargs: Options of every Keras layer.
+
+    Raises:
+        ValueError: `pool_size` is invalid. When called: the shapes do not match. Eagerly every
+            size is checked; in a model or graph, the sizes that are fixed.
 
     Source: Noh et al., "Learning Deconvolution Network for Semantic Segmentation", 2015, §3.2.1.
     """
@@ -118,7 +131,7 @@ class NearestUnpooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="zoo")
 class BedOfNailsUnpooling(keras.layers.Layer):
-    """Puts each pooled value in the top left position of its window; zeros elsewhere.
+    """Puts each pooled value at the top left of its window, and zeros elsewhere.
 
     >>> restored = zoo.layers.BedOfNailsUnpooling()(pooled, like=image)
 
@@ -146,14 +159,21 @@ class BedOfNailsUnpooling(keras.layers.Layer):
 def switches_to_flat_indices(
     switches, like, *, pool_size: int = 2, include_batch_in_index: bool = False
 ):
-    """The indices that `tf.nn.max_pool_with_argmax` gives for these switches.
+    """Converts switches to the indices that `tf.nn.max_pool_with_argmax` returns.
 
     >>> indices = switches_to_flat_indices(switches, like=image)
 
-    `like` is the tensor that was pooled; its height and width count. An index is
-    `(y * width + x) * channels + c`, and with `include_batch_in_index`
-    `((b * height + y) * width + x) * channels + c`. The result is int64; on the JAX backend, which
-    has no int64 by default, int32.
+    An index is `(y * width + x) * channels + c`, and with `include_batch_in_index`
+    `((b * height + y) * width + x) * channels + c`.
+
+    Args:
+        switches: int32 `[n, h, w, c]` of a `MaxPoolingWithArgmax`.
+        like: The tensor that was pooled, `[n, H, W, any]`; only its height and width are used.
+        pool_size: Side of the window of the pooling, in pixels.
+        include_batch_in_index: Whether the indices count on from image to image.
+
+    Returns:
+        The indices `[n, h, w, c]`, int64; on JAX, which has no int64 by default, int32.
     """
     dtype = "int32" if keras.backend.backend() == "jax" else "int64"
     n, rows, columns, channels = ops.shape(switches)
@@ -170,13 +190,18 @@ def switches_to_flat_indices(
 
 
 def flat_indices_to_switches(indices, like, *, pool_size: int = 2):
-    """The int32 switches for indices that `tf.nn.max_pool_with_argmax` gave.
+    """Converts the indices that `tf.nn.max_pool_with_argmax` returned to switches.
 
     >>> pooled, indices = tf.nn.max_pool_with_argmax(image, 2, 2, "SAME")
     >>> restored = MaxUnpooling()(pooled, flat_indices_to_switches(indices, like=image), like=image)
 
-    `like` is the tensor that was pooled; its height and width count. Indices with and without
-    the batch are both understood.
+    Args:
+        indices: `[n, h, w, c]`, with or without the batch in the index.
+        like: The tensor that was pooled, `[n, H, W, any]`; only its height and width are used.
+        pool_size: Side of the window of the pooling, in pixels.
+
+    Returns:
+        int32 switches `[n, h, w, c]`.
     """
     channels = ops.shape(indices)[3]
     height, width = (ops.cast(size, indices.dtype) for size in ops.shape(like)[1:3])
@@ -186,7 +211,7 @@ def flat_indices_to_switches(indices, like, *, pool_size: int = 2):
 
 
 def _first_maxima(image, p):
-    """The position of the maximum in each window of an image that is whole windows."""
+    """The first position of the maximum in each window; the image is a whole number of windows."""
     first, *others = _split_windows(image, p)
     best, switches = first, ops.zeros_like(first, dtype="int32")
     for position, candidate in enumerate(others, start=1):
@@ -196,12 +221,13 @@ def _first_maxima(image, p):
     return switches
 
 
-# Gathering and scattering are each other's gradient. Written out, the gradients need nothing but
-# the switches, and are exact on ties, among which that of `ops.max` would be divided.
+# Gathering and scattering are each other's gradient. The gradients are written out, because then
+# they need only the switches. On ties the first maximum gets the whole gradient; `ops.max` would
+# split it.
 
 
 def _gather(image, switches, p):
-    """From each window of `image` the value that its switch names."""
+    """Takes from each window of `image` the value at the position of its switch."""
 
     @ops.custom_gradient
     def gather(image, switches):
@@ -218,7 +244,7 @@ def _gather(image, switches, p):
 
 
 def _scatter(values, switches, p):
-    """Each value where its switch says, in an image of whole windows that is zero elsewhere."""
+    """Puts each value at the position of its switch in an image that is zero elsewhere."""
 
     @ops.custom_gradient
     def scatter(values, switches):
@@ -234,7 +260,7 @@ def _scatter(values, switches, p):
 
 
 def _split_windows(image, p):
-    """One tensor `[n, rows, columns, c]` for each position in a window, row by row."""
+    """Gives one tensor `[n, rows, columns, c]` per position in the window, row by row."""
     _, height, width, channels = ops.shape(image)
     rows, columns = height // p, width // p
     windows = ops.reshape(image, (-1, p, columns, p, channels))
@@ -246,7 +272,7 @@ def _split_windows(image, p):
 
 
 def _join_windows(positions, p):
-    """The image of which `_split_windows` gives these positions."""
+    """The inverse of `_split_windows`."""
     _, rows, columns, channels = ops.shape(positions[0])
     positions = [ops.reshape(position, (-1, columns, channels)) for position in positions]
     bands = [ops.stack(positions[start : start + p], axis=2) for start in range(0, p * p, p)]
@@ -275,9 +301,9 @@ def _check_like(pooled_shape, p, like_shape):
         pooled, size = pooled_shape[axis], like_shape[axis]
         if pooled is not None and size is not None and -(-size // p) != pooled:
             raise ValueError(
-                f"Unpooling restores the tensor that was pooled: a pooled {side} of {pooled} with "
-                f"pool_size {p} restores {p * pooled - p + 1} to {p * pooled}; received like with "
-                f"a {side} of {size}. Pass as like the tensor that was pooled."
+                f"Unpooling restores the size before the pooling: with pool_size {p}, a pooled "
+                f"{side} of {pooled} comes from {p * pooled - p + 1} to {p * pooled}; received "
+                f"like with a {side} of {size}. Pass as like the tensor that was pooled."
             )
 
 
@@ -293,5 +319,8 @@ def _check_switches(pooled_shape, switches_shape):
 
 def _checked_pool_size(pool_size):
     if not isinstance(pool_size, int) or pool_size < 1:
-        raise ValueError(f"pool_size must be an integer from 1 on; received {pool_size!r}.")
+        raise ValueError(
+            f"pool_size is a whole number of at least 1; received {pool_size!r}. Pass pool_size=2, "
+            "for example."
+        )
     return pool_size

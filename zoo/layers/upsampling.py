@@ -1,4 +1,4 @@
-"""Bilinear up-sampling as Caffe's deconvolution does it, and the crop that aligns the result."""
+"""Bilinear up-sampling as in Caffe's deconvolution, and the crop that aligns the result."""
 
 import keras
 import numpy as np
@@ -7,19 +7,28 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="zoo")
 class BilinearUpsampling(keras.layers.Layer):
-    """Caffe's Deconvolution with stride `factor`, no padding, no bias and the bilinear kernel.
+    """Caffe's Deconvolution with stride `factor`, without padding, and the bilinear kernel.
 
     >>> upscore = zoo.layers.BilinearUpsampling(32)(score_fr)  # 16 × 16 → 544 × 544
 
     `[n, h, w, c]` → `[n, (h - 1) * factor + kernel_size, (w - 1) * factor + kernel_size, c]`.
-    `kernel_size` lies from `factor` to `2 * factor`, the default. There, the image is surrounded
-    by zeros, into which its border fades: the first and last half window of the result.
+    The input counts as surrounded by zeros, so the result fades out towards its border.
 
-    The fixed form has no weights: each of the `factor` phases of a line is a fixed mix of two
-    neighbours. It gives what the dense kernel gives, at a small part of the work. With
-    `trainable=True` the layer has that dense kernel, `[kernel_size, kernel_size, c, c]`, which
-    starts as the fixed form and is learned, and with `use_bias=True` a bias `[c]` that starts at
-    zero. Freezing it later (`layer.trainable = False`) keeps both.
+    By default the layer is fixed and has no weights: along each axis, a value of the result is a
+    fixed mix of two neighbours of the input. The numbers are those of the dense kernel, at a small
+    part of the work. With `learned=True` the layer has the dense kernel as a weight; it starts at
+    the fixed numbers. `trainable` means the same as in every Keras layer: whether training changes
+    the weights.
+
+    Args:
+        factor: Stride of the deconvolution, at least 1.
+        kernel_size: Side of the kernel, from `factor` to `2 * factor`; None for `2 * factor`.
+        learned: Whether there is a dense kernel `[kernel_size, kernel_size, c, c]` to learn.
+        use_bias: Whether the learned form also has a bias `[c]`, which starts at zero.
+        **kwargs: Options of every Keras layer: `name`, `trainable`, `dtype`.
+
+    Raises:
+        ValueError: `factor` or `kernel_size` is out of range, or a fixed layer is given a bias.
 
     Source: Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation",
     2015, §3.3; the kernel of `surgery.py` in shelhamer/fcn.berkeleyvision.org.
@@ -30,33 +39,32 @@ class BilinearUpsampling(keras.layers.Layer):
         factor: int,
         kernel_size: int | None = None,
         *,
-        trainable: bool = False,
+        learned: bool = False,
         use_bias: bool = False,
         **kwargs,
     ):
-        super().__init__(trainable=trainable, **kwargs)
+        super().__init__(**kwargs)
         kernel_size = 2 * factor if kernel_size is None else kernel_size
         if factor < 1 or not factor <= kernel_size <= 2 * factor:
             raise ValueError(
-                "Bilinear up-sampling takes a factor from 1 on and a kernel_size from factor to "
-                f"2 * factor; received factor {factor} and kernel_size {kernel_size}. Leave "
+                "Bilinear up-sampling takes a factor of at least 1 and a kernel_size from factor "
+                f"to 2 * factor; received factor {factor} and kernel_size {kernel_size}. Leave "
                 "kernel_size out for 2 * factor."
             )
-        if use_bias and not trainable:
+        if use_bias and not learned:
             raise ValueError(
-                "The fixed up-sampling has no weights; received use_bias=True. Pass trainable=True "
+                "The fixed up-sampling has no weights; received use_bias=True. Pass learned=True "
                 "too."
             )
         self.factor = factor
         self.kernel_size = kernel_size
+        self.learned = learned
         self.use_bias = use_bias
-        # Keras's own `trainable` may change with every model that is frozen or thawed.
-        self.learned = bool(trainable)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def build(self, scores_shape):
+        channels = scores_shape[-1]
         if self.learned:
-            channels = scores_shape[-1]
             self.kernel = self.add_weight(
                 name="kernel",
                 shape=(self.kernel_size, self.kernel_size, channels, channels),
@@ -75,10 +83,10 @@ class BilinearUpsampling(keras.layers.Layer):
         return ops.reshape(both, (-1, self._length(height), self._length(width), channels))
 
     def _interpolate(self, lines):
-        """Up-samples `[any, length, values]` along its length."""
+        """Up-samples `[lines, length, values]` along its length."""
         _, length, values = ops.shape(lines)
         here, before = _phases(self.factor, self.kernel_size)
-        # The element `length` and the element -1 are the zeros around the image.
+        # One zero after the last point and one before the first: the zeros around the input.
         points = ops.pad(lines, [[0, 0], [0, 1], [0, 0]])[:, :, None]
         points_before = ops.pad(lines, [[0, 0], [1, 0], [0, 0]])[:, :, None]
         mixed = points * ops.cast(here, lines.dtype) + points_before * ops.cast(before, lines.dtype)
@@ -98,30 +106,27 @@ class BilinearUpsampling(keras.layers.Layer):
             **super().get_config(),
             "factor": self.factor,
             "kernel_size": self.kernel_size,
-            "trainable": self.learned,
+            "learned": self.learned,
             "use_bias": self.use_bias,
-            "frozen": self.learned and not self.trainable,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        options = {name: value for name, value in config.items() if name != "frozen"}
-        layer = super().from_config(options)
-        if config.get("frozen"):
-            layer.trainable = False
-        return layer
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class CropLike(keras.layers.Layer):
-    """The part of a tensor that begins at `offset` and has the height and width of another.
+    """Crops a tensor to the height and width of another, from `offset` on: Caffe's Crop, `axis: 2`.
 
     >>> score = zoo.layers.CropLike(31)(upscore8, image)
 
-    `[n, h, w, c]` and `like` `[n, H, W, any]` → `[n, H, W, c]`. `offset` is one integer, or one
-    each for the rows and columns. This is Caffe's Crop with `axis: 2`. A crop that reaches past
-    the border is an error where the sizes are known: eagerly, and in a model or graph for the
-    sizes that are fixed there.
+    `[n, h, w, c]` and `like` `[n, H, W, any]` → `[n, H, W, c]`.
+
+    Args:
+        offset: The top left corner of the crop in pixels: one integer for both axes, or a pair
+            (top, left).
+        **kwargs: Options of every Keras layer.
+
+    Raises:
+        ValueError: `offset` is invalid. When called: the crop reaches past the
+            border. Eagerly every size is checked; in a model or graph, the sizes that are fixed.
     """
 
     def __init__(self, offset: int | tuple[int, int] = 0, **kwargs):
@@ -129,8 +134,8 @@ class CropLike(keras.layers.Layer):
         self.offset = (offset, offset) if isinstance(offset, int) else tuple(offset)
         if len(self.offset) != 2 or min(self.offset) < 0:
             raise ValueError(
-                f"offset is where the crop begins, one integer from 0 on or a pair (top, left); "
-                f"received {offset!r}."
+                "offset is where the crop begins: one integer of at least 0, or a pair (top, "
+                f"left); received {offset!r}. Pass 0 to crop from the top left."
             )
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
@@ -148,8 +153,8 @@ class CropLike(keras.layers.Layer):
                     f"a {side} of {offset + want} or more; received {have}. Choose an offset of "
                     f"at most {have - want}."
                     if have >= want
-                    else f"A crop lies inside its tensor; received a {side} of {have} to be "
-                    f"cropped like one of {want}. Pass a larger tensor or a smaller like."
+                    else f"A crop lies inside its tensor; received a {side} of {have} to "
+                    f"crop to {want}. Pass a larger tensor or a smaller like."
                 )
         return x_shape[0], like_shape[1], like_shape[2], x_shape[3]
 
@@ -183,7 +188,10 @@ def _bilinear_diagonal(shape, dtype=None):
 
 
 def _phases(factor, kernel_size):
-    """What a point and the point before it give to each phase: two arrays `[factor, 1]`."""
+    """The weights of a point and of the point before it: two arrays `[factor, 1]`.
+
+    The result has `factor` values per point of the input; row `i` is for the value `i` of them.
+    """
     weights = np.zeros((2 * factor, 1), "float32")
     weights[:kernel_size, 0] = _bilinear_profile(kernel_size)
     return weights[:factor], weights[factor:]

@@ -1,4 +1,4 @@
-"""The builders, one module per paper. Importing this package registers them."""
+"""The builders, one module per paper."""
 
 from zoo.models.deconvnet import deconvnet
 from zoo.models.fcn import fcn8s, fcn8s_atonce, fcn16s, fcn32s, fcn_alexnet

@@ -1,6 +1,6 @@
 """The AlexNet trunk of FCN-AlexNet: image → pool5.
 
-It is the CaffeNet variant, which pools before it normalizes: Krizhevsky, Sutskever and Hinton,
+This is the variant CaffeNet, which pools before it normalizes: Krizhevsky, Sutskever and Hinton,
 "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012; layers and settings of
 `voc-fcn-alexnet` in github.com/shelhamer/fcn.berkeleyvision.org.
 """
@@ -14,7 +14,18 @@ WIDTHS = (96, 256, 384, 384, 256)
 
 
 def alexnet(x: keras.KerasTensor, *, stages: tuple[int, ...]) -> keras.KerasTensor:
-    """The five stages on an image that is already preprocessed and padded by 100 pixels."""
+    """Applies the five stages to an image that is preprocessed and padded by 100 pixels.
+
+    Args:
+        x: The image, `[n, h, w, c]`.
+        stages: Number of filters in each stage.
+
+    Returns:
+        The output of pool5.
+
+    Raises:
+        ValueError: `stages` is not five whole numbers of at least 1.
+    """
     check_stages(stages)
     conv1, conv2, conv3, conv4, conv5 = stages
     x = _conv(x, conv1, 11, "conv1", strides=4, padding="valid")

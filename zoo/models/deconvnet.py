@@ -1,13 +1,13 @@
-"""DeconvNet: a VGG-16 encoder and its mirror image, joined by unpooling.
+"""DeconvNet: a VGG-16 encoder, and a decoder that mirrors it and undoes each pooling.
 
 Noh, Hong and Han, "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015; every
 layer as in github.com/HyeonwooNoh/DeconvNet.
 
 Deviations:
-- The authors train with batch statistics and fold averages in afterwards; here the moving averages
-  of Keras do that. Across replicas the statistics are those of the whole batch.
-- An image of any size is padded at the bottom and right, as the authors pad windows, and the scores
-  are cropped; they take windows of 224 × 224.
+- The authors train with batch statistics and compute the averages for inference afterwards; here
+  Keras keeps moving averages. Across replicas the statistics are those of the whole batch.
+- The authors take windows of 224 × 224 pixels. Here an image of any size is padded at the bottom
+  and right, as the authors pad their windows, and the scores are cropped.
 - Without `encoder_weights` the encoder starts He-normal; the authors always start from ImageNet.
 """
 
@@ -29,7 +29,7 @@ from zoo.weights.filling import load
 
 # The mean colour that the authors' inference subtracts.
 MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
-# The decoder and the scores start from a Gaussian of this deviation.
+# Standard deviation of the Gaussian from which the decoder and the score layer start.
 GAUSSIAN = 0.01
 
 
@@ -42,34 +42,48 @@ def deconvnet(
     channels: int = 3,
     stages: tuple[int, ...] = WIDTHS,
     head: int = 4096,
+    name: str = "deconvnet",
 ) -> keras.Model:
-    """DeconvNet: VGG-16 and its mirror image; max-unpooling puts each value back where it was."""
+    """Builds DeconvNet.
+
+    VGG-16 and its mirror image; max-unpooling puts each value back where it was.
+
+    Args:
+        classes: Number of classes, 2 to 255, the background included; the default is VOC's.
+        weights: A file that sets every weight; see `zoo.weights.load`.
+        encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
+        channels: Of the image: 3 for RGB, 1 for grey.
+        stages: Number of filters in each of the five stages; the default is VGG's.
+        head: Number of filters in fc6 and fc7; the default is VGG's.
+        name: The name of the model.
+
+    Returns:
+        The model: image float32 `[n, h, w, channels]`, 0-255 → scores float32 `[n, h, w, classes]`.
+
+    Raises:
+        ValueError: An option is invalid, or the weights do not fit.
+        OSError: The weights cannot be read.
+    """
     check_classes(classes)
     check_stages(stages)
     check_at_least(1, head=head)
     image = image_input(channels)
-    # Black before the mean is subtracted, as the authors pad their windows.
+    # Padded with black before the mean is subtracted, as the authors pad their windows.
     padded = PadToMultiple(32, minimum=224, dtype="float32", name="pad")(image)
     x = subtract_mean(padded, mean_bgr=MEAN_BGR)
 
     pools = []
     for stage, (count, width) in enumerate(zip(CONVOLUTIONS["vgg16"], stages, strict=True), 1):
         for index in range(1, count + 1):
-            x = keras.layers.Conv2D(
-                width,
-                3,
-                padding="same",
-                kernel_initializer="he_normal",
-                name=f"conv{stage}_{index}",
-            )(x)
+            x = _conv(x, width, 3, f"conv{stage}_{index}", padding="same")
             x = _bn_relu(x, f"bn{stage}_{index}", f"relu{stage}_{index}")
-        unpooled = x
+        before = x
         x, switches = MaxPoolingWithArgmax(name=f"pool{stage}")(x)
-        pools.append((switches, unpooled))
+        pools.append((switches, before))
 
-    for name, size in (("fc6", 7), ("fc7", 1)):
-        x = _conv(x, head, size, name, padding="valid")
-        x = _bn_relu(x, f"bn{name}", f"relu{name[2:]}")
+    for layer, size in (("fc6", 7), ("fc7", 1)):
+        x = _conv(x, head, size, layer, padding="valid")
+        x = _bn_relu(x, f"bn{layer}", f"relu{layer[2:]}")
     x = _deconv(x, stages[4], 7, "fc6-deconv", padding="valid")
     x = _bn_relu(x, "fc6-deconv-bn", "fc6-deconv-relu")
 
@@ -77,8 +91,8 @@ def deconvnet(
         switches, before = pools[stage - 1]
         x = MaxUnpooling(name=f"unpool{stage}")(x, switches, like=before)
         count, width = CONVOLUTIONS["vgg16"][stage - 1], stages[stage - 1]
-        # The last deconvolution of a stage narrows to the width of the next one, as pooling
-        # widened it on the way down.
+        # The encoder's stages widen at their first convolution, so the decoder's stages narrow at
+        # their last deconvolution.
         last = stages[max(stage - 2, 0)]
         for index in range(1, count + 1):
             x = _deconv(x, width if index < count else last, 3, f"deconv{stage}_{index}")
@@ -87,7 +101,7 @@ def deconvnet(
         classes, 1, kernel_initializer=_gaussian(), dtype="float32", name="seg-score-voc"
     )(x)
     scores = CropLike(0, dtype="float32", name="score")(x, image)
-    model = keras.Model(image, scores, name="deconvnet")
+    model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
@@ -111,7 +125,7 @@ def _bn_relu(x: keras.KerasTensor, bn: str, relu: str) -> keras.KerasTensor:
     x = keras.layers.BatchNormalization(
         epsilon=1e-9,
         beta_initializer=keras.initializers.Constant(0.001),
-        # Keras has whole-batch statistics on TensorFlow only.
+        # Keras can share the statistics between replicas on TensorFlow only.
         synchronized=keras.backend.backend() == "tensorflow",
         name=bn,
     )(x)

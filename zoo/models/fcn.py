@@ -7,9 +7,10 @@ Deviations:
 - The fixed bilinear deconvolutions and scales hold no weights; their numbers are the authors'.
   `upsampling="learned"` is the definition of 2015, which learned those between the skips.
 - Without `encoder_weights` the trunk starts He-normal; the authors always start from ImageNet.
-- `trunk="vgg19"`, which the paper's Section 4.1 tried and did not publish as a net of its own.
+- `trunk="vgg19"`: the paper tried it (Section 4.1), but the authors published no such net.
 """
 
+import dataclasses
 import os
 
 import keras
@@ -24,21 +25,69 @@ from zoo.weights.filling import load
 # The mean colour of the authors' VOC data layers; `mean_bgr=` gives another data set's.
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
-# Of each net: its skips, the last deconvolution (name, kernel, stride) and the crop's offset.
-# Of each skip: the pool, its fixed scale, the deconvolution before the fusion, the crop's offset.
+
+@dataclasses.dataclass(frozen=True)
+class Skip:
+    """A skip: the scores of a pool are added to the coarser scores, up-sampled by 2.
+
+    `pool` is the name of the pool and `scale` a fixed factor for its features. `upscore` is the
+    name of the up-sampling of the coarser scores. `crop` is where the crop of the pool's scores
+    begins, in pixels of the pool from the top and left.
+    """
+
+    pool: str
+    scale: float
+    upscore: str
+    crop: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """The way from the coarsest scores to those of the image: the skips, then an up-sampling.
+
+    `upscore` is the name of the last up-sampling, `kernel` the side of its kernel and `stride` its
+    factor. `crop` is where the crop to the size of the image begins, in pixels from the top and
+    left.
+    """
+
+    skips: tuple[Skip, ...]
+    upscore: str
+    kernel: int
+    stride: int
+    crop: int
+
+
+# Source: `voc-fcn-alexnet`, `voc-fcn32s`, `voc-fcn16s`, `voc-fcn8s` and `voc-fcn8s-atonce` in
+# github.com/shelhamer/fcn.berkeleyvision.org.
 HEADS = {
-    "fcn_alexnet": ([], ("upscore", 63, 32), 18),
-    "fcn32s": ([], ("upscore", 64, 32), 19),
-    "fcn16s": ([("pool4", 1, "upscore2", 5)], ("upscore16", 32, 16), 27),
-    "fcn8s": (
-        [("pool4", 1, "upscore2", 5), ("pool3", 1, "upscore_pool4", 9)],
-        ("upscore8", 16, 8),
-        31,
+    "fcn_alexnet": Head(skips=(), upscore="upscore", kernel=63, stride=32, crop=18),
+    "fcn32s": Head(skips=(), upscore="upscore", kernel=64, stride=32, crop=19),
+    "fcn16s": Head(
+        skips=(Skip(pool="pool4", scale=1, upscore="upscore2", crop=5),),
+        upscore="upscore16",
+        kernel=32,
+        stride=16,
+        crop=27,
     ),
-    "fcn8s_atonce": (
-        [("pool4", 0.01, "upscore2", 5), ("pool3", 0.0001, "upscore_pool4", 9)],
-        ("upscore8", 16, 8),
-        31,
+    "fcn8s": Head(
+        skips=(
+            Skip(pool="pool4", scale=1, upscore="upscore2", crop=5),
+            Skip(pool="pool3", scale=1, upscore="upscore_pool4", crop=9),
+        ),
+        upscore="upscore8",
+        kernel=16,
+        stride=8,
+        crop=31,
+    ),
+    "fcn8s_atonce": Head(
+        skips=(
+            Skip(pool="pool4", scale=0.01, upscore="upscore2", crop=5),
+            Skip(pool="pool3", scale=0.0001, upscore="upscore_pool4", crop=9),
+        ),
+        upscore="upscore8",
+        kernel=16,
+        stride=8,
+        crop=31,
     ),
 }
 
@@ -53,15 +102,37 @@ def fcn_alexnet(
     stages: tuple[int, ...] = alexnet_trunk.WIDTHS,
     head: int = 4096,
     mean_bgr: tuple[float, float, float] = MEAN_BGR,
+    name: str = "fcn_alexnet",
 ) -> keras.Model:
-    """FCN-AlexNet: 32-pixel scores of a grouped, normalized AlexNet, up-sampled at once."""
+    """Builds FCN-AlexNet.
+
+    32-pixel scores of a grouped, normalized AlexNet, up-sampled at once.
+
+    Args:
+        classes: Number of classes, 2 to 255, the background included; the default is VOC's.
+        weights: A file that sets every weight; see `zoo.weights.load`.
+        encoder_weights: A file for layers of the same name; see `zoo.weights.load`.
+        channels: Of the image: 3 for RGB, 1 for grey.
+        stages: Number of filters in each of the five stages; the default is the authors'.
+        head: Number of filters in fc6 and fc7; the default is the authors'.
+        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        name: The name of the model.
+
+    Returns:
+        The model: image float32 `[n, h, w, channels]`, 0-255 → scores float32 `[n, h, w, classes]`.
+
+    Raises:
+        ValueError: An option is invalid, or the weights do not fit.
+        OSError: The weights cannot be read.
+    """
     check_classes(classes)
     image = image_input(channels)
     x = subtract_mean(image, mean_bgr=mean_bgr)
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     x = alexnet_trunk.alexnet(x, stages=stages)
     x = _classifier(x, kernel=6, head=head)
-    model = _decode("fcn_alexnet", image, x, pools={}, classes=classes)
+    scores = _decode(HEADS["fcn_alexnet"], image, x, pools={}, classes=classes)
+    model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
@@ -76,9 +147,43 @@ def fcn32s(
     stages: tuple[int, ...] = vgg_trunk.WIDTHS,
     head: int = 4096,
     mean_bgr: tuple[float, float, float] = MEAN_BGR,
+    name: str = "fcn32s",
 ) -> keras.Model:
-    """FCN-32s: 32-pixel scores of a fully convolutional VGG, up-sampled at once."""
-    return _fcn_vgg("fcn32s", **locals())
+    """Builds FCN-32s.
+
+    32-pixel scores of a fully convolutional VGG, up-sampled at once.
+
+    Args:
+        classes: Number of classes, 2 to 255, the background included; the default is VOC's.
+        weights: A file that sets every weight; see `zoo.weights.load`.
+        encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
+        channels: Of the image: 3 for RGB, 1 for grey.
+        trunk: "vgg16", the authors', or "vgg19".
+        stages: Number of filters in each of the five stages; the default is VGG's.
+        head: Number of filters in fc6 and fc7; the default is VGG's.
+        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        name: The name of the model.
+
+    Returns:
+        The model: image float32 `[n, h, w, channels]`, 0-255 → scores float32 `[n, h, w, classes]`.
+
+    Raises:
+        ValueError: An option is invalid, or the weights do not fit.
+        OSError: The weights cannot be read.
+    """
+    return _fcn_vgg(
+        HEADS["fcn32s"],
+        classes=classes,
+        weights=weights,
+        encoder_weights=encoder_weights,
+        channels=channels,
+        trunk=trunk,
+        stages=stages,
+        head=head,
+        mean_bgr=mean_bgr,
+        upsampling="fixed",
+        name=name,
+    )
 
 
 @builder
@@ -93,9 +198,45 @@ def fcn16s(
     head: int = 4096,
     mean_bgr: tuple[float, float, float] = MEAN_BGR,
     upsampling: str = "fixed",
+    name: str = "fcn16s",
 ) -> keras.Model:
-    """FCN-16s: FCN-32s with the scores of pool4 added at 16 pixels."""
-    return _fcn_vgg("fcn16s", **locals())
+    """Builds FCN-16s.
+
+    FCN-32s with the scores of pool4 added at 16 pixels.
+
+    Args:
+        classes: Number of classes, 2 to 255, the background included; the default is VOC's.
+        weights: A file that sets every weight; see `zoo.weights.load`.
+        encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
+        channels: Of the image: 3 for RGB, 1 for grey.
+        trunk: "vgg16", the authors', or "vgg19".
+        stages: Number of filters in each of the five stages; the default is VGG's.
+        head: Number of filters in fc6 and fc7; the default is VGG's.
+        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        upsampling: Between the skips: "fixed", the authors' release, or "learned", their nets of
+            2015.
+        name: The name of the model.
+
+    Returns:
+        The model: image float32 `[n, h, w, channels]`, 0-255 → scores float32 `[n, h, w, classes]`.
+
+    Raises:
+        ValueError: An option is invalid, or the weights do not fit.
+        OSError: The weights cannot be read.
+    """
+    return _fcn_vgg(
+        HEADS["fcn16s"],
+        classes=classes,
+        weights=weights,
+        encoder_weights=encoder_weights,
+        channels=channels,
+        trunk=trunk,
+        stages=stages,
+        head=head,
+        mean_bgr=mean_bgr,
+        upsampling=upsampling,
+        name=name,
+    )
 
 
 @builder
@@ -110,9 +251,45 @@ def fcn8s(
     head: int = 4096,
     mean_bgr: tuple[float, float, float] = MEAN_BGR,
     upsampling: str = "fixed",
+    name: str = "fcn8s",
 ) -> keras.Model:
-    """FCN-8s: FCN-16s with the scores of pool3 added at 8 pixels; trained stage by stage."""
-    return _fcn_vgg("fcn8s", **locals())
+    """Builds FCN-8s.
+
+    FCN-16s with the scores of pool3 added at 8 pixels; trained stage by stage.
+
+    Args:
+        classes: Number of classes, 2 to 255, the background included; the default is VOC's.
+        weights: A file that sets every weight; see `zoo.weights.load`.
+        encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
+        channels: Of the image: 3 for RGB, 1 for grey.
+        trunk: "vgg16", the authors', or "vgg19".
+        stages: Number of filters in each of the five stages; the default is VGG's.
+        head: Number of filters in fc6 and fc7; the default is VGG's.
+        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        upsampling: Between the skips: "fixed", the authors' release, or "learned", their nets of
+            2015.
+        name: The name of the model.
+
+    Returns:
+        The model: image float32 `[n, h, w, channels]`, 0-255 → scores float32 `[n, h, w, classes]`.
+
+    Raises:
+        ValueError: An option is invalid, or the weights do not fit.
+        OSError: The weights cannot be read.
+    """
+    return _fcn_vgg(
+        HEADS["fcn8s"],
+        classes=classes,
+        weights=weights,
+        encoder_weights=encoder_weights,
+        channels=channels,
+        trunk=trunk,
+        stages=stages,
+        head=head,
+        mean_bgr=mean_bgr,
+        upsampling=upsampling,
+        name=name,
+    )
 
 
 @builder
@@ -127,13 +304,49 @@ def fcn8s_atonce(
     head: int = 4096,
     mean_bgr: tuple[float, float, float] = MEAN_BGR,
     upsampling: str = "fixed",
+    name: str = "fcn8s_atonce",
 ) -> keras.Model:
-    """FCN-8s at-once: FCN-8s with scaled pools, so that it trains in one stage."""
-    return _fcn_vgg("fcn8s_atonce", **locals())
+    """Builds FCN-8s at-once.
+
+    FCN-8s with scaled pools, so that it trains in one stage.
+
+    Args:
+        classes: Number of classes, 2 to 255, the background included; the default is VOC's.
+        weights: A file that sets every weight; see `zoo.weights.load`.
+        encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
+        channels: Of the image: 3 for RGB, 1 for grey.
+        trunk: "vgg16", the authors', or "vgg19".
+        stages: Number of filters in each of the five stages; the default is VGG's.
+        head: Number of filters in fc6 and fc7; the default is VGG's.
+        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        upsampling: Between the skips: "fixed", the authors' release, or "learned", their nets of
+            2015.
+        name: The name of the model.
+
+    Returns:
+        The model: image float32 `[n, h, w, channels]`, 0-255 → scores float32 `[n, h, w, classes]`.
+
+    Raises:
+        ValueError: An option is invalid, or the weights do not fit.
+        OSError: The weights cannot be read.
+    """
+    return _fcn_vgg(
+        HEADS["fcn8s_atonce"],
+        classes=classes,
+        weights=weights,
+        encoder_weights=encoder_weights,
+        channels=channels,
+        trunk=trunk,
+        stages=stages,
+        head=head,
+        mean_bgr=mean_bgr,
+        upsampling=upsampling,
+        name=name,
+    )
 
 
 def _fcn_vgg(
-    name: str,
+    row: Head,
     *,
     classes: int,
     weights: str | os.PathLike | None,
@@ -143,8 +356,10 @@ def _fcn_vgg(
     stages: tuple[int, ...],
     head: int,
     mean_bgr: tuple[float, float, float],
-    upsampling: str = "fixed",
+    upsampling: str,
+    name: str,
 ) -> keras.Model:
+    """The FCN on a VGG trunk with this row's skips and up-samplings."""
     check_classes(classes)
     if upsampling not in ("fixed", "learned"):
         raise ValueError(
@@ -153,12 +368,13 @@ def _fcn_vgg(
         )
     image = image_input(channels)
     x = subtract_mean(image, mean_bgr=mean_bgr)
-    # Large enough for the 7 × 7 window of fc6 to fit at any image size, down to 1 × 1.
+    # With this border the 7 × 7 window of fc6 fits at any image size, even 1 × 1.
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages)
     x = _classifier(pools["pool5"], kernel=7, head=head)
     learned = upsampling == "learned"
-    model = _decode(name, image, x, pools=pools, classes=classes, learned=learned)
+    scores = _decode(row, image, x, pools=pools, classes=classes, learned=learned)
+    model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
@@ -174,32 +390,30 @@ def _classifier(x: keras.KerasTensor, *, kernel: int, head: int) -> keras.KerasT
 
 
 def _decode(
-    name: str,
+    row: Head,
     image: keras.KerasTensor,
     x: keras.KerasTensor,
     *,
     pools: dict[str, keras.KerasTensor],
     classes: int,
     learned: bool = False,
-) -> keras.Model:
-    """Scores at the trunk's stride, fused with those of the skips and up-sampled to the image."""
-    skips, (up, kernel, stride), offset = HEADS[name]
+) -> keras.KerasTensor:
+    """Scores at the trunk's stride, summed with those of the skips and up-sampled to the image."""
     x = _score(x, classes, "score_fr")
-    for pool, scale, upscore, skip_offset in skips:
+    for skip in row.skips:
         # As in the authors' FCN-8s of 2015, where only the first of the two has a bias.
-        bias = learned and pool == "pool4"
-        x = BilinearUpsampling(2, trainable=learned, use_bias=bias, name=upscore)(x)
-        skip = pools[pool]
-        if scale != 1:
-            skip = keras.layers.Rescaling(scale, name=f"scale_{pool}")(skip)
-        skip = _score(skip, classes, f"score_{pool}")
-        skip = CropLike(skip_offset, name=f"score_{pool}c")(skip, x)
-        x = keras.layers.Add(name=f"fuse_{pool}")([x, skip])
-    x = BilinearUpsampling(stride, kernel_size=kernel, dtype="float32", name=up)(x)
-    scores = CropLike(offset, dtype="float32", name="score")(x, image)
-    return keras.Model(image, scores, name=name)
+        bias = learned and skip.pool == "pool4"
+        x = BilinearUpsampling(2, learned=learned, use_bias=bias, name=skip.upscore)(x)
+        pool = pools[skip.pool]
+        if skip.scale != 1:
+            pool = keras.layers.Rescaling(skip.scale, name=f"scale_{skip.pool}")(pool)
+        pool = _score(pool, classes, f"score_{skip.pool}")
+        pool = CropLike(skip.crop, name=f"score_{skip.pool}c")(pool, x)
+        x = keras.layers.Add(name=f"fuse_{skip.pool}")([x, pool])
+    x = BilinearUpsampling(row.stride, row.kernel, dtype="float32", name=row.upscore)(x)
+    return CropLike(row.crop, dtype="float32", name="score")(x, image)
 
 
 def _score(x: keras.KerasTensor, classes: int, name: str) -> keras.KerasTensor:
-    """A 1 × 1 convolution to class scores, zero at the start (Section 4.3)."""
+    """A 1 × 1 convolution to class scores that starts at zero (Section 4.3)."""
     return keras.layers.Conv2D(classes, 1, kernel_initializer="zeros", name=name)(x)

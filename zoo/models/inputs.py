@@ -1,4 +1,4 @@
-"""What every model begins with: checked options, the image input and the authors' preprocessing."""
+"""The first part of every model: checked options, the image input, the authors' preprocessing."""
 
 import keras
 
@@ -14,7 +14,7 @@ def check_classes(classes: int) -> None:
 
 
 def check_at_least(minimum: int, **values: int) -> None:
-    """Raises ValueError for the first of `values` that is not a whole number from `minimum` on."""
+    """Raises ValueError unless each of `values` is a whole number of at least `minimum`."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise ValueError(
@@ -24,7 +24,7 @@ def check_at_least(minimum: int, **values: int) -> None:
 
 
 def check_stages(stages: tuple[int, ...]) -> None:
-    """Raises ValueError unless `stages` holds the widths of the trunk's five stages."""
+    """Raises ValueError unless `stages` holds five widths: the filters of the trunk's stages."""
     if len(stages) != 5 or not all(isinstance(width, int) and width > 0 for width in stages):
         raise ValueError(
             "stages holds the widths of the trunk's five stages, each at least 1; received "
@@ -33,7 +33,11 @@ def check_stages(stages: tuple[int, ...]) -> None:
 
 
 def image_input(channels: int) -> keras.KerasTensor:
-    """The input `image`: float32 [n, h, w, channels], RGB or grey, 0-255, of any size."""
+    """Makes the input `image`: float32 `[n, h, w, channels]`, RGB or grey, 0-255, of any size.
+
+    Raises:
+        ValueError: `channels` is neither 1 nor 3.
+    """
     if channels not in (1, 3):
         raise ValueError(
             f"channels is 3 for RGB images or 1 for grey ones; received {channels!r}. "
@@ -45,8 +49,15 @@ def image_input(channels: int) -> keras.KerasTensor:
 def subtract_mean(image: keras.KerasTensor, *, mean_bgr: tuple[float, ...]) -> keras.KerasTensor:
     """Caffe's preprocessing: RGB → BGR, minus the data set's mean colour.
 
-    Runs in float32 whatever the precision policy: bfloat16 cannot tell 255 from 254.5. For grey
-    images the mean is the mean of the three.
+    Computes in float32 under every precision policy, because bfloat16 cannot tell 255 from 254.5.
+    From a grey image it subtracts the average of the three numbers.
+
+    Args:
+        image: `[n, h, w, channels]`, RGB or grey, 0-255.
+        mean_bgr: The mean of blue, green and red, 0-255.
+
+    Raises:
+        ValueError: `mean_bgr` is not three numbers from 0 to 255.
     """
     numbers = [x for x in mean_bgr if isinstance(x, int | float) and 0 <= x <= 255]
     if len(mean_bgr) != 3 or len(numbers) != 3:
@@ -59,7 +70,7 @@ def subtract_mean(image: keras.KerasTensor, *, mean_bgr: tuple[float, ...]) -> k
     else:
         image = keras.ops.flip(image, axis=-1)
         offset = [-mean for mean in mean_bgr]
-    # One scale for each offset: Rescaling broadcasts lists along the channels.
+    # One scale for each offset, both along the channels.
     return keras.layers.Rescaling(
         scale=[1.0] * len(offset), offset=offset, dtype="float32", name="subtract_mean"
     )(image)

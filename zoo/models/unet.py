@@ -1,18 +1,19 @@
-"""U-Net: valid convolutions down and up again, with the cropped features of the way down.
+"""U-Net: an encoder and a decoder of valid convolutions, joined by cropped skips.
 
 Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
 MICCAI 2015, Figure 1; layer names of the authors' Caffe release of 2015.
 
 Deviations:
-- `border="mirror"`, the default, extrapolates the image by mirroring (the paper's overlap-tile
-  strategy, Figure 2) far enough for the scores to have its size; `border="valid"` is the paper's
-  tile, whose scores are smaller than the image: 572 → 388.
-- Dropout stands where the release has it, on the two deepest levels; the paper only says "at the
-  end of the contracting path".
-- Following Figure 1, the up-convolutions have no ReLU, each halves the features, and the skip is
-  the left half of the concatenation. `definition="release"` is the net of the authors' Caffe
-  release (phseg_v5), for its weights: a ReLU after each up-convolution, the features not halved by
-  the last of them, and the skip on the right.
+- `border="mirror"`, the default, mirrors the image at its border (the paper's overlap-tile
+  strategy, Figure 2), so that the scores have the size of the image. `border="valid"` is the
+  paper's tile, whose scores are smaller than the image: 572 → 388.
+- Dropout is on the two deepest levels, as in the release; the paper only says "at the end of the
+  contracting path".
+- Paper and release differ. `definition="paper"`, the default, follows Figure 1: no ReLU after an
+  up-convolution, each up-convolution halves the features, and the concatenation begins with the
+  skip. `definition="release"` fits the weights of the authors' Caffe release (phseg_v5): a ReLU
+  after each up-convolution, the last one keeps the number of features, and the concatenation ends
+  with the skip.
 """
 
 import math
@@ -38,25 +39,36 @@ def unet(
     dropout: float = 0.5,
     border: str = "mirror",
     definition: str = "paper",
+    name: str = "unet",
 ) -> keras.Model:
-    """U-Net: a valid encoder and decoder with skips; `depth` levels, `filters` at the first."""
+    """Builds U-Net.
+
+    A valid encoder and decoder with skips; `depth` levels, `filters` at the first.
+
+    Args:
+        classes: Number of classes, 2 to 255, the background included; the default is the paper's.
+        weights: A file that sets every weight; see `zoo.weights.load`.
+        encoder_weights: A file for layers of the same name; see `zoo.weights.load`.
+        channels: Of the image: 3 for RGB, 1 for grey.
+        filters: At the first level; each level has twice those of the level above. The default is
+            Figure 1's.
+        depth: Number of poolings; the default is Figure 1's.
+        dropout: Fraction of features to drop, from 0 to below 1; the default is the release's.
+        border: "mirror" for images of any size, or "valid", the paper's tile.
+        definition: "paper", Figure 1, or "release", the authors' Caffe files.
+        name: The name of the model.
+
+    Returns:
+        The model: image float32 `[n, h, w, channels]`, 0-255 → scores float32 `[n, h, w, classes]`.
+        With `border="valid"`, the scores are smaller: see `zoo.layers.ValidTile`.
+
+    Raises:
+        ValueError: An option is invalid, or the weights do not fit.
+        OSError: The weights cannot be read.
+    """
     check_classes(classes)
     check_at_least(1, filters=filters, depth=depth)
-    if border not in ("mirror", "valid"):
-        raise ValueError(
-            f"border is 'mirror' (any image size) or 'valid' (the paper's tile); received "
-            f"{border!r}. Pass border='mirror'."
-        )
-    if definition not in ("paper", "release"):
-        raise ValueError(
-            "definition is 'paper' (Figure 1) or 'release' (the authors' Caffe files); received "
-            f"{definition!r}. Pass definition='paper'."
-        )
-    if not 0 <= dropout < 1:
-        raise ValueError(
-            f"dropout is the fraction of features to drop, from 0 up to 1; received {dropout!r}. "
-            "Pass dropout=0.5, as the paper's release, or 0."
-        )
+    _check_options(border=border, definition=definition, dropout=dropout)
     image = image_input(channels)
     if border == "mirror":
         x = MirrorPadding(depth, dtype="float32", name="mirror")(image)
@@ -82,23 +94,41 @@ def unet(
             2,
             strides=2,
             activation="relu" if release else None,
-            # A window of 2 at stride 2 does not overlap: each output sees one position.
+            # Windows of 2 at stride 2 do not overlap, so each output sees one position.
             kernel_initializer=_he(fan_in=x.shape[-1]),
             name=f"upconv_{below}_u{level}a",
         )(x)
-        # What two valid convolutions at each level below and on the way up have cost: 4, 16, 40, …
+        # Pixels lost on each side by the convolutions of all levels below: 4, 16, 40, …
         margin = 12 * 2 ** (depth - 1 - level) - 8
         skip = keras.layers.Cropping2D(margin, name=f"crop_d{level}c-d{level}cc")(skips[level])
-        halves = [x, skip] if release else [skip, x]
-        x = keras.layers.Concatenate(name=f"concat_d{level}cc_u{level}a-b")(halves)
+        both = [x, skip] if release else [skip, x]
+        x = keras.layers.Concatenate(name=f"concat_d{level}cc_u{level}a-b")(both)
         x = _conv(x, filters * 2**level, 3, f"conv_u{level}b-c")
         x = _conv(x, filters * 2**level, 3, f"conv_u{level}c-d")
         below = f"u{level}d"
     x = _conv(x, classes, 1, "conv_u0d-score", activation=None, dtype="float32")
     if border == "mirror":
         x = CropLike(0, dtype="float32", name="score")(x, image)
-    model = keras.Model(image, x, name="unet")
+    model = keras.Model(image, x, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
+
+
+def _check_options(*, border: str, definition: str, dropout: float) -> None:
+    if border not in ("mirror", "valid"):
+        raise ValueError(
+            f"border is 'mirror' (any image size) or 'valid' (the paper's tile); received "
+            f"{border!r}. Pass border='mirror'."
+        )
+    if definition not in ("paper", "release"):
+        raise ValueError(
+            "definition is 'paper' (Figure 1) or 'release' (the authors' Caffe files); received "
+            f"{definition!r}. Pass definition='paper'."
+        )
+    if not 0 <= dropout < 1:
+        raise ValueError(
+            f"dropout is the fraction of features to drop, from 0 up to 1; received {dropout!r}. "
+            "Pass dropout=0.5, as the paper's release, or 0."
+        )
 
 
 def _conv(
@@ -121,5 +151,5 @@ def _conv(
 
 
 def _he(*, fan_in: int) -> keras.initializers.Initializer:
-    """A Gaussian of deviation √(2 / N), N the incoming nodes of one neuron (Section 3)."""
+    """A Gaussian of standard deviation √(2 / N), where N nodes feed one neuron (Section 3)."""
     return keras.initializers.RandomNormal(stddev=math.sqrt(2 / fan_in))

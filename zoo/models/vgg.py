@@ -1,4 +1,4 @@
-"""The VGG trunk: image → pool1 … pool5, made fully convolutional by FCN and DeconvNet.
+"""The VGG trunk of the FCNs: image → pool1 … pool5. DeconvNet takes its numbers from here, too.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR
 2015, Table 1, configurations D (VGG-16) and E (VGG-19).
@@ -8,18 +8,28 @@ import keras
 
 from zoo.models.inputs import check_stages
 
-# Convolutions of each of the five stages.
+# Number of convolutions in each of the five stages.
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
 
 
-def vgg(x: keras.KerasTensor, *, trunk: str, stages: tuple[int, ...]) -> dict:
-    """The five stages on an image that is already preprocessed and padded, by 100 pixels in FCN.
+def vgg(
+    x: keras.KerasTensor, *, trunk: str, stages: tuple[int, ...]
+) -> dict[str, keras.KerasTensor]:
+    """Applies the five stages to an image that is preprocessed and padded by 100 pixels.
 
-    `conv1_1` does not pad: the border of 100 is its own, as in the authors' definition.
+    `conv1_1` does not pad, because in the authors' definition its padding is these 100 pixels.
+
+    Args:
+        x: The image, `[n, h, w, c]`.
+        trunk: "vgg16" or "vgg19".
+        stages: Number of filters in each stage.
 
     Returns:
         The outputs `pool1` … `pool5` by name; each halves the height and width, rounded up.
+
+    Raises:
+        ValueError: `trunk` or `stages` is invalid.
     """
     if trunk not in CONVOLUTIONS:
         raise ValueError(
@@ -37,7 +47,8 @@ def vgg(x: keras.KerasTensor, *, trunk: str, stages: tuple[int, ...]) -> dict:
                 kernel_initializer="he_normal",
                 name=f"conv{stage}_{index}",
             )(x)
-        # With a window of 2, Keras's "same" is Caffe's ceil mode: padded at the end, never scored.
+        # With a window of 2, Keras's "same" equals Caffe's ceil mode: an odd size is padded at its
+        # end, and the padding is never the maximum.
         x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool{stage}")(x)
         pools[f"pool{stage}"] = x
     return pools

@@ -1,7 +1,7 @@
-"""Where ImageNet weights come from: the VGG-16 and VGG-19 of Keras.
+"""ImageNet weights: those of VGG-16 and VGG-19, from Keras.
 
-Keras keeps the Oxford group's original weights (www.robots.ox.ac.uk/~vgg/research/very_deep, CC BY
-4.0), which expect what the zoo's nets make of an image: BGR, 0-255, minus the mean colour.
+Keras offers the original weights of the Oxford group (www.robots.ox.ac.uk/~vgg/research/very_deep,
+CC BY 4.0). They expect an image as the zoo's nets prepare it: BGR, 0-255, minus the mean colour.
 """
 
 import re
@@ -10,18 +10,20 @@ import keras
 
 from zoo.weights.transplant import Source
 
-# The last convolution tells the two apart.
+# Which VGG a model has, by its last convolution. VGG-19 has conv5_3, too, so it comes first.
 VGG = {"conv5_4": keras.applications.VGG19, "conv5_3": keras.applications.VGG16}
-# The layers whose widths the others follow; `conv1_1` also tells grey from colour.
+# Kernels to compare: if these have VGG's shapes, all have. `conv1_1` also tells grey from colour.
 SHAPES = {"conv1_1": (3, 3, 3, 64), "conv5_3": (3, 3, 512, 512), "fc7": (1, 1, 4096, 4096)}
 FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7"}
 
 
 def imagenet(model: keras.Model) -> Source:
-    """VGG trained on ImageNet, for a model with this trunk. Keras fetches it once and checks it.
+    """The weights of VGG trained on ImageNet, for a model with this trunk.
+
+    Keras downloads the file once, checks it and keeps it in its cache.
 
     Raises:
-        ValueError: The model has another trunk, or this one in other widths.
+        ValueError: The model has another trunk, or VGG's with other widths.
         OSError: The weights could not be fetched.
     """
     layers = {layer.name: layer for layer in model.layers}

@@ -1,9 +1,12 @@
-"""Caffe's blobs as Keras's weights.
+"""Converts Caffe's blobs to Keras's weights.
 
-Both engines correlate, so no axis is reversed. A convolution has [out, in, height, width] in Caffe
-and [height, width, in, out] in Keras; a transposed one [in, out, height, width] and [height, width,
-out, in]. A fully connected layer becomes a convolution over the window that it saw channel by
-channel.
+| kernel of | Caffe | Keras |
+|---|---|---|
+| convolution | [out, in, height, width] | [height, width, in, out] |
+| transposed convolution | [in, out, height, width] | [height, width, out, in] |
+
+No axis is reversed, because Caffe and Keras both correlate. A fully connected layer
+[out, in * height * width] becomes a convolution.
 """
 
 import keras
@@ -11,7 +14,7 @@ import numpy as np
 
 from zoo.layers import BilinearUpsampling, bilinear_kernel
 
-# The first FCN-8s and FCN-16s (2015) had other names; their last deconvolution is `upsample`.
+# Layer names of the first FCN-8s and FCN-16s (2015), whose last deconvolution is `upsample`.
 NAMES_OF_2015 = {
     "score-fr": "score_fr",
     "score2": "upscore2",
@@ -22,10 +25,17 @@ NAMES_OF_2015 = {
 
 
 def as_keras(model: keras.Model, blobs: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
-    """The blobs of every layer that `model` has too as the layer's weights; the others unchanged.
+    """Converts the blobs of the layers that `model` has; the other blobs stay as they are.
 
-    Where shapes do not fit, they are left for the caller to compare. All are views, but for the
+    It does not compare shapes; the caller does. The arrays are views of the blobs, except the
     small kernels of grouped up-samplings.
+
+    Args:
+        model: The model that the weights are for.
+        blobs: For each layer of the `.caffemodel`, its arrays.
+
+    Returns:
+        For each layer its weights, by the layer's name in the zoo.
     """
     layers = {layer.name: layer for layer in model.layers}
     upscores = [layer.name for layer in model.layers if isinstance(layer, BilinearUpsampling)]
@@ -40,7 +50,7 @@ def as_keras(model: keras.Model, blobs: dict[str, list[np.ndarray]]) -> dict[str
 
 
 def fixed_blobs(model: keras.Model) -> dict[str, np.ndarray]:
-    """What Caffe's file holds for the layers that are constants in `model`, by the layer's name."""
+    """The blobs that a Caffe file has for the layers without weights in `model`, by their names."""
     fixed = {}
     for layer in model.layers:
         if isinstance(layer, BilinearUpsampling) and not layer.weights:
@@ -54,15 +64,15 @@ def fixed_blobs(model: keras.Model) -> dict[str, np.ndarray]:
 def _weights(layer: keras.layers.Layer, blobs: list[np.ndarray]) -> list[np.ndarray]:
     if isinstance(layer, BilinearUpsampling):
         blobs = [_ungrouped(blobs[0], layer.output.shape[-1]), *blobs[1:]]
-        if len(blobs) == 1 and len(layer.weights) == 2:  # trained without a bias
+        if len(blobs) == 1 and len(layer.weights) == 2:  # a file of a net without this bias
             blobs.append(np.zeros(layer.output.shape[-1], "float32"))
         if len(blobs) == 2 and len(layer.weights) < 2 and not blobs[1].any():
-            del blobs[1]  # a bias that was there and never learned, as in the FCN-32s of 2015
+            del blobs[1]  # a bias that is all zero, as in the FCN-32s of 2015
     if not layer.weights:
         return blobs
     if isinstance(layer, keras.layers.BatchNormalization):
         weights = list(map(_vector, blobs))
-        if len(blobs) == 2:  # scale and shift, into which DeconvNet's authors folded the averages
+        if len(blobs) == 2:  # DeconvNet's authors folded the averages into scale and shift
             weights += [np.zeros_like(weights[1]), np.ones_like(weights[0])]
         return weights
     kernel = tuple(layer.weights[0].shape)
@@ -72,14 +82,14 @@ def _weights(layer: keras.layers.Layer, blobs: list[np.ndarray]) -> list[np.ndar
 
 
 def _ungrouped(blob: np.ndarray, classes: int) -> np.ndarray:
-    """A kernel for each class alone, [classes, 1, height, width], as one from each to each."""
+    """A kernel with one group per class, [classes, 1, height, width], as a dense kernel."""
     if blob.shape[:2] != (classes, 1):
         return blob
     return np.eye(classes, dtype=blob.dtype)[:, :, None, None] * blob
 
 
 def _vector(blob: np.ndarray) -> np.ndarray:
-    """Without the dimensions of one that old files put in front."""
+    """Without the leading dimensions of 1 that old files have."""
     return blob.reshape(-1) if blob.size == max(blob.shape, default=0) else blob
 
 

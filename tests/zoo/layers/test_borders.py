@@ -70,12 +70,14 @@ def test_a_valid_tile_passes_unchanged():
 def test_another_tile_is_an_error_that_names_the_next():
     with pytest.raises(
         ValueError,
-        match=r"A valid U-Net of depth 4 takes heights and widths of 16k \+ 60 from 188 on "
+        match=r"A valid U-Net of depth 4 takes heights and widths of 16k \+ 60, at least 188 "
         r"\(188, 204, 220, …\); received 512 × 512\. Pad the image to 524 × 524, or build with "
         r'border="mirror"\.',
     ):
         ValidTile(4)(image(1, 512, 512, 1))
-    with pytest.raises(ValueError, match=r"4k \+ 12 from 44 on .* received 40 × 48\. .* 44 × 48,"):
+    with pytest.raises(
+        ValueError, match=r"4k \+ 12, at least 44 .* received 40 × 48\. .* 44 × 48,"
+    ):
         ValidTile(2)(image(1, 40, 48, 1))
     with pytest.raises(ValueError, match=r"received 573 × \?\. Pad the image to 588 × \?,"):
         ValidTile(4)(keras.Input((573, None, 1)))
@@ -105,7 +107,9 @@ def test_the_sizes_of_deconvnet():
 @pytest.mark.parametrize("depth", [0, -1, 1.5])
 @pytest.mark.parametrize("layer", [MirrorPadding, ValidTile])
 def test_a_wrong_depth_is_an_error(layer, depth):
-    with pytest.raises(ValueError, match=f"depth counts the poolings, from 1 on; received {depth}"):
+    with pytest.raises(
+        ValueError, match=f"is the number of poolings, at least 1; received {depth}"
+    ):
         layer(depth)
 
 

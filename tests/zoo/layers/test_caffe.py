@@ -42,15 +42,16 @@ def test_what_lies_past_the_border_never_wins():
 def test_strides_longer_than_the_window_are_an_error():
     with pytest.raises(
         ValueError,
-        match=r"a last window could lie wholly outside the image; received pool_size 2 and strides "
-        r"3\. Choose strides of at most 2\.",
+        match=r"the last window could lie entirely outside the image; received pool_size 2 and "
+        r"strides 3\. Choose strides of at most 2\.",
     ):
         CaffeMaxPooling(2, 3)
 
 
 def test_an_image_without_a_window_is_an_error():
     with pytest.raises(
-        ValueError, match=r"heights and widths from 2 on; received 1 × 5\. Pad the image to 2 × 5\."
+        ValueError,
+        match=r"heights and widths of at least 2; received 1 × 5\. Pad the image to 2 × 5\.",
     ):
         CaffeMaxPooling(3, 2)(np.zeros((1, 1, 5, 1), "float32"))
     with pytest.raises(ValueError, match=r"received None × 1\. Pad the image to 2 × 2\."):

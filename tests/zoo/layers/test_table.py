@@ -160,7 +160,7 @@ def test_other_backends_give_tensorflows_values(backend, tmp_path, tolerance):
         pytest.skip(f"{backend} is not installed")
     program = (
         "import sys, numpy as np\n"
-        "from layer_toys import LAYER_TOYS, layer_image, layer_model, outputs_of\n"
+        "from tests.support.layer_toys import LAYER_TOYS, layer_image, layer_model, outputs_of\n"
         "for number, name in enumerate(LAYER_TOYS):\n"
         "    outputs = outputs_of(layer_model(name), layer_image(name))\n"
         "    np.savez(f'{sys.argv[1]}/{number}.npz', *outputs)\n"
@@ -169,11 +169,7 @@ def test_other_backends_give_tensorflows_values(backend, tmp_path, tolerance):
     warnings = ["-W", "error", "-W", "ignore:__array__ implementation:DeprecationWarning"]
     subprocess.run(
         [sys.executable, *warnings, "-c", program, tmp_path],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-        },
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         check=True,
     )

@@ -145,11 +145,13 @@ def test_shapes_that_do_not_match_are_an_error():
         for size in ((6, 9), (9, 9)):
             with pytest.raises(
                 ValueError,
-                match=rf"height of 4 with pool_size 2 restores 7 to 8; received like with a height "
-                rf"of {size[0]}\. Pass as like the tensor that was pooled\.",
+                match=rf"with pool_size 2, a pooled height of 4 comes from 7 to 8; received like "
+                rf"with a height of {size[0]}\. Pass as like the tensor that was pooled\.",
             ):
                 layer(pooled, switches, like=np.zeros((1, *size, 2), "float32"))
-        with pytest.raises(ValueError, match=r"width of 5 .* restores 9 to 10; .* a width of 8"):
+        with pytest.raises(
+            ValueError, match=r"pooled width of 5 comes from 9 to 10; .* a width of 8"
+        ):
             layer(pooled, switches, like=np.zeros((1, 7, 8, 2), "float32"))
     with pytest.raises(
         ValueError,
@@ -170,5 +172,7 @@ def test_shapes_that_do_not_match_are_an_error():
 )
 @pytest.mark.parametrize("pool_size", [0, -2, 1.5, "2"])
 def test_a_wrong_pool_size_is_an_error(layer, pool_size):
-    with pytest.raises(ValueError, match=f"an integer from 1 on; received {pool_size!r}"):
+    with pytest.raises(
+        ValueError, match=f"a whole number of at least 1; received {pool_size!r}. Pass pool_size=2"
+    ):
         layer(pool_size)
