@@ -228,3 +228,26 @@ def test_json_holds_every_field():
         "background": 0,
         "colours": None,
     }
+
+
+def test_a_model_may_have_a_name_of_its_own(path, tmp_path):
+    for model in (
+        zoo.load(path, name="left"),
+        zoo.build("unet", **TOYS["unet"].options, name="left", weights=path),
+    ):
+        assert model.name == "left"
+        assert model.spec == zoo.read_spec(path)
+        again = zoo.load(zoo.weights.save(model, tmp_path / "left.weights.h5"))
+        assert again.name == "unet"
+        # As Keras saves it, too.
+        model.save_weights(tmp_path / "keras.weights.h5")
+        zoo.build("unet", **TOYS["unet"].options, weights=tmp_path / "keras.weights.h5")
+
+
+def test_filling_a_built_model_with_another_ones_file_is_an_error(path, tmp_path):
+    with pytest.raises(ValueError, match="was saved with filters=4; received filters=5"):
+        zoo.weights.load(zoo.build("unet", **TOYS["unet"].options | {"filters": 5}), weights=path)
+    # The shapes of these two are the same, and their answers are not.
+    other = zoo.weights.save(build_toy("fcn8s"), tmp_path / "fcn.weights.h5")
+    with pytest.raises(ValueError, match="holds the weights of fcn8s; received model 'fcn8s_ato"):
+        zoo.build("fcn8s_atonce", **TOYS["fcn8s"].options, weights=other)

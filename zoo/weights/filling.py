@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import keras
 
+from zoo import registry
+from zoo.spec import check_agrees
 from zoo.weights import fetching, hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
 from zoo.weights.checksums import is_whole
@@ -57,6 +59,7 @@ def load(
             f"weights={str(weights)!r} and encoder_weights={str(encoder_weights)!r}. Pass one."
         )
     if weights is not None:
+        _check_spec(model, weights)
         with _opened(model, "weights", weights) as source:
             caffe = str(weights).endswith(".caffemodel")
             fill(model, source, fixed=fixed_blobs(model) if caffe else {}, progress=progress)
@@ -67,6 +70,13 @@ def load(
             layers = {imagenet.author_name(n): arrays for n, arrays in source.layers.items()}
             fill_encoder(model, dataclasses.replace(source, layers=layers), progress=progress)
     return model
+
+
+def _check_spec(model: keras.Model, path: str | os.PathLike) -> None:
+    """Compares what a file and a model say of themselves, where both do."""
+    built, stored = getattr(model, "spec", None), hdf5.stored_spec(path)
+    if built is not None and stored is not None:
+        check_agrees(stored, built.model, built.options, where=str(path))
 
 
 @contextlib.contextmanager
@@ -96,4 +106,6 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
         yield Source(str(path), layers, error=CaffeFileError)
     else:
         with hdf5.opened(path) as (name, layers):
-            yield Source(str(path), layers, model=name)
+            # A model may have a name of its own, which tells nothing.
+            known = {name, model.name} <= set(registry.list_models())
+            yield Source(str(path), layers, model=name if known else None)
