@@ -62,8 +62,8 @@ def test_the_keras_file_opens_in_a_fresh_process(tmp_path, tolerance):
         np.save(tmp_path / f"{name}.npy", toy_images(name))
     code = (
         "import pathlib, sys\n"
-        "import zoo\n"
         "import keras, numpy\n"
+        "import zoo\n"
         "for path in pathlib.Path(sys.argv[1]).glob('*.keras'):\n"
         "    model = keras.saving.load_model(path)\n"
         "    scores = model(numpy.load(path.with_suffix('.npy')))\n"

@@ -158,8 +158,13 @@ def test_scores_are_those_of_opencv(label, size, folder):
     scores = keras.ops.convert_to_numpy(model(image))
     assert scores.shape == expected.shape
     assert label.startswith("unet") or scores.shape[1:3] == size
-    assert np.abs(scores - expected).max() < 1e-5 * np.abs(expected).max()
-    assert (scores.argmax(-1) == expected.argmax(-1)).all()
+    rounding = 1e-5 * np.abs(expected).max()
+    assert np.abs(scores - expected).max() < rounding
+    # Where two classes score alike but for rounding, processors differ in which is the first.
+    first, second = -np.sort(-expected, axis=-1)[..., :2].transpose(3, 0, 1, 2)
+    same, tie = scores.argmax(-1) == expected.argmax(-1), first - second < rounding
+    assert (same | tie).all()
+    assert same.mean() >= 0.9999
     assert min(size) < 64 or len(np.unique(expected.argmax(-1))) >= 3
 
 
