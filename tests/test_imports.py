@@ -26,7 +26,7 @@ MAY = {
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.commands": ("zoo",),
     "zoo.__main__": ("zoo",),  # it names the modules of the other verbs, and imports none
-    "zoo": (*LEAVES, "zoo.spec"),
+    "zoo": (*LEAVES, "zoo.layers", "zoo.metrics", "zoo.spec"),
     "exports": ("exports", "zoo"),
     "recipes": ("recipes", "zoo"),
     "recipes.demonstration": ("recipes", "zoo", "exports"),
