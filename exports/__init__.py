@@ -1,20 +1,24 @@
 """Turns a model into files: for TensorFlow Serving, for devices, and for other runtimes.
 
-`formats.saved_model.export(model, out)`, `formats.tflite.export(model, out, size=(h, w))` and
-`formats.exchange.export(model, out, form="onnx")` write a version, check it in the loaders that its
-users have, and only then give it its name. `python -m exports` is the command for all of them.
+`export(model, out, formats)` writes a version, checks it in the loaders that its users have, and
+only then gives it its name. `read_spec(path)` says what an exported model is. The commands are
+`zoo export`, `zoo check` and `zoo ask`.
 """
 
-import importlib
-import types
+from zoo import lazy as _lazy
 
-__all__ = ["check", "formats"]
+__all__ = ["check", "export", "formats", "read_spec"]
+
+__getattr__ = _lazy.attach(
+    "exports",
+    {
+        "check": "exports.check",
+        "export": "exports.exporting",
+        "formats": "exports.formats",
+        "read_spec": "exports.reading",
+    },
+)
 
 
-def __getattr__(name: str) -> types.ModuleType:
-    """Imports a part when it is first asked for: `exports.client` needs no TensorFlow."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import zoo  # noqa: F401  (first: it imports TensorFlow without its messages)
-
-    return importlib.import_module(f"exports.{name}")
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,21 +14,17 @@ def field(number: int, content: bytes) -> bytes:
 def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
     """Number and content of each field: bytes, or a whole number where the field holds one.
 
+    A `memoryview` instead of bytes gives views, so that a large file is not copied.
+
     Raises:
-        ValueError: The message ends within a field, or is none.
+        ValueError: The message ends within a field, or is not a message.
     """
     place = 0
 
     def varint() -> int:
         nonlocal place
-        value = shift = 0
-        while True:
-            byte = message[place]
-            place += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
+        value, place = _read_varint(message, place)
+        return value
 
     try:
         while place < len(message):
@@ -49,10 +45,40 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
         ) from error
 
 
+def varints(content: bytes) -> list[int]:
+    """The whole numbers of a packed field.
+
+    Raises:
+        ValueError: The content ends within a number.
+    """
+    numbers, place = [], 0
+    try:
+        while place < len(content):
+            number, place = _read_varint(content, place)
+            numbers.append(number)
+    except IndexError as error:
+        raise ValueError(
+            f"Packed numbers are read to their end; these break at {place}."
+        ) from error
+    return numbers
+
+
 def mapping(message: bytes, number: int) -> dict[str, bytes]:
     """A field that maps strings to messages."""
     pairs = [dict(fields(pair)) for found, pair in fields(message) if found == number]
     return {pair[1].decode(): pair.get(2, b"") for pair in pairs}
+
+
+def _read_varint(message: bytes, place: int) -> tuple[int, int]:
+    """A whole number at a place, and the place after it; at most ten bytes, as protobuf has it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[place]
+        place += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, place
+    raise IndexError
 
 
 def _varint(number: int) -> bytes:

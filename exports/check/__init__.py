@@ -1,10 +1,8 @@
-"""Checks that a file gives the model's answers, in the loaders that its users have.
+"""Checks that an exported file gives the model's answers, in the loaders that its users have.
 
-Everything is computed on the CPU: it is the file that is checked, and a GPU rounds more coarsely.
-`python -m exports.check served/unet/1` checks a version that is in place.
+Everything is computed on the CPU: the file is checked, and a GPU rounds more coarsely. `zoo check
+served/unet/1` checks a version that is in place.
 """
-
-import zoo  # isort: skip  # noqa: F401  (first: it imports TensorFlow without its messages)
 
 from exports.check.agreement import (
     ROUNDING,
@@ -15,24 +13,22 @@ from exports.check.agreement import (
     WarmedUp,
     compare,
 )
-from exports.check.lite import tflite
-from exports.check.reference import textures
-from exports.check.segmenter import mediapipe
-from exports.check.served import among_loaders, saved_model
-from exports.runtimes.litert import interpreter
+from exports.check.class_map import check_class_map
+from exports.check.mediapipe import check_mediapipe
+from exports.check.saved_model import check_loaders, check_saved_model
+from exports.check.tflite import check_tflite
 
 __all__ = [
-    "saved_model",
-    "among_loaders",
-    "tflite",
-    "mediapipe",
+    "ROUNDING",
     "Agreement",
-    "NotChecked",
-    "WarmedUp",
     "Finding",
     "MismatchError",
+    "NotChecked",
+    "WarmedUp",
+    "check_class_map",
+    "check_loaders",
+    "check_mediapipe",
+    "check_saved_model",
+    "check_tflite",
     "compare",
-    "interpreter",
-    "textures",
-    "ROUNDING",
 ]

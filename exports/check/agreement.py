@@ -1,17 +1,19 @@
 """When a class map agrees with the model's scores.
 
-A pixel agrees when its class is the one with the model's best score. Another order of sums may turn
-a tie: where the two scores differ by no more than rounding, the other class is right as well.
+A pixel agrees when its class is the one with the model's highest score. Another order of sums may
+decide a tie otherwise: where two scores differ by no more than rounding, both classes are right.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-# Of the range of the scores. Through the 29 normalized layers of a DeconvNet, TensorFlow and LiteRT
-# were seen to differ by more than 2e-5.
+# A share of the range of the scores. Through the 29 normalized layers of a DeconvNet, TensorFlow and
+# LiteRT were seen to differ by more than 2e-5.
 ROUNDING = 1e-4
-MOST_TIES = 0.0001  # of the pixels; more are no accident of rounding
+MAX_TIES = 0.0001  # a share of the pixels; rounding alone makes fewer
 
 
 class MismatchError(RuntimeError):
@@ -20,10 +22,14 @@ class MismatchError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How one loader answered one signature: the fraction of the pixels with the model's class.
+    """How one loader answered one signature.
 
-    `ties` is the number of those with another class whose score is the best but for rounding,
-    `classes` of those that occur.
+    Args:
+        loader: The loader's name.
+        signature: The signature's.
+        agreement: The share of the pixels with the model's class.
+        ties: The number of pixels with another class whose score is the highest but for rounding.
+        classes: The number of classes that occur.
     """
 
     loader: str
@@ -42,7 +48,7 @@ class Agreement:
 
 @dataclasses.dataclass(frozen=True)
 class NotChecked:
-    """A loader that was not asked, which proves nothing."""
+    """A loader that was not asked, and the reason."""
 
     loader: str
     not_checked: str
@@ -53,7 +59,7 @@ class NotChecked:
 
 @dataclasses.dataclass(frozen=True)
 class WarmedUp:
-    """How many warm-up requests a loader answered: all that the file holds."""
+    """The number of warm-up requests that a loader answered: all of the file."""
 
     loader: str
     warm_up_requests: int
@@ -62,17 +68,43 @@ class WarmedUp:
         return f"{self.loader}: {self.warm_up_requests} warm-up requests answered"
 
 
-Finding = Agreement | NotChecked | WarmedUp
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """The number of classes that a loader named as the model does: all of them."""
+
+    loader: str
+    class_names: int
+
+    def __str__(self) -> str:
+        return f"{self.loader}, class_names: all {self.class_names} classes"
+
+
+Finding = Agreement | NotChecked | WarmedUp | Named
+
+
+def as_record(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The findings as export.json has them, and the lowest agreement of all."""
+    found = [finding.agreement for finding in findings if isinstance(finding, Agreement)]
+    return {
+        "checks": [dataclasses.asdict(finding) for finding in findings],
+        "agreement": min(found, default=None),
+    }
 
 
 def compare(
     loader: str, signature: str, class_map: np.ndarray, scores: np.ndarray, *, least: float = 1
 ) -> Agreement:
-    """Compares the class map `[n, h, w]` that a loader gave with the model's scores.
+    """Compares the class map `[n, h, w]` of a loader with the model's scores `[n, h, w, classes]`.
+
+    Args:
+        loader: The loader's name.
+        signature: The signature's.
+        class_map: The loader's answer.
+        scores: The model's.
+        least: The smallest share of the pixels that must agree, ties included.
 
     Raises:
-        MismatchError: Fewer than `least` of the pixels agree but for ties, or more than 0.01 % of
-            them are ties.
+        MismatchError: Fewer pixels agree, or more than 0.01 % of them are ties.
     """
     expected = scores.argmax(-1)
     if class_map.shape != expected.shape or class_map.max() >= scores.shape[-1]:
@@ -84,7 +116,7 @@ def compare(
     behind = (scores.max(-1) - given) / max(np.ptp(scores), np.finfo(np.float32).tiny)
     same, wrong = class_map == expected, behind > ROUNDING
     ties = int(np.sum(~same & ~wrong))
-    if 1 - np.mean(wrong) < least or ties > MOST_TIES * same.size:
+    if 1 - np.mean(wrong) < least or ties > MAX_TIES * same.size:
         raise MismatchError(
             f"{loader}, {signature}: {np.mean(same):.4%} of the pixels have the model's class, and "
             f"{wrong.sum()} are off by more than rounding: by {behind.max():.1e} of the range of "
@@ -101,9 +133,9 @@ def near(
     scores: np.ndarray,
     max_disagreement: float | None,
 ) -> Agreement:
-    """As `compare` if `max_disagreement` is None; else counts the pixels of the model's class.
+    """As `compare` if `max_disagreement` is None; else counts the pixels with the model's class.
 
-    Coarser numbers turn more than ties, so that none are allowed for.
+    Quantization changes more than ties: only `max_disagreement` counts.
 
     Raises:
         MismatchError: More than `max_disagreement` of the pixels have another class.
@@ -121,6 +153,6 @@ def near(
         raise MismatchError(
             f"{loader}, {signature}: {1 - agreement:.2%} of the pixels have another class than the "
             f"model's, where max_disagreement allows {max_disagreement:.2%}. Quantize less, or "
-            "give more representative images of your data; allow more only if you can bear it."
+            "give more representative images of your data, or allow more."
         )
     return Agreement(loader, signature, agreement, 0, len(np.unique(expected)))

@@ -10,14 +10,14 @@ import tensorflow as tf
 
 from exports.check import reference
 from exports.check.agreement import ROUNDING, Finding, MismatchError, NotChecked, near
-from exports.graph.signatures import SERVING_DEFAULT
+from exports.graph import SERVING_DEFAULT
 from exports.runtimes import process
 from exports.runtimes.litert import runner
 
-LIMIT = 120  # seconds: a file that ImageSegmenter does not understand can hang it
+MAX_SECONDS = 120  # a file that ImageSegmenter does not understand can hang it
 
 
-def mediapipe(
+def check_mediapipe(
     model: keras.Model,
     path: pathlib.Path,
     *,
@@ -30,20 +30,21 @@ def mediapipe(
 
     Args:
         model: The model that was exported.
-        path: The file's.
-        python: One in which MediaPipe is installed; this one if None.
+        path: The file.
+        python: A Python in which MediaPipe is installed; this one if None.
         images: uint8 `[n, h, w, 3]`, of the size of the file.
-        max_disagreement: As `tflite`; without it the probabilities are compared, too.
+        max_disagreement: As `check_tflite` has it; without it the probabilities are compared, too.
         report: Called with a line on the answer, or on MediaPipe if it is missing.
 
     Raises:
-        MismatchError: An answer is not the model's, or too often another, or there is none.
+        MismatchError: MediaPipe does not answer, or too many pixels have another class than the
+            model's.
         OSError: `python` cannot be run.
     """
     size = runner(path).get_input_details()["image"]["shape"][1:3]
     asked = reference.of_model(model, images, tuple(size))
     try:
-        with process.loaded(path, "mediapipe", python=python, limit=LIMIT) as ask:
+        with process.loaded(path, "mediapipe", python=python, limit=MAX_SECONDS) as ask:
             answers = [ask(SERVING_DEFAULT, {"image": one[None]}).outputs for one in asked.images]
     except ImportError:
         found = NotChecked(

@@ -1,4 +1,4 @@
-"""What a file is held to: images in which several classes occur, and the model's scores of them."""
+"""What a file's answers are compared with: images, and the model's scores of them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,17 +6,20 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-CPU = "CPU:0"
+from exports.images import textures
+from exports.runtimes.tensorflow import CPU
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Images uint8 `[n, h, w, channels]`, their scores one by one, and what gives those of others.
+    """Images and the model's scores of them.
 
-    A batch is summed in another order than each of its images: compare what was asked alike.
-    `scores_of` takes values that are no whole numbers, too.
+    Args:
+        images: uint8 `[n, h, w, channels]`.
+        scores: Of each image alone, `[n, h, w, classes]`.
+        scores_of: Gives the scores of other images, of any numeric type. A batch is summed in
+            another order than its images one by one: compare only what was asked alike.
     """
 
     images: np.ndarray
@@ -24,7 +27,7 @@ class Reference:
     scores_of: Callable[[np.ndarray], np.ndarray]
 
     def in_batches(self, max_batch: int) -> np.ndarray:
-        """The scores of the images in batches of so many."""
+        """The scores of the images, computed in batches of at most `max_batch`."""
         if min(max_batch, len(self.images)) == 1:
             return self.scores
         starts = range(0, len(self.images), max_batch)
@@ -32,10 +35,10 @@ class Reference:
         return np.concatenate([self.scores_of(part) for part in parts])
 
     def unsettled(self) -> float:
-        """The fraction of the pixels whose class turns with a change that is no more than rounding.
+        """The share of the pixels whose class changes with the rounding of the image.
 
-        Other engines give other classes there, however right they are: a net with many layers and
-        switches, as DeconvNet, can amplify rounding to any size, above all in flat images.
+        Other engines may rightly give other classes there: a net with many layers and switches, such
+        as DeconvNet, can amplify rounding to any size, above all in flat images.
         """
         change = np.random.default_rng(0).normal(0, 1e-4, self.images.shape)
         changed = (self.images + change).astype(np.float32)
@@ -92,42 +95,3 @@ def of_scores(
             "images=, or --image on the command line."
         )
     return Reference(images, scores, scores_of)
-
-
-def read_image(file: str, channels: int, size: tuple[int, int] | None = None) -> np.ndarray:
-    """The picture to check with, uint8 `[1, h, w, channels]`, scaled to `size` if there is one.
-
-    Raises:
-        ValueError: The file cannot be read as a picture.
-    """
-    try:
-        with Image.open(file) as picture:
-            picture = picture.convert("L" if channels == 1 else "RGB")
-    except (OSError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"A picture is a file such as a PNG or a JPEG; {file} cannot be read ({error}). "
-            "Pass another one, or none."
-        ) from error
-    if size is not None:
-        picture = picture.resize(size[::-1])
-    return np.asarray(picture).reshape(1, picture.height, picture.width, channels)
-
-
-def textures(count: int, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Images uint8 `[count, h, w, channels]`, the same every time, in which much differs.
-
-    Patches of flat colours, stripes and noise, of many brightnesses: what one network takes for
-    different classes, if anything does.
-    """
-    rng = np.random.default_rng(8)
-    height, width = size
-    rows, columns = np.mgrid[:height, :width]
-    patch = 3 * (rows * 3 // height) + columns * 3 // width
-    images = np.empty((count, height, width, channels))
-    for image in images:
-        base, swing = rng.uniform(0, 255, (9, channels)), rng.uniform(0, 120, (9, channels))
-        period, tilt = rng.uniform(3, 24, 9), rng.uniform(-1, 1, 9)
-        wave = np.sin(2 * np.pi * (columns + tilt[patch] * rows) / period[patch])
-        grain = rng.normal(0, 1, size) * (patch % 3 == 0)
-        image[:] = base[patch] + swing[patch] * (wave + grain)[..., None]
-    return np.clip(np.round(images), 0, 255).astype(np.uint8)

@@ -1,5 +1,6 @@
 """The check of SavedModels: all signatures, in all loaders that are installed."""
 
+import contextlib
 import io
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
@@ -9,31 +10,45 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from exports.check import loaders, reference
+from exports.check import reference
 from exports.check.agreement import (
-    MOST_TIES,
+    MAX_TIES,
     ROUNDING,
     Agreement,
     Finding,
     MismatchError,
+    Named,
     NotChecked,
     WarmedUp,
     compare,
 )
 from exports.check.reference import Reference
-from exports.graph.requests import Limits
-from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
-from exports.runtimes.openvino import UnableError
-from exports.runtimes.tensorflow_c import Ask
+from exports.graph import CLASS_MAP_FROM_BYTES, CLASS_NAMES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.graph.classes import Classes, classes_of
+from exports.graph.limits import Limits
+from exports.runtimes import Ask, UnableError, openvino, process
+from exports.runtimes import tensorflow as python
 from exports.serving import warmup
+from zoo.spec import Spec
 
 SIZE = (97, 131)  # of the textures; no network's multiple
 
 
-def saved_model(
+@contextlib.contextmanager
+def _compiled(directory: pathlib.Path) -> Iterator[Ask]:
+    """TensorFlow's C++ loader, in a process without TensorFlow's Python."""
+    with process.loaded(directory) as ask:
+        yield lambda signature, inputs: ask(signature, inputs).outputs
+
+
+LOADERS = {"Python": python.loaded, "C++": _compiled, "OpenVINO": openvino.loaded}
+
+
+def check_saved_model(
     model: keras.Model,
     directory: pathlib.Path,
     *,
+    spec: Spec | None = None,
     limits: Limits | None = None,
     images: np.ndarray | None = None,
     report: Callable[[str], None] = lambda line: None,
@@ -45,37 +60,39 @@ def saved_model(
 
     Args:
         model: The model that was exported.
-        directory: The SavedModel's.
-        limits: Of a request; those that an export has without a choice if None.
+        directory: The SavedModel.
+        spec: What it was exported with.
+        limits: Of a request; the defaults of an export if None.
         images: uint8 `[n, h, w, channels]`; two textures if None.
         report: Called with a line on each finding: what agrees, and what was not checked.
 
     Raises:
         MismatchError: An answer is not the model's.
-        exports.runtimes.tensorflow_c.StatusError: TensorFlow refuses the files, or a request.
+        exports.runtimes.StatusError: TensorFlow refuses the files, or a request.
         ValueError: The images do not fit the model or the limits; its scores are not finite; it
             sees one class.
     """
     limits = limits or Limits(model.input_shape[-1])
     asked = reference.of_model(model, _within(images, limits), limits.fit(*SIZE))
-    return _reported(directory, asked, limits, report)
+    return _reported(_findings(directory, asked, spec, limits.max_batch), report)
 
 
-def among_loaders(
+def check_loaders(
     directory: pathlib.Path,
     *,
+    spec: Spec | None,
     limits: Limits,
     images: np.ndarray | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Finding]:
     """Compares the loaders of a SavedModel with each other.
 
-    All are held to what the signature `scores` gives in TensorFlow's Python loader. Whether that is
-    what a model gives, is not known.
+    The reference is the signature `scores` in TensorFlow's Python loader. Whether it gives the
+    answers of the model that was exported is not checked.
 
-    Args and errors: as `saved_model`.
+    Args and errors: as `check_saved_model`.
     """
-    with loaders.python(directory) as ask:
+    with LOADERS["Python"](directory) as ask:
 
         def scores_of(images: np.ndarray) -> np.ndarray:
             images = np.rint(images).astype(np.uint8)
@@ -87,7 +104,7 @@ def among_loaders(
             *(scores_of, str(directory), limits.channels),
             *(_within(images, limits), limits.fit(*SIZE)),
         )
-        return _reported(directory, asked, limits, report)
+        return _reported(_findings(directory, asked, spec, limits.max_batch), report)
 
 
 def _within(images: np.ndarray | None, limits: Limits) -> np.ndarray | None:
@@ -100,37 +117,38 @@ def _within(images: np.ndarray | None, limits: Limits) -> np.ndarray | None:
     return images
 
 
-def _reported(
-    directory: pathlib.Path, asked: Reference, limits: Limits, report: Callable[[str], None]
-) -> list[Finding]:
+def _reported(findings: Iterator[Finding], report: Callable[[str], None]) -> list[Finding]:
     found = []
-    for finding in _findings(directory, asked, limits.max_batch):
+    for finding in findings:
         report(str(finding))
         found.append(finding)
     return found
 
 
-def _findings(directory: pathlib.Path, asked: Reference, max_batch: int) -> Iterator[Finding]:
+def _findings(
+    directory: pathlib.Path, asked: Reference, spec: Spec | None, max_batch: int
+) -> Iterator[Finding]:
     scores = asked.in_batches(max_batch)
-    with loaders.python(directory) as ask:
-        yield from _ask_all(_in_batches(ask, max_batch), "Python", asked, scores)
-    with loaders.compiled(directory) as ask:
-        yield from _ask_all(_in_batches(ask, max_batch), "C++", asked, scores)
-        if (directory / warmup.WARM_UP).exists():
-            yield _warmed_up(directory, ask)
+    classes = classes_of(spec, scores.shape[-1])
+    for loader in ("Python", "C++"):
+        with LOADERS[loader](directory) as ask:
+            yield from _ask_all(_in_batches(ask, max_batch), loader, asked, scores)
+            yield _ask_names(ask, loader, classes)
+            if loader == "C++" and (directory / warmup.WARM_UP).exists():
+                yield _warmed_up(directory, ask)
     try:
-        with loaders.openvino(directory) as ask:
+        with LOADERS["OpenVINO"](directory) as ask:
             yield _ask_default(_in_batches(ask, max_batch), "OpenVINO", asked.images, scores)
     except (ImportError, UnableError) as error:
         yield NotChecked("OpenVINO", str(error))
     except MismatchError:
         unsettled = asked.unsettled()
-        if unsettled <= MOST_TIES:
+        if unsettled <= MAX_TIES:
             raise
         yield NotChecked(
             "OpenVINO",
-            f"rounding alone turns {unsettled:.2%} of the classes of these images, so that another "
-            "engine gives others. Check with images of your data.",
+            f"rounding alone changes {unsettled:.2%} of the classes of these images, so that "
+            "another engine gives others. Check with images of your data.",
         )
 
 
@@ -159,10 +177,23 @@ def _ask_default(ask: Ask, loader: str, images: np.ndarray, scores: np.ndarray) 
     return compare(loader, SERVING_DEFAULT, class_map, scores)
 
 
-def _ask_all(ask: Ask, loader: str, asked: Reference, scores: np.ndarray) -> Iterator[Agreement]:
-    """Asks all four signatures, `mask_png` about images of two sizes and one that is broken.
+def _ask_names(ask: Ask, loader: str, classes: Classes) -> Named:
+    count = len(classes.names)
+    answer = ask(CLASS_NAMES, {"index": np.arange(count, dtype=np.int32)})
+    same = (
+        [name.decode() for name in answer["name"]] == list(classes.names)
+        and answer["is_background"].tolist() == [n == classes.background for n in range(count)]
+        and np.array_equal(answer["colour"], classes.colours)
+    )
+    if not same:
+        raise MismatchError(f"{loader}, {CLASS_NAMES}: the classes are not those of the model")
+    return Named(loader, count)
 
-    `scores` are those in batches; a mask is made of each image by itself.
+
+def _ask_all(ask: Ask, loader: str, asked: Reference, scores: np.ndarray) -> Iterator[Agreement]:
+    """Asks the four signatures of images, `mask_png` about two sizes and a damaged image.
+
+    `scores` are those of batches; a mask is made of each image alone.
     """
     images = asked.images
     yield _ask_default(ask, loader, images, scores)

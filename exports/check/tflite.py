@@ -13,7 +13,7 @@ from exports.runtimes.litert import runner
 ANY_SIZE = (97, 131)  # of the textures for a file that takes any; no network's multiple
 
 
-def tflite(
+def check_tflite(
     model: keras.Model,
     path: pathlib.Path,
     *,
@@ -27,14 +27,14 @@ def tflite(
 
     Args:
         model: The model that was exported.
-        path: The file's.
+        path: The file.
         images: uint8 `[n, h, w, channels]`; two textures if None.
-        max_disagreement: The share of the pixels that may have another class; None for a file that
-            computes as the model does, which must agree but for rounding.
+        max_disagreement: The share of the pixels that may have another class; None for a file in
+            float32, which must agree but for rounding.
         report: Called with a line on the answer that agrees.
 
     Raises:
-        MismatchError: An answer is not the model's, or too often another.
+        MismatchError: Too many pixels have another class than the model's.
         ValueError: The images do not fit; the model's scores are not finite; it sees one class.
         ImportError: The interpreter is not installed.
     """

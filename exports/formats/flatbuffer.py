@@ -1,10 +1,11 @@
-"""What lies in a TFLite file: its operations and its description."""
+"""What lies in a TFLite file: its operations, its description and its metadata."""
 
 import collections
 from collections.abc import Iterator
 from typing import Any
 
 import flatbuffers
+import numpy as np
 
 Model = Any  # schema_py_generated.ModelT
 
@@ -23,10 +24,21 @@ def read(content: bytes) -> Model:
 
 
 def written(model: Model) -> bytes:
-    """The TFLite file of tables."""
+    """The bytes of a TFLite file with these tables."""
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), _IDENTIFIER)
     return bytes(builder.Output())
+
+
+def add_metadata(model: Model, name: str, content: bytes) -> None:
+    """Adds a metadata entry, which runtimes pass over."""
+    from ai_edge_litert.schema_py_generated import BufferT, MetadataT
+
+    buffer, entry = BufferT(), MetadataT()
+    buffer.data = np.frombuffer(content, np.uint8)
+    entry.name, entry.buffer = name, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
 
 
 def operations(model: Model) -> dict[str, int]:
@@ -35,7 +47,7 @@ def operations(model: Model) -> dict[str, int]:
 
 
 def uses(model: Model) -> Iterator[tuple[str, Any, Any]]:
-    """Each use of an operation: its built-in name, the operator, and the graph it stands in."""
+    """Each use of an operation: its built-in name, the operator, and its graph."""
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
     names = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}

@@ -1,24 +1,30 @@
-"""What MediaPipe's ImageSegmenter asks of a TFLite file, and reads from it.
+"""Writes a model as a TFLite file for MediaPipe's ImageSegmenter.
 
-It takes RGB images uint8 of one size, gives scores float32, and says so in its metadata: two
+The file takes RGB images uint8 of one size, gives scores float32, and says so in its metadata: two
 flatbuffers, `ModelMetadata` ("M001") in the file's buffer `TFLITE_METADATA` and
 `ImageSegmenterOptions` ("V001") inside it, and the class names as a ZIP archive after the file.
 
-The wheels of TensorFlow and LiteRT hold no schema for these. Their fields are written by number:
-the place of the field in MediaPipe's `metadata_schema.fbs` and
-`image_segmenter_metadata_schema.fbs`, where a union takes two, its type and its value.
+The wheels of TensorFlow and LiteRT hold no schema for these, and MediaPipe's own writer of metadata
+is not installed with MediaPipe. The fields are written by number: the place of the field in
+MediaPipe's `metadata_schema.fbs` and `image_segmenter_metadata_schema.fbs`. A union takes two
+places, its type and its value.
 """
 
 import io
+import pathlib
 import zipfile
 from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
+import keras
 import numpy as np
-import tensorflow as tf
 
-from exports.formats import flatbuffer
+from exports.check import Finding, check_mediapipe
+from exports.formats import flatbuffer, tflite
+from exports.formats.settings import Settings
+from exports.graph import single_output
+from exports.graph.classes import classes_of
 
 LABELS = "labels.txt"
 
@@ -34,23 +40,30 @@ class _Byte(int):
     """A number of one byte, such as the type of a union."""
 
 
-def check_image(image: tf.TensorSpec) -> None:
-    """Raises ValueError unless ImageSegmenter takes such images."""
-    if image.shape[1] is None or image.shape[-1] != 3 or image.dtype != tf.uint8:
-        raise ValueError(
-            "MediaPipe's ImageSegmenter takes RGB images uint8 of a fixed size; received "
-            f"{image.dtype.name} {image.shape.as_list()}. Pass a size, dtype uint8, and a model of "
-            "3 channels."
-        )
+def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[str, Any]:
+    """Writes the file.
+
+    Raises:
+        ValueError: The model needs an operation that TFLite, or its arithmetic, does not have.
+    """
+    tables = tflite.converted(model, settings, single_output.scores)
+    names = classes_of(settings.spec, model.output_shape[-1]).names
+    path.write_bytes(with_metadata(tables, model.name, names))
+    return tflite.facts(settings, tables, path)
+
+
+def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Finding]:
+    """Asks the file in LiteRT and in MediaPipe; see `exports.check.check_mediapipe`."""
+    found = tflite.check(model, settings, path)
+    options = tflite.of_check(settings)
+    return found + check_mediapipe(model, path, python=settings.mediapipe_python, **options)
 
 
 def with_metadata(tables: flatbuffer.Model, name: str, class_names: Sequence[str]) -> bytes:
-    """The TFLite file, image to scores, that says to MediaPipe what it takes and gives.
+    """The bytes of a TFLite file, image to scores, with the metadata that MediaPipe reads.
 
-    The image is taken as it is, 0-255; the scores go through a softmax; the classes have names.
+    It says: the image is not normalized, the scores go through a softmax, the classes have names.
     """
-    from ai_edge_litert.schema_py_generated import BufferT, MetadataT
-
     image = {
         _NAME: "image",
         _DESCRIPTION: "The image to segment, RGB, 0-255.",
@@ -75,14 +88,9 @@ def with_metadata(tables: flatbuffer.Model, name: str, class_names: Sequence[str
         _SUBGRAPHS: [graph],
         _MIN_PARSER_VERSION: "1.5.0",  # the first with custom metadata
     }
-    buffer, entry = BufferT(), MetadataT()
-    buffer.data = np.frombuffer(_written(content, b"M001"), np.uint8)
-    entry.name, entry.buffer = "TFLITE_METADATA", len(tables.buffers)
-    tables.buffers.append(buffer)
-    tables.metadata = [*(tables.metadata or []), entry]
-
+    flatbuffer.add_metadata(tables, "TFLITE_METADATA", _written(content, b"M001"))
     file = io.BytesIO(flatbuffer.written(tables))
-    with zipfile.ZipFile(file, "a") as archive:  # not compressed: it is read in its place
+    with zipfile.ZipFile(file, "a") as archive:  # not compressed: MediaPipe maps it into memory
         archive.writestr(LABELS, "".join(f"{label}\n" for label in class_names))
     return file.getvalue()
 
@@ -94,14 +102,14 @@ def _written(table: dict[int, Any], identifier: bytes) -> bytes:
 
 
 def _add(builder: flatbuffers.Builder, value: Any) -> int:
-    """Adds a text, bytes, floats, a list of tables or a table by its fields; gives its place."""
+    """Adds a text, bytes, floats, a list of tables, or a table by its fields; returns its place."""
     if isinstance(value, str):
         return builder.CreateString(value)
     if isinstance(value, bytes):
         return builder.CreateByteVector(value)
     if isinstance(value, list) and isinstance(value[0], float):
         return builder.CreateNumpyVector(np.array(value, np.float32))
-    # What a vector or a table refers to is written before it.
+    # Flatbuffers are written from the leaves: what a vector or a table refers to comes first.
     if isinstance(value, list):
         places = [_add(builder, table) for table in value]
         builder.StartVector(4, len(places), 4)

@@ -1,47 +1,57 @@
 """Writes a model as an ONNX file, by tf2onnx."""
 
 import pathlib
-import tempfile
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from exports.formats.saved_model import save
-from exports.graph import single_output
-from exports.graph.signatures import SERVING_DEFAULT
-
-FILE = "model.onnx"
+from exports.check import Finding, check_class_map
+from exports.formats import FORMATS
+from exports.formats.saved_model import saved_for_conversion
+from exports.formats.settings import Settings
+from exports.graph import SERVING_DEFAULT, single_output
+from exports.reading import ENTRY
+from exports.serving import export_json
 
 _OPSET = 17
 
 
-def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> None:
-    """Writes `directory/model.onnx`: `image` to `class_map` int32 `[n, h, w]`.
+def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[str, Any]:
+    """Writes `path/model.onnx`: `image` to `class_map` int32 `[n, h, w]`."""
+    import tf2onnx
 
-    Raises:
-        ImportError: tf2onnx is not installed; the message says how to.
-    """
-    try:
-        import tf2onnx
-    except ImportError as error:
-        raise ImportError(
-            "A model is written as ONNX by tf2onnx, which is not installed. Install it: "
-            'pip install "segmentation-zoo[onnx]".'
-        ) from error
-    with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: single_output.class_map(model, image)}, pathlib.Path(scratch))
+    image = single_output.image_spec(settings.image_shape, dtype=settings.dtype, batch=None)
+    with saved_for_conversion(model, single_output.class_map(model, image)) as scratch:
         loaded = tf.saved_model.load(scratch)
 
     @tf.function(input_signature=[image])
     def class_map_of(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return loaded.signatures[SERVING_DEFAULT](image=image)
 
-    tf2onnx.convert.from_function(
+    file, _ = tf2onnx.convert.from_function(
         class_map_of,
         input_signature=[image],
         opset=_OPSET,
         custom_op_handlers={"FloorDiv": (_floor_div, []), "FloorMod": (_floor_mod, [])},
-        output_path=str(directory / FILE),
+    )
+    if settings.spec is not None:
+        entry = file.metadata_props.add()
+        entry.key, entry.value = ENTRY, settings.spec.to_json()
+    path.mkdir()
+    (path / FORMATS["onnx"].file).write_bytes(file.SerializeToString())
+    return {"signatures": export_json.class_map_signature(image)}
+
+
+def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Finding]:
+    """Asks the file in ONNX Runtime; see `exports.check.check_class_map`."""
+    form = FORMATS["onnx"]
+    return check_class_map(
+        model,
+        path / form.file,
+        runtime=form.runtime,
+        loader=form.loader,
+        **settings.of_one_check(),
     )
 
 

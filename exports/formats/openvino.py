@@ -1,38 +1,46 @@
 """Writes a model as the two files of OpenVINO's own format, by OpenVINO."""
 
 import pathlib
-import tempfile
+from typing import Any
 
 import keras
-import tensorflow as tf
 
-from exports.formats.saved_model import save
+from exports.check import Finding, check_class_map
+from exports.formats import FORMATS
+from exports.formats.saved_model import saved_for_conversion
+from exports.formats.settings import Settings
 from exports.graph import single_output
-from exports.graph.signatures import SERVING_DEFAULT
-from exports.runtimes.openvino import UnableError
-
-FILE = "model.xml"
+from exports.runtimes import UnableError
+from exports.serving import export_json
 
 
-def write(model: keras.Model, image: tf.TensorSpec, directory: pathlib.Path) -> None:
-    """Writes `directory/model.xml` and `model.bin`: `image` to `class_map` int32 `[n, h, w]`.
+def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[str, Any]:
+    """Writes `path/model.xml` and `model.bin`: `image` to `class_map` int32 `[n, h, w]`.
 
     Raises:
-        ImportError: OpenVINO is not installed; the message says how to.
-        UnableError: OpenVINO knows an operation of the model in no form.
+        UnableError: OpenVINO does not have an operation of the model.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        raise ImportError(
-            "A model is written for OpenVINO by OpenVINO, which is not installed. Install it: "
-            'pip install "segmentation-zoo[openvino]".'
-        ) from error
-    with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: single_output.class_map(model, image)}, pathlib.Path(scratch))
+    import openvino
+
+    image = single_output.image_spec(settings.image_shape, dtype=settings.dtype, batch=None)
+    with saved_for_conversion(model, single_output.class_map(model, image)) as scratch:
         try:
             converted = openvino.convert_model(scratch)
         except Exception as error:  # its own, which derives from nothing else
             raise UnableError(f"OpenVINO cannot convert the graph ({error})") from error
-        # It would store the weights in half precision.
-        openvino.save_model(converted, directory / FILE, compress_to_fp16=False)
+        path.mkdir()
+        # The default stores the weights in half precision.
+        openvino.save_model(converted, path / FORMATS["openvino"].file, compress_to_fp16=False)
+    return {"signatures": export_json.class_map_signature(image)}
+
+
+def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Finding]:
+    """Asks the file in OpenVINO; see `exports.check.check_class_map`."""
+    form = FORMATS["openvino"]
+    return check_class_map(
+        model,
+        path / form.file,
+        runtime=form.runtime,
+        loader=form.loader,
+        **settings.of_one_check(),
+    )

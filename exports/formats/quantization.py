@@ -1,4 +1,4 @@
-"""Smaller and coarser numbers in a TFLite file.
+"""Quantizes a TFLite file: fewer bits for its weights, or for its arithmetic too.
 
 | kind | weights | arithmetic |
 |---|---|---|
@@ -10,79 +10,31 @@
 Operations that have no form in int8, such as powers, stay in float32 under `integer` too.
 """
 
-import pathlib
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from exports.check.reference import read_image
-from exports.formats import flatbuffer
-from exports.graph.signatures import SERVING_DEFAULT
+from exports.formats import FLOAT16, INTEGER, NONE, flatbuffer
+from exports.graph import SERVING_DEFAULT
 
-NONE, FLOAT16, DYNAMIC, INTEGER = KINDS = ("none", "float16", "dynamic", "integer")
-
-MOST_IMAGES = 100
-
-# The converter takes an infinity for the largest float32, and divides the range by 255.
+# The converter replaces an infinity by the largest float32, and divides the range by 255.
 _ENDLESS = np.finfo(np.float32).max / 256
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
-# They turn values into others, so that a float32 beside them is no arithmetic in float32.
+# They convert between types: their float32 output does not mean arithmetic in float32.
 _CONVERSIONS = {"CAST", "QUANTIZE", "DEQUANTIZE"}
-
-
-def check_options(
-    kind: str, images: np.ndarray | None, max_disagreement: float | None, image: tf.TensorSpec
-) -> None:
-    """Raises ValueError for a kind or share that is none, images that are missing or do not fit."""
-    if kind not in KINDS:
-        raise ValueError(
-            f"A file is quantized as one of {', '.join(KINDS)}; received {kind!r}. "
-            f'Pass quantize="{FLOAT16}", which changes the least.'
-        )
-    if max_disagreement is not None and (kind == NONE or not 0 <= max_disagreement <= 1):
-        raise ValueError(
-            "max_disagreement is the share of the pixels, from 0 to 1, to which a quantized file "
-            f"may give another class; received {max_disagreement!r} with quantize={kind!r}. Pass "
-            "none for a file in float32: it must agree."
-        )
-    if images is None and kind == INTEGER:
-        raise ValueError(
-            "Integer arithmetic takes its ranges from representative images; received none. Pass "
-            "some of your data: representative=, or --representative FOLDER on the command line."
-        )
-    fit = images is None or (
-        images.ndim == 4 and len(images) and image.shape[1:].is_compatible_with(images.shape[1:])
-    )
-    if not fit or (images is not None and images.dtype != np.uint8):
-        raise ValueError(
-            f"Representative images are uint8 {['n', *image.shape[1:]]}, of the size that the file "
-            f"takes; received {images.dtype} {list(images.shape)}. Scale or convert them."
-        )
-
-
-def images_in(folder: str | pathlib.Path, channels: int, size: tuple[int, int]) -> np.ndarray:
-    """At most 100 images of a folder, spread over it, uint8 `[n, *size, channels]`, scaled.
-
-    Raises:
-        ValueError: The folder holds no images, or one that cannot be read.
-    """
-    files = sorted(
-        path for path in pathlib.Path(folder).glob("*") if path.suffix.lower() in _SUFFIXES
-    )
-    if not files:
-        raise ValueError(
-            f"Representative images are the pictures of a folder ({', '.join(sorted(_SUFFIXES))}); "
-            f"{folder} holds none. Pass the folder in which they lie."
-        )
-    spread = np.linspace(0, len(files) - 1, min(len(files), MOST_IMAGES)).round().astype(int)
-    return np.concatenate([read_image(files[index], channels, size) for index in spread])
 
 
 def configure(
     converter: tf.lite.TFLiteConverter, kind: str, images: np.ndarray | None, dtype: tf.DType
 ) -> None:
-    """Sets what a kind asks of the converter."""
+    """Sets the converter's options for a kind of quantization.
+
+    Args:
+        converter: The converter.
+        kind: One of `exports.formats.KINDS`.
+        images: Representative images uint8 `[n, h, w, channels]`, for `"integer"`.
+        dtype: Of the images that the file takes.
+    """
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if kind != NONE:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -100,9 +52,10 @@ def configure(
 
 
 def repair(tables: flatbuffer.Model, name: str) -> None:
-    """Gives what a reversal gives the range of what it takes; the converter's may be another's.
+    """Copies the input's quantization range to the output of REVERSE_V2.
 
-    The operation copies bytes, so that they must mean the same before and after.
+    The operation copies bytes, which must mean the same before and after; the converter may give
+    the output another range.
 
     Raises:
         ValueError: A range is infinite.
@@ -118,13 +71,13 @@ def repair(tables: flatbuffer.Model, name: str) -> None:
     if endless:
         raise ValueError(
             f"Integers have no infinity; {name!r} has one in the range of "
-            f"{', '.join(sorted(endless))}: a padding with which a maximum is taken, perhaps. "
+            f"{', '.join(sorted(endless))}: perhaps the padding before a maximum. "
             'Replace its layer, or pass quantize="dynamic".'
         )
 
 
 def in_float(tables: flatbuffer.Model) -> list[str]:
-    """The operations that compute in float32."""
+    """The operations of a file that compute in float32."""
     floats = {
         operation
         for operation, operator, graph in flatbuffer.uses(tables)

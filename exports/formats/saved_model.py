@@ -1,96 +1,66 @@
-"""Exports a model as a SavedModel, in the layout of TensorFlow Serving: `out/NAME/VERSION/`."""
+"""Writes a model as a SavedModel, in the layout of TensorFlow Serving."""
 
+import contextlib
+import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from exports import check
-from exports.graph.requests import MAX_BATCH, MAX_PIXELS, Limits
+from exports.check import Finding, check_saved_model
+from exports.formats.settings import Settings
+from exports.graph import SERVING_DEFAULT
+from exports.graph.classes import classes_of
 from exports.graph.signatures import signatures
-from exports.serving import assets, export_json, versions, warmup
+from exports.serving import assets, export_json, warmup
 
 COMPILED = "_XlaMustCompile"
-"""The attribute of a function, or of a call to it, that XLA has to compile."""
+"""The attribute of a function, or of a call to it, that XLA must compile."""
 
 
-def export(
-    model: keras.Model,
-    out: str | pathlib.Path,
-    *,
-    version: int | None = None,
-    class_names: Sequence[str] | None = None,
-    max_pixels: int = MAX_PIXELS,
-    max_batch: int = MAX_BATCH,
-    images: np.ndarray | None = None,
-    options: Mapping[str, Any] | None = None,
-    weights: str | pathlib.Path | None = None,
-    report: Callable[[str], None] = lambda line: None,
-) -> pathlib.Path:
-    """Writes `out/NAME/VERSION/`, NAME being the model's name.
-
-    ```python
-    model = zoo.build("unet", weights="coins.weights.h5")
-    exports.formats.saved_model.export(model, "served")
-    # served/unet/1
-    ```
-
-    It answers four signatures, see `exports.graph.signatures`. Beside the graph lie the names and
-    colours of the classes (`assets/`), requests that warm a server up, parameters of its batches,
-    and `export.json`, which says what was exported and how it was checked. The version appears only
-    after the files gave the model's answers in TensorFlow's Python and C++ loaders; until then they
-    lie beside it under a name that a server does not take for a version.
-
-    Args:
-        model: Takes images `[n, h, w, channels]`, 0-255, of any size; gives scores of their size.
-        out: The folder of all exported models; made if it is not there.
-        version: A whole number from 1; None for the one after the highest.
-        class_names: The name of each class; written to `assets/labels.txt`, one on each line, and
-            beside its colour to `assets/colormap.txt`.
-        max_pixels: Of one image of a request; a larger one is refused before it is decoded.
-        max_batch: The most images of a request.
-        images: uint8 `[n, h, w, channels]` to check with; textures if None. The model must see two
-            classes or more: otherwise equal answers prove nothing.
-        options: What `zoo.build` was given besides the name, and
-        weights: the file that the weights were read from: both are recorded in `export.json`.
-        report: Called with a line on each step and on each answer that was checked.
-
-    Returns:
-        The path of the version.
+def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[str, Any]:
+    """Writes the folder: the graph, `assets/`, warm-up requests and the parameters of batches.
 
     Raises:
-        ValueError: A model that cannot be exported; class names that do not fit it; a limit that
-            is none; images that do not fit, or in which the model sees one class only.
-        FileExistsError: The version exists.
-        OSError: The files cannot be written, for example because the disk is full.
-        exports.check.MismatchError: A loader does not give the model's answers.
+        OSError, tf.errors.OpError: The files cannot be written.
     """
-    versions.check_name(model.name)
-    answers = signatures(model, max_pixels=max_pixels, max_batch=max_batch)
-    limits = Limits(model.input_shape[-1], max_pixels, max_batch)
-    classes = model.output_shape[-1]
-    if class_names is not None:
-        assets.check_names(class_names, classes)
-    about = export_json.of_model(model, options=options, weights=weights, class_names=class_names)
-    home = pathlib.Path(out) / model.name
-    target = home / str(versions.choose(version, taken(home), f"{home}/{{}}"))
-    with versions.beside(target) as unfinished:
-        report(f"Writing {target}")
-        with versions.whole_or_not_at_all(target):
-            save(model, answers, unfinished)
-            assets.write(unfinished, classes, class_names)
-            warmup.write(unfinished, model.name, limits)
-            warmup.write_batching(unfinished, max_batch)
-        report("Checking it in the loaders of its users")
-        checks = check.saved_model(model, unfinished, limits=limits, images=images, report=report)
-        about |= export_json.of_files(unfinished, limits=limits, checks=checks)
-        with versions.whole_or_not_at_all(target):
-            export_json.write(unfinished, about)
-    return target
+    limits, spec = settings.limits, settings.spec
+    answers = signatures(model, spec=spec, max_pixels=limits.max_pixels, max_batch=limits.max_batch)
+    save(model, answers, path)
+    assets.write(path, classes_of(spec, model.output_shape[-1]))
+    warmup.write(path, model.name, limits)
+    warmup.write_batching(path, limits.max_batch)
+    return {"signatures": _signatures(path), "limits": dataclasses.asdict(limits)}
+
+
+def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Finding]:
+    """Asks all signatures in all loaders; see `exports.check.check_saved_model`."""
+    return check_saved_model(
+        model,
+        path,
+        spec=settings.spec,
+        limits=settings.limits,
+        images=settings.images,
+        report=settings.report,
+    )
+
+
+@contextlib.contextmanager
+def saved_for_conversion(
+    model: keras.Model, answer: Callable, *, inline: bool = False
+) -> Iterator[str]:
+    """A folder with one function of a model as its default signature, for a converter.
+
+    Converters read it instead of the function: TensorFlow's converts a function to a TFLite file
+    that answers wrongly.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        save(model, {SERVING_DEFAULT: answer}, pathlib.Path(scratch), inline=inline)
+        yield scratch
 
 
 def save(
@@ -102,14 +72,20 @@ def save(
 ) -> None:
     """Saves traced functions of a model, with each of its weights once.
 
-    With the model itself as an attribute, the C++ loader does not find the variables; the Keras
-    exporters write them twice. An explicit list is right in both. The gradients of layers that
-    define their own stay behind: a file is asked, not trained. Keras asks that a convolution in
-    groups be compiled by XLA, which TensorFlow Serving refuses and converters cannot look into: the
-    request is taken out, and TensorFlow's own convolution computes the same. It stays in a function
-    of its own: TensorFlow would fuse it with its ReLU, and without oneDNN, which only some
-    processors have on, it cannot compute that. A converter that takes no such functions asks for
-    `inline=True`.
+    With the model itself as an attribute, the C++ loader does not find the variables; Keras's
+    exporters write them twice. An explicit list of the variables is right in both loaders. Custom
+    gradients are left out: a file is asked, not trained.
+
+    Keras has XLA compile a convolution in groups. TensorFlow Serving refuses XLA, and converters
+    cannot read such a function. The attribute is removed, and TensorFlow's own convolution computes
+    the same. The convolution stays in a function of its own: otherwise TensorFlow fuses it with its
+    ReLU, which it cannot compute where oneDNN is off, as it is by default on some processors.
+
+    Args:
+        model: The model whose variables are saved.
+        answers: Traced functions by the names of their signatures.
+        directory: The folder.
+        inline: Whether the convolution in groups may be inlined, for converters that need it.
     """
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
@@ -129,6 +105,18 @@ def save(
         file.write_bytes(saved.SerializeToString())
 
 
-def taken(home: pathlib.Path) -> list[int]:
-    """The versions that a model's folder holds."""
-    return [int(path.name) for path in home.glob("*") if path.name.isdecimal()]
+def _signatures(directory: pathlib.Path) -> dict[str, Any]:
+    content = (directory / "saved_model.pb").read_bytes()
+    (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+
+    def ports(infos: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: export_json.port(tf.TensorSpec(info.tensor_shape, info.dtype))
+            for name, info in sorted(infos.items())
+        }
+
+    return {
+        name: {"takes": ports(signature.inputs), "gives": ports(signature.outputs)}
+        for name, signature in sorted(graph.signature_def.items())
+        if signature.inputs
+    }

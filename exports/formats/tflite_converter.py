@@ -1,8 +1,6 @@
 """TensorFlow's converter to TFLite, kept to built-in operations."""
 
-import pathlib
 import re
-import tempfile
 import warnings
 from collections.abc import Callable
 
@@ -10,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from exports.formats import flatbuffer, quantization
-from exports.formats.saved_model import save
-from exports.graph.signatures import SERVING_DEFAULT
+from exports.formats import INTEGER, flatbuffer, quantization
+from exports.formats.saved_model import saved_for_conversion
+from exports.graph import SERVING_DEFAULT
 
 
 def convert(
@@ -23,20 +21,24 @@ def convert(
 ) -> flatbuffer.Model:
     """The tables of a TFLite file with one signature, `answer`, of built-in operations.
 
+    Args:
+        model: The model whose variables `answer` uses.
+        answer: A traced function of images.
+        quantize: One of `exports.formats.KINDS`.
+        representative: Images uint8 `[n, h, w, channels]`, for `"integer"`.
+
     Raises:
         ValueError: The model needs an operation that TFLite, or its arithmetic, does not have.
     """
     (image,) = answer.input_signature
-    # Converted straight from the function, the file answers wrongly; from a SavedModel it is right.
-    with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: answer}, pathlib.Path(scratch), inline=True)
+    with saved_for_conversion(model, answer, inline=True) as scratch:
         converter = tf.lite.TFLiteConverter.from_saved_model(
             scratch, signature_keys=[SERVING_DEFAULT]
         )
         quantization.configure(converter, quantize, representative, image.dtype)
         try:
             with warnings.catch_warnings():
-                # The converter takes ranges in the interpreter that LiteRT's replaces.
+                # The converter measures ranges in TensorFlow's interpreter, which LiteRT's replaces.
                 warnings.filterwarnings(
                     "ignore", ".*tf.lite.Interpreter is deprecated", UserWarning
                 )
@@ -52,6 +54,6 @@ def convert(
                 f"{'Pass a size, replace' if any_size else 'Replace'} the layer that uses it, or "
                 "export a SavedModel."
             ) from error
-    if quantize == quantization.INTEGER:
+    if quantize == INTEGER:
         quantization.repair(tables, model.name)
     return tables

@@ -1,13 +1,13 @@
-"""The images of a request, in the graph: held to the limits before they are computed, decoded."""
-
-import dataclasses
+"""The images of a request, in the graph: checked against the limits, then decoded."""
 
 import numpy as np
 import tensorflow as tf
 
-# A PNG of 410 kB can hold 12,000 × 12,000 pixels and cost 2 GB before the network starts.
-MAX_PIXELS = 4096 * 4096
-MAX_BATCH = 16
+from exports.graph import MAX_BATCH
+from exports.graph.limits import Limits
+
+MAX_INDICES = 256
+"""The most class numbers of one request; no model has more classes."""
 
 # The signature, and the length and name of the first chunk: one before it would move the size.
 _PNG = np.frombuffer(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", np.uint8)
@@ -15,35 +15,8 @@ _JPEG = np.frombuffer(b"\xff\xd8\xff", np.uint8)
 _HEADER = 24  # bytes up to the end of the height in a PNG's IHDR
 
 
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What a request may hold: images of so many channels, their most pixels, the most of them.
-
-    Raises:
-        ValueError: A limit is not a positive whole number.
-    """
-
-    channels: int
-    max_pixels: int = MAX_PIXELS
-    max_batch: int = MAX_BATCH
-
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
-                raise ValueError(
-                    f"{name} is a whole number from 1 to {2**31 - 1}; received {value!r}. "
-                    f"Pass max_pixels={MAX_PIXELS} and max_batch={MAX_BATCH}, for example."
-                )
-
-    def fit(self, height: int, width: int) -> tuple[int, int]:
-        """A height and a width, or smaller ones of about this ratio within `max_pixels`."""
-        scale = min(1, (self.max_pixels / (height * width)) ** 0.5)
-        height = min(max(1, int(height * scale)), self.max_pixels)
-        return height, min(max(1, int(width * scale)), self.max_pixels // height)
-
-
 def checked(image: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """Images `[n, h, w, channels]`, after their shape: a server does not hold a request to it."""
+    """Images `[n, h, w, channels]` after a check of their shape, which a server does not check."""
     shape = _shape(image, 4, f"Images are [n, height, width, {limits.channels}]")
     count, height, width, channels = tf.unstack(shape, num=4)
     rules = [
@@ -60,14 +33,33 @@ def checked(image: tf.Tensor, limits: Limits) -> tf.Tensor:
 
 
 def checked_bytes(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """Strings `[n]`, after their shape."""
+    """Strings `[n]` after a check of their shape."""
     shape = _shape(image_bytes, 1, "Image bytes are [n], a string for each image")
     with tf.control_dependencies(_count_rules(shape[0], limits)):
         return tf.identity(image_bytes)
 
 
+def checked_index(index: tf.Tensor, classes: int) -> tf.Tensor:
+    """Class numbers `[n]` after a check of their shape and their range."""
+    count = _shape(index, 1, "Class numbers are [n]")[0]
+    rules = [
+        _rule(
+            (count > 0) & (count <= MAX_INDICES),
+            f"A request holds 1 to {MAX_INDICES} class numbers. Send so many. Numbers received:",
+            count,
+        ),
+        _rule(
+            tf.reduce_all((index >= 0) & (index < classes)),
+            f"A class number is from 0 to {classes - 1} here. Ask about these. Received:",
+            index,
+        ),
+    ]
+    with tf.control_dependencies(rules):
+        return tf.identity(index)
+
+
 def decode(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """One image, uint8 `[h, w, channels]`; its header is held to the limits before its pixels."""
+    """One image, uint8 `[h, w, channels]`; the size in its header is checked before decoding."""
     with tf.control_dependencies(_size_rules(*_size_in_header(image_bytes), limits)):
         image_bytes = tf.identity(image_bytes)
     image = tf.io.decode_image(image_bytes, channels=limits.channels, expand_animations=False)
@@ -99,7 +91,7 @@ def decode_one_size(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
 def decodable(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
     """Whether each of the strings `[n]` is an image, bool `[n]`.
 
-    An error in a graph ends the whole request; tf.data can leave out the element that failed.
+    An error in a graph fails the whole request; tf.data can drop the one element that failed.
     """
 
     def examined(row: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -121,7 +113,7 @@ def decodable(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
 
 
 def _shape(tensor: tf.Tensor, rank: int, rule: str) -> tf.Tensor:
-    """The shape as it came in: the declared one would be put in its place otherwise."""
+    """The run-time shape; the optimizer would substitute the declared one."""
     shape = tf.shape(tensor, out_type=tf.int64)
     shape = tf.raw_ops.PlaceholderWithDefault(input=shape, shape=None)
     received = tf.raw_ops.Size(input=shape)

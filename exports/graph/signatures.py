@@ -6,18 +6,23 @@
 | `class_map_from_bytes` | `image_bytes` string `[n]`, one size | `class_map` uint8 `[n, h, w]` |
 | `mask_png` | `image_bytes` string `[n]` | `mask_png_bytes` string `[n]`, `valid` uint8 `[n]` |
 | `scores` | `image` uint8 `[n, h, w, c]` | `probabilities` float32 `[n, h, w, classes]` |
+| `class_names` | `index` int32 `[n]` | `name` string `[n]`, `is_background` uint8 `[n]`, `colour` uint8 `[n, 3]` |
 
 c is the model's number of channels. A request holds 1 to `max_batch` images of 1 to `max_pixels`
 pixels; any other is refused with INVALID_ARGUMENT before anything is computed. Memory grows with
 all pixels of a request, but that of `mask_png` with those of its largest image only.
 
+`class_names` says what class numbers mean: a request holds 1 to 256 of them, each from 0 to
+classes - 1. `is_background` is 1 for the class that is background, if one is. A server that forms
+batches takes at most `max_batch` numbers in one request.
+
 Image bytes are JPEG or PNG; GIF, WebP, BMP and TIFF are refused. The decoder turns grey into RGB
 and RGB into grey where the model needs it, drops transparency, gives a palette PNG its colours and
 a 16-bit PNG its upper 8 bits. The EXIF orientation is ignored: the mask fits the stored pixels.
 
-`mask_png` answers each image at its own size, with a grey PNG whose values are the classes. Where
-the bytes are no image, or too large a one, `valid` is 0 and the PNG is empty; the others are
-answered all the same.
+`mask_png` answers each image at its own size, with a grey PNG whose values are the classes. For
+bytes that are not an image, or a too large one, `valid` is 0 and the PNG is empty; the other images
+of the request are answered.
 """
 
 from collections.abc import Callable
@@ -25,13 +30,19 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from exports.graph import requests
-from exports.graph.requests import MAX_BATCH, MAX_PIXELS, Limits
-
-SERVING_DEFAULT = "serving_default"
-CLASS_MAP_FROM_BYTES = "class_map_from_bytes"
-MASK_PNG = "mask_png"
-SCORES = "scores"
+from exports.graph import (
+    CLASS_MAP_FROM_BYTES,
+    CLASS_NAMES,
+    MASK_PNG,
+    MAX_BATCH,
+    MAX_PIXELS,
+    SCORES,
+    SERVING_DEFAULT,
+    requests,
+)
+from exports.graph.classes import class_names_signature, classes_of
+from exports.graph.limits import Limits
+from zoo.spec import Spec
 
 
 def channels_of(model: keras.Model) -> int:
@@ -62,21 +73,37 @@ def channels_of(model: keras.Model) -> int:
     return takes[3]
 
 
-def signatures(
-    model: keras.Model, *, max_pixels: int = MAX_PIXELS, max_batch: int = MAX_BATCH
-) -> dict[str, Callable]:
-    """The four signatures of a model as traced functions, to be saved in a SavedModel.
-
-    Raises:
-        ValueError: As `channels_of`; more classes than a byte holds; a limit that is no positive
-            whole number.
-    """
-    limits = Limits(channels_of(model), max_pixels, max_batch)
+def check_classes(model: keras.Model) -> None:
+    """Raises ValueError if a model has more classes than a byte holds."""
     if model.output_shape[-1] > 256:
         raise ValueError(
             "A class map and a mask hold a byte for each pixel, so that a model is exported with "
             f"at most 256 classes; {model.name!r} has {model.output_shape[-1]}. Merge some."
         )
+
+
+def signatures(
+    model: keras.Model,
+    *,
+    spec: Spec | None = None,
+    max_pixels: int = MAX_PIXELS,
+    max_batch: int = MAX_BATCH,
+) -> dict[str, Callable]:
+    """The five signatures of a model as traced functions, to be saved in a SavedModel.
+
+    Args:
+        model: Takes images of any size; gives scores of their size.
+        spec: Says what the classes mean; None if that is unknown.
+        max_pixels: The most pixels of one image of a request.
+        max_batch: The most images of a request.
+
+    Raises:
+        ValueError: As `channels_of`; more classes than a byte holds; a limit is not a positive
+            whole number.
+    """
+    limits = Limits(channels_of(model), max_pixels, max_batch)
+    check_classes(model)
+    classes = model.output_shape[-1]
     image = tf.TensorSpec([None, None, None, limits.channels], tf.uint8, name="image")
     image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
 
@@ -94,26 +121,7 @@ def signatures(
 
     @tf.function(input_signature=[image_bytes])
     def mask_png(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        def mask_of(one: tf.Tensor) -> tf.Tensor:
-            class_map = class_map_of(scores_of(requests.decode(one, limits)[None]))
-            return tf.io.encode_png(class_map[0, :, :, None])
-
-        image_bytes = requests.checked_bytes(image_bytes, limits)
-        valid = requests.decodable(image_bytes, limits)
-        # One after the other: their sizes differ, and so that memory is that of one image.
-        masks = tf.map_fn(
-            mask_of,
-            tf.boolean_mask(image_bytes, valid),
-            fn_output_signature=tf.TensorSpec([], tf.string),
-            parallel_iterations=1,
-        )
-        # Each row takes the next mask, or the empty one behind the last.
-        valid = tf.cast(valid, tf.int32)
-        rows = tf.where(valid > 0, tf.cumsum(valid) - 1, tf.size(masks))
-        return {
-            "mask_png_bytes": tf.gather(tf.concat([masks, [""]], axis=0), rows),
-            "valid": tf.cast(valid, tf.uint8),
-        }
+        return _masks(scores_of, requests.checked_bytes(image_bytes, limits), limits)
 
     @tf.function(input_signature=[image])
     def scores(image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -125,6 +133,31 @@ def signatures(
         CLASS_MAP_FROM_BYTES: class_map_from_bytes,
         MASK_PNG: mask_png,
         SCORES: scores,
+        CLASS_NAMES: class_names_signature(classes_of(spec, classes)),
+    }
+
+
+def _masks(scores_of: Callable, image_bytes: tf.Tensor, limits: Limits) -> dict[str, tf.Tensor]:
+    """A PNG of classes for each image that can be decoded, an empty string for each other."""
+
+    def mask_of(one: tf.Tensor) -> tf.Tensor:
+        class_map = class_map_of(scores_of(requests.decode(one, limits)[None]))
+        return tf.io.encode_png(class_map[0, :, :, None])
+
+    valid = requests.decodable(image_bytes, limits)
+    # One after the other: their sizes differ, and so that memory is that of one image.
+    masks = tf.map_fn(
+        mask_of,
+        tf.boolean_mask(image_bytes, valid),
+        fn_output_signature=tf.TensorSpec([], tf.string),
+        parallel_iterations=1,
+    )
+    # Each row takes the next mask, or the empty string behind the last.
+    valid = tf.cast(valid, tf.int32)
+    rows = tf.where(valid > 0, tf.cumsum(valid) - 1, tf.size(masks))
+    return {
+        "mask_png_bytes": tf.gather(tf.concat([masks, [""]], axis=0), rows),
+        "valid": tf.cast(valid, tf.uint8),
     }
 
 

@@ -2,12 +2,12 @@
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-Ask = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+from exports.runtimes import Ask
 
 
 def interpreter() -> type:
@@ -27,23 +27,23 @@ def interpreter() -> type:
 
 
 def runner(path: pathlib.Path) -> Any:
-    """What answers the file's only signature: the order of its outputs is not that of the names."""
+    """LiteRT's runner of the file's only signature. It names the outputs, whose order is not fixed."""
     return interpreter()(model_path=str(path)).get_signature_runner()
 
 
 @contextlib.contextmanager
 def loaded(path: pathlib.Path) -> Iterator[Ask]:
-    """A loaded TFLite file, to be asked as a SavedModel is in `exports.runtimes.tensorflow_c`.
+    """A loaded TFLite file.
 
     Raises:
-        ValueError, RuntimeError: The file is none, or the input is not what it takes.
+        ValueError, RuntimeError: The file is not a TFLite file, or the input does not fit it.
     """
     answer = runner(path)
     yield lambda signature, inputs: answer(**inputs)
 
 
 def signature(path: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """What a file takes and gives: the type and shape of each, by its name; None is any size."""
+    """The type and shape of what a file takes and gives, by name; None stands for any size."""
     asked = runner(path)
     ports = {"takes": asked.get_input_details(), "gives": asked.get_output_details()}
     return {

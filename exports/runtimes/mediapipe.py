@@ -2,16 +2,16 @@
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-Ask = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+from exports.runtimes import Ask
 
 
 @contextlib.contextmanager
 def loaded(path: pathlib.Path) -> Iterator[Ask]:
-    """A loaded file, to be asked as `exports.runtimes.tensorflow_c` is, one image at a time.
+    """A loaded file, which takes one image at a time.
 
     `image` uint8 `[1, h, w, 3]` gives `class_map` uint8 `[1, h, w]`, `probabilities` float32
     `[1, h, w, classes]` and the `labels` of the classes.

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from exports.runtimes.openvino import UnableError
-from exports.runtimes.tensorflow_c import Ask
+from exports.runtimes import Ask, UnableError
 
 
 @contextlib.contextmanager
 def loaded(path: pathlib.Path) -> Iterator[Ask]:
-    """A loaded file, to be asked as `exports.runtimes.tensorflow_c` is; it has one signature.
+    """A loaded file, which has one signature.
 
     Raises:
         ImportError: ONNX Runtime is not installed; the message says how to.

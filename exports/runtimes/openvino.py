@@ -6,22 +6,17 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from exports.runtimes.tensorflow_c import Ask
-
-_SIGNATURE = "serving_default"
-
-
-class UnableError(RuntimeError):
-    """A loader that is no part of TensorFlow cannot run the graph."""
+from exports.graph import SERVING_DEFAULT
+from exports.runtimes import Ask, UnableError
 
 
 @contextlib.contextmanager
 def loaded(path: pathlib.Path) -> Iterator[Ask]:
-    """OpenVINO, which reads `serving_default` only.
+    """A loaded SavedModel, of which OpenVINO reads `serving_default` only, or `.xml` file.
 
     Raises:
         ImportError: It is not installed; the message says how to.
-        UnableError: It has no equal for an operation of the graph, such as a convolution in groups.
+        UnableError: It does not have an operation of the graph, such as a convolution in groups.
     """
     try:
         from openvino import Core
@@ -33,8 +28,8 @@ def loaded(path: pathlib.Path) -> Iterator[Ask]:
     options = {"INFERENCE_PRECISION_HINT": "f32"}
 
     def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if signature != _SIGNATURE:
-            raise KeyError(f"OpenVINO reads {_SIGNATURE} only; received {signature!r}")
+        if signature != SERVING_DEFAULT:
+            raise KeyError(f"OpenVINO reads {SERVING_DEFAULT} only; received {signature!r}")
         with _able():
             answer = model(inputs).items()
         return {name: array for output, array in answer for name in output.get_names()}

@@ -1,7 +1,7 @@
-"""An exported file in a process of its own, which never imports TensorFlow's Python.
+"""Loads an exported file in a process of its own, which never imports TensorFlow's Python.
 
-What it answers needs nothing that this project or Keras would bring, and what it costs is not
-mixed with what the exporting process holds. The other end of the pipe is `_serve`, below.
+Its answers cannot depend on Keras or on this project, and its memory is not that of the exporting
+process. The other end of the pipe is `_serve`, below.
 """
 
 import contextlib
@@ -21,15 +21,18 @@ from typing import Any
 
 import numpy as np
 
-Ask = Callable[[str, Mapping[str, np.ndarray]], "Answer"]
+AskWithCost = Callable[[str, Mapping[str, np.ndarray]], "Answer"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """The outputs by their names, and what they cost.
 
-    `seconds` is the time of the request; `peak_bytes` the most memory that the process has ever
-    held, the loaded model included, or None where the system does not say.
+    Args:
+        outputs: As an `exports.runtimes.Ask` gives them.
+        seconds: The time of the request.
+        peak_bytes: The most memory that the process has held since it started, the loaded model
+            included; None where the system does not say.
     """
 
     outputs: dict[str, np.ndarray]
@@ -44,19 +47,19 @@ def loaded(
     *,
     python: str | None = None,
     limit: float = 600,
-) -> Iterator[Ask]:
-    """As `loaded` of the module `exports.runtimes.LOADER`, in another process; answers with costs.
+) -> Iterator[AskWithCost]:
+    """As `loaded` of the module `exports.runtimes.LOADER`, in another process.
 
     Args:
-        path: The file's, or the folder's of a SavedModel.
-        loader: The module that loads it; imports nothing of ours but modules that do likewise.
-        python: Which runs the process, 3.11 or later with NumPy; this one if None.
-        limit: Seconds that loading, or an answer, may take.
+        path: A file, or the folder of a SavedModel.
+        loader: The name of the module.
+        python: The Python that runs the process, 3.11 or later with NumPy; this one if None.
+        limit: The most seconds for loading, and for an answer.
 
     Raises:
         TimeoutError: It took longer.
-        exports.runtimes.tensorflow_c.StatusError: TensorFlow refuses the files or the request.
-        ValueError, RuntimeError: So does another loader.
+        exports.runtimes.StatusError: TensorFlow refuses the files or the request.
+        ValueError, RuntimeError: Another loader refuses them.
         KeyError: No such signature, or one with other inputs.
         OSError: This installation of TensorFlow has no library for C; the process ended.
     """
@@ -76,7 +79,7 @@ def loaded(
                 reply = pickle.load(process.stdout)
             except EOFError as error:
                 if late.is_set():
-                    raise TimeoutError(f"{path} gave no answer in {limit} s") from error
+                    raise TimeoutError(f"{path} did not answer within {limit} s") from error
                 said.seek(0)
                 raise OSError(
                     f"A version is loaded in a process of its own; that of {path} ended with "
@@ -105,8 +108,8 @@ def loaded(
 
 
 def _serve(path: pathlib.Path, loader: str) -> None:
-    """Loads, and answers what comes in, until the process is killed."""
-    # This Python need not have the package: its modules are found without it.
+    """Loads a file and answers requests until the process is killed."""
+    # The other Python need not have this package installed; its own __init__ would import the zoo.
     package = sys.modules["exports"] = types.ModuleType("exports")
     package.__path__ = [str(pathlib.Path(__file__).parents[1])]
     module = importlib.import_module(f"exports.runtimes.{loader}")

@@ -1,27 +1,29 @@
-"""The loaders in which a SavedModel is checked: each is asked by signature, on the CPU."""
+"""Asks a SavedModel through TensorFlow's Python, on the CPU."""
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from exports.check.reference import CPU
-from exports.runtimes import openvino as openvino_runtime
-from exports.runtimes import process, tensorflow_c
+from exports.runtimes import Ask, StatusError
 
-Loader = Callable[[pathlib.Path], contextlib.AbstractContextManager[tensorflow_c.Ask]]
+CPU = "CPU:0"
 
 
 @contextlib.contextmanager
-def python(directory: pathlib.Path) -> Iterator[tensorflow_c.Ask]:
-    """TensorFlow's Python loader, in this process."""
+def loaded(directory: pathlib.Path) -> Iterator[Ask]:
+    """A loaded SavedModel, in this process.
+
+    Raises:
+        StatusError: TensorFlow refuses the files or the request.
+    """
     try:
         with tf.device(CPU):
-            loaded = tf.saved_model.load(str(directory))
+            model = tf.saved_model.load(str(directory))
     except tf.errors.OpError as error:
-        raise tensorflow_c.StatusError(
+        raise StatusError(
             error.error_code, f"{directory} is damaged ({error.message}). Copy it again."
         ) from error
 
@@ -32,19 +34,9 @@ def python(directory: pathlib.Path) -> Iterator[tensorflow_c.Ask]:
                 for name, array in inputs.items()
             }
             try:
-                answer = loaded.signatures[signature](**given)
+                answer = model.signatures[signature](**given)
             except tf.errors.OpError as error:
-                raise tensorflow_c.StatusError(error.error_code, error.message) from error
+                raise StatusError(error.error_code, error.message) from error
             return {name: tensor.numpy() for name, tensor in answer.items()}
 
     yield ask
-
-
-@contextlib.contextmanager
-def compiled(directory: pathlib.Path) -> Iterator[tensorflow_c.Ask]:
-    """TensorFlow's C++ loader, in a process without TensorFlow's Python."""
-    with process.loaded(directory) as ask:
-        yield lambda signature, inputs: ask(signature, inputs).outputs
-
-
-openvino = openvino_runtime.loaded  # in this process

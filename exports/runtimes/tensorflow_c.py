@@ -1,23 +1,21 @@
-"""Asks a SavedModel through TensorFlow's C API: the C++ loader that TF Serving uses.
+"""Asks a SavedModel through TensorFlow's C API: the C++ loader that TensorFlow Serving uses.
 
-A SavedModel can answer in Python and be dead there, so that only this loader is a proof. Nothing
-of TensorFlow's Python is imported here: `exports.runtimes.process` runs this module without it.
+A SavedModel can answer in Python and fail in this loader, so that only this loader is a proof. A
+library for the C API, such as TensorFlow's Python, would break a promise: what is checked here is a
+process without TensorFlow's Python, as a server is one.
 """
 
 import contextlib
 import ctypes
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from exports import protobuf
-from exports.runtimes import tensorflow_c_api
+from exports.runtimes import Ask, StatusError, tensorflow_c_api
 
-Ask = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 Ports = dict[str, str]  # the name of an input or output → that of the tensor in the graph
-
-INVALID_ARGUMENT = 3
 
 _OK = 0
 _STRING_BYTES = 24  # sizeof(TF_TString)
@@ -42,17 +40,6 @@ _TYPES = {
 _NUMBERS = {np.dtype(kind): number for number, kind in _TYPES.items()}
 
 
-class StatusError(RuntimeError):
-    """TensorFlow refuses; `code` is its status, such as `INVALID_ARGUMENT`."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-
-    def __str__(self) -> str:
-        return self.args[1]
-
-
 @contextlib.contextmanager
 def loaded(directory: pathlib.Path) -> Iterator[Ask]:
     """A loaded SavedModel, to be asked by signature, on the CPU.
@@ -67,7 +54,7 @@ def loaded(directory: pathlib.Path) -> Iterator[Ask]:
     Raises:
         StatusError: TensorFlow refuses the files or the request; the message is TensorFlow's.
         KeyError: No such signature, or one with other inputs.
-        OSError: This installation of TensorFlow has no such library.
+        OSError: This installation of TensorFlow has no library for C.
     """
     api = tensorflow_c_api.library()
     meta_graph = api.TF_NewBuffer()

@@ -1,4 +1,8 @@
-"""TensorFlow's C API (`tensorflow/c/c_api.h`), as far as a SavedModel is loaded and asked by it."""
+"""The part of TensorFlow's C API (`tensorflow/c/c_api.h`) that loads and asks a SavedModel.
+
+The library of the installed TensorFlow is called by `ctypes`. A package that wraps the C API would
+bring a TensorFlow of its own, and the check would be of that one.
+"""
 
 import ctypes
 import importlib.util
@@ -25,7 +29,7 @@ def library() -> ctypes.CDLL:
     """The library of the installed TensorFlow, with the types of its functions.
 
     Raises:
-        OSError: This installation of TensorFlow has no such library.
+        OSError: This installation of TensorFlow has no library for C.
     """
     # Found without an import, which would bring TensorFlow's Python into the process.
     package = importlib.util.find_spec("tensorflow").submodule_search_locations[0]
@@ -88,7 +92,7 @@ def library() -> ctypes.CDLL:
 
 
 def forbid_xla() -> None:
-    """Has TensorFlow refuse what XLA would have to compile, in this process, as its server does.
+    """Makes TensorFlow in this process refuse what XLA has to compile, as TensorFlow Serving does.
 
     `tensorflow_model_server` calls `tensorflow::DisableXlaCompilation()` when it starts.
     """

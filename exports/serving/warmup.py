@@ -1,10 +1,9 @@
 """What TensorFlow Serving reads beside the graph: warm-up requests, and how it forms batches.
 
-The server sends the requests to a version before it takes those of others, which would otherwise
-wait for the memory and the optimized graphs of their signature. One request that fails keeps the
-version from loading. The messages are `PredictionLog`s of `tensorflow_serving/apis`, in a TFRecord
-file; the numbers of their fields are written here, so that the package of that name, which holds
-little else for an export, is not needed.
+The server asks a new version these requests first: the first request of each signature is slow,
+because memory is taken and the graph is optimized. A request that fails keeps the version from
+loading. The messages are `PredictionLog`s of `tensorflow_serving/apis`, in a TFRecord file. The
+numbers of their fields are written here: the package of that name would be needed for nothing else.
 """
 
 import pathlib
@@ -15,15 +14,15 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
 from exports import protobuf
-from exports.graph.requests import Limits
-from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
-from exports.runtimes.tensorflow_c import Ask
+from exports.graph import CLASS_MAP_FROM_BYTES, CLASS_NAMES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.graph.limits import Limits
+from exports.runtimes import Ask
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 BATCHING = "batching_params.pbtxt"
 
-_SIDE = 224  # pixels; what is warmed up does not depend on it, the size of the file does
-_WAIT = 5000  # µs for others to fill a batch: little beside the time of a network
+_SIDE = 224  # pixels of the image; a larger one would warm up no more, in a larger file
+_WAIT = 5000  # µs until a batch is computed that is not full: little beside the time of a network
 
 # The fields of PredictionLog, PredictLog, PredictRequest and ModelSpec.
 _PREDICT_LOG, _REQUEST = 6, 1
@@ -32,7 +31,7 @@ _NAME, _SIGNATURE = 1, 3
 
 
 def write(directory: pathlib.Path, model: str, limits: Limits) -> None:
-    """Writes a request for each signature about one image of noise."""
+    """Writes a request for each signature, about one image of noise or one class."""
     shape = (1, *limits.fit(_SIDE, _SIDE), limits.channels)
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     image_bytes = np.array([tf.io.encode_png(image[0]).numpy()], object)
@@ -41,6 +40,7 @@ def write(directory: pathlib.Path, model: str, limits: Limits) -> None:
         (CLASS_MAP_FROM_BYTES, "image_bytes", image_bytes),
         (MASK_PNG, "image_bytes", image_bytes),
         (SCORES, "image", image),
+        (CLASS_NAMES, "index", np.zeros(1, np.int32)),
     ]
     path = directory / WARM_UP
     path.parent.mkdir(exist_ok=True)
@@ -50,10 +50,10 @@ def write(directory: pathlib.Path, model: str, limits: Limits) -> None:
 
 
 def replay(directory: pathlib.Path, ask: Ask) -> int:
-    """Asks what a server would ask first; returns the number of requests.
+    """Asks the requests of a version, as a server does; returns their number.
 
     Raises:
-        ValueError: The file holds something else.
+        ValueError: The file is damaged, or holds something else.
         RuntimeError: A request is refused.
     """
     count = 0
@@ -64,7 +64,7 @@ def replay(directory: pathlib.Path, ask: Ask) -> int:
 
 
 def write_batching(directory: pathlib.Path, max_batch: int) -> None:
-    """Writes how a server forms batches of this version, if it is told to form any."""
+    """Writes how a server forms batches of this version, if it forms any."""
     (directory / BATCHING).write_text(
         "# Read by a server with --enable_batching --enable_per_model_batching_parameters.\n"
         f"max_batch_size {{ value: {max_batch} }}  # more images are refused by the graph\n"

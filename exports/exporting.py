@@ -1,0 +1,195 @@
+"""Exports a model: the one way in for all formats."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from exports.check.agreement import as_record
+from exports.check.cost import cost_of_request
+from exports.formats import FORMATS, NONE, Format
+from exports.formats.settings import Settings, check_formats, check_together
+from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph.limits import Limits
+from exports.graph.signatures import channels_of, check_classes
+from exports.runtimes import UnableError
+from exports.serving import export_json, versions
+from zoo.spec import Spec
+
+
+def export(
+    model: keras.Model,
+    out: str | os.PathLike,
+    formats: Sequence[str] = ("saved_model",),
+    *,
+    spec: Spec | None = None,
+    version: int | None = None,
+    size: tuple[int, int] | None = None,
+    dtype: str = "uint8",
+    quantize: str = NONE,
+    representative: np.ndarray | None = None,
+    max_disagreement: float | None = None,
+    mediapipe_python: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    max_batch: int = MAX_BATCH,
+    images: np.ndarray | None = None,
+    weights: str | os.PathLike | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, pathlib.Path]:
+    """Writes a model in one or more formats, under one version number.
+
+    ```python
+    model = zoo.load("runs/coins")
+    exports.export(model, "served")  # {"saved_model": Path("served/unet/1")}
+    exports.export(model, "files", ["tflite", "onnx"], size=(256, 256))
+    # files/unet-1.tflite and files/unet-1.json, files/unet-1-onnx/
+    ```
+
+    A version appears only after the file gave the model's answers in the loaders that its users
+    have. Until then it lies beside its place, under a name that begins with `writing-`. What is
+    wrong about any format is said before the first is written. `exports.formats.FORMATS` lists the
+    formats. Beside or inside each version, a JSON file says what was exported, from which weights,
+    how it was checked, and what one request costs; `exports.read_spec` reads the Spec again.
+
+    Args:
+        model: Takes images `[n, h, w, channels]`, 0-255, of any size; gives scores of their size.
+            Its name is the name of the export.
+        out: The folder of all exported models; made if it is not there.
+        formats: Names of formats.
+        spec: What the model is: its class names, background and colours go into every file. The
+            model's attribute `spec` if None; a model of another source may have none.
+        version: A whole number from 1; None for the one after the highest of this model, in any
+            format.
+        size: Height and width of the images, fixed in every format but a SavedModel; None for any.
+            In a TFLite file a fixed size is faster.
+        dtype: Of the images in the same formats: `"uint8"` or `"float32"`, 0-255 in both.
+        quantize: Of a TFLite file: `"none"`, `"float16"`, `"dynamic"` or `"integer"`; see
+            `exports.formats.quantization`.
+        representative: Images of your data, uint8 `[n, h, w, channels]`, some dozens. `"integer"`
+            takes its ranges from them; a TFLite file is checked with eight of them.
+        max_disagreement: The largest share of the pixels to which a quantized file may give another
+            class than the model; 0.05 if None.
+        mediapipe_python: The Python in whose MediaPipe a file for it is checked; this one if None.
+            Without MediaPipe it is checked in LiteRT only, which is reported.
+        max_pixels: The most pixels of one image of a request to a SavedModel.
+        max_batch: The most images of such a request.
+        images: uint8 `[n, h, w, channels]` to check with, scaled to `size` where there is one;
+            textures if None. The model must see two classes or more in them: otherwise equal
+            answers prove nothing.
+        weights: The file that the weights were read from, to be recorded.
+        report: Called with a line on each step and on each answer that was checked.
+
+    Returns:
+        The path of each version, by its format.
+
+    Raises:
+        ValueError: The model cannot be exported in a format; an option is invalid or does not fit
+            the others; the Spec is another model's; the images do not fit, or the model sees one
+            class only.
+        FileExistsError: The version exists.
+        ImportError: The converter or the loader of a format is not installed.
+        OSError: The files cannot be written, for example because the disk is full.
+        exports.check.MismatchError: A loader does not give the model's answers, or a quantized file
+            too often others.
+        exports.runtimes.StatusError: TensorFlow's C++ loader refuses the files.
+    """
+    formats = check_formats(formats)
+    versions.check_name(model.name)
+    spec = getattr(model, "spec", None) if spec is None else spec
+    limits = Limits(channels_of(model), max_pixels, max_batch)
+    settings = Settings(
+        limits=limits,
+        spec=spec,
+        size=size,
+        dtype=dtype,
+        quantize=quantize,
+        representative=representative,
+        max_disagreement=max_disagreement,
+        mediapipe_python=mediapipe_python,
+        images=images,
+        report=report,
+    )
+    check_together(formats, settings)
+    _check_spec(spec, model)
+    if "saved_model" in formats:
+        check_classes(model)
+    about = export_json.of_model(model, spec=spec, weights=weights)
+    targets = _targets(pathlib.Path(out), model.name, formats, version)
+    for name, target in targets.items():
+        _write(name, model, settings, target, about)
+    return targets
+
+
+def _targets(
+    out: pathlib.Path, model: str, formats: Sequence[str], version: int | None
+) -> dict[str, pathlib.Path]:
+    """The path of each format's version."""
+    places = {name: form.place.format(name=model) for name, form in FORMATS.items()}
+    records = [place.replace(".tflite", ".json") for place in places.values()]
+    taken = versions.taken(out, {*places.values(), *records})
+    asked = {name: f"{out}/{places[name]}" for name in formats}
+    chosen = versions.choose(version, taken, asked.values())
+    return {name: out / places[name].format(chosen) for name in formats}
+
+
+def _write(
+    name: str,
+    model: keras.Model,
+    settings: Settings,
+    target: pathlib.Path,
+    about: dict[str, Any],
+) -> None:
+    """Writes one format beside its place, checks it, records it, renames it."""
+    form, writer = FORMATS[name], FORMATS[name].writer()
+    with contextlib.ExitStack() as stack:
+        unfinished = stack.enter_context(versions.creating(target))
+        record = unfinished / export_json.FILE
+        if form.is_file:
+            record = stack.enter_context(versions.creating(target.with_suffix(".json")))
+        settings.report(f"Writing {target}")
+        try:
+            with versions.whole_or_not_at_all(target):
+                facts = writer.write(model, settings, unfinished)
+            settings.report(f"Checking it in {form.runtime}")
+            findings = writer.check(model, settings, unfinished)
+        except UnableError as error:
+            raise _unable(model, name, settings, error) from error
+        content = about | {
+            "format": name,
+            **facts,
+            "files": _sizes(form, unfinished, target),
+            **as_record(findings),
+            "request": cost_of_request(unfinished / form.file, settings.request(name), form.loader),
+        }
+        with versions.whole_or_not_at_all(target):
+            record.write_text(export_json.text(content), encoding="utf-8")
+
+
+def _sizes(form: Format, unfinished: pathlib.Path, target: pathlib.Path) -> dict[str, int]:
+    if form.is_file:
+        return {target.name: unfinished.stat().st_size}
+    return export_json.sizes(unfinished)
+
+
+def _check_spec(spec: Spec | None, model: keras.Model) -> None:
+    if spec is None:
+        return
+    said = (spec.classes, spec.channels)
+    real = (model.output_shape[-1], model.input_shape[-1])
+    if said != real:
+        raise ValueError(
+            f"A Spec is of the model that is exported; this one has {said[0]} classes and {said[1]} "
+            f"channels, {model.name!r} has {real[0]} and {real[1]}. Pass the model's own Spec."
+        )
+
+
+def _unable(model: keras.Model, name: str, settings: Settings, error: UnableError) -> ValueError:
+    any_size = settings.size is None
+    return ValueError(
+        f"{model.name!r} cannot be exported as {name}{' for any size' * any_size}: "
+        f"{error}. {'Pass a size, or export' if any_size else 'Export'} a SavedModel."
+    )

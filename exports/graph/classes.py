@@ -1,0 +1,50 @@
+"""What the class numbers mean: the signature `class_names`, and the table behind it.
+
+A client asks for the legend of a mask instead of guessing it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from exports.graph import requests
+from zoo.pictures import voc_palette
+from zoo.spec import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """The name of each class, the number of the background or None, uint8 colours `[classes, 3]`."""
+
+    names: tuple[str, ...]
+    background: int | None
+    colours: np.ndarray
+
+
+def classes_of(spec: Spec | None, count: int) -> Classes:
+    """The classes of a Spec. Without one: "class 0", "class 1", …, no background, VOC's colours."""
+    if spec is None:
+        return Classes(
+            tuple(f"class {number}" for number in range(count)), None, voc_palette(count)
+        )
+    colours = voc_palette(count) if spec.colours is None else np.array(spec.colours, np.uint8)
+    return Classes(spec.names, spec.background, colours)
+
+
+def class_names_signature(classes: Classes) -> Callable:
+    """`index` int32 `[n]` → `name` string, `is_background` uint8 `[n]`, `colour` uint8 `[n, 3]`."""
+    count = len(classes.names)
+    background = np.array([number == classes.background for number in range(count)], np.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="index")])
+    def class_names(index: tf.Tensor) -> dict[str, tf.Tensor]:
+        index = requests.checked_index(index, count)
+        return {
+            "name": tf.gather(tf.constant(classes.names), index),
+            "is_background": tf.gather(tf.constant(background), index),
+            "colour": tf.gather(tf.constant(classes.colours), index),
+        }
+
+    return class_names

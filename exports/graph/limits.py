@@ -1,0 +1,37 @@
+"""The limits of a request."""
+
+import dataclasses
+
+from exports.graph import MAX_BATCH, MAX_PIXELS
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one request may hold.
+
+    Args:
+        channels: Of each image.
+        max_pixels: The most pixels of one image.
+        max_batch: The most images.
+
+    Raises:
+        ValueError: A limit is not a positive whole number.
+    """
+
+    channels: int
+    max_pixels: int = MAX_PIXELS
+    max_batch: int = MAX_BATCH
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+                raise ValueError(
+                    f"{name} is a whole number from 1 to {2**31 - 1}; received {value!r}. "
+                    f"Pass max_pixels={MAX_PIXELS} and max_batch={MAX_BATCH}, for example."
+                )
+
+    def fit(self, height: int, width: int) -> tuple[int, int]:
+        """A height and a width, or smaller ones of about this ratio within `max_pixels`."""
+        scale = min(1, (self.max_pixels / (height * width)) ** 0.5)
+        height = min(max(1, int(height * scale)), self.max_pixels)
+        return height, min(max(1, int(width * scale)), self.max_pixels // height)
