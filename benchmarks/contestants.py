@@ -48,7 +48,7 @@ TFLITE_INT8 = "TFLite int8"
 SIGNATURES = (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES)
 CONTESTANTS = (KERAS, LOGITS, BARE, *SIGNATURES, TFLITE, TFLITE_INT8)
 
-Ask = keras_process.Ask
+Ask = keras_process.AskWithCost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,7 @@ def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.nd
     )
     # What they answer is compared before they are timed. The check of an export would stop at the
     # few pixels of a DeconvNet in which rounding decides which of two values was the larger.
-    one = single_output.class_map(model, single_output.image_spec(model, size=images.shape[1:3]))
+    one = single_output.class_map(model, single_output.image_spec(images.shape[1:]))
     for path, kind in ((files.tflite, quantization.NONE), (files.int8, quantization.INTEGER)):
         if path:
             path.write_bytes(flatbuffer.written(tflite_converter.convert(model, one, kind, images)))
@@ -134,7 +134,7 @@ def loaded(contestant: str, files: Files) -> Iterator[Ask]:
         yield answered_by(contestant, ask)
 
 
-def answered_by(contestant: str, ask: process.Ask) -> Ask:
+def answered_by(contestant: str, ask: process.AskWithCost) -> Ask:
     """What a file is asked. Of `logits`, the time has the argmax in the client in it."""
     signature = contestant if contestant in SIGNATURES else SERVING_DEFAULT
 

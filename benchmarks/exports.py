@@ -46,7 +46,7 @@ import numpy as np
 from benchmarks import answers, contestants, plot
 from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, NARROW, SERVING_DEFAULT, TFLITE_INT8
 from benchmarks.parity import report, table, write
-from exports.check import textures
+from exports.images import textures
 from exports.runtimes import process
 
 SIZE, BATCHES = (500, 500), (1, 4)

@@ -1,249 +1,244 @@
-r"""Turns trained weights into files that answer.
+"""`zoo export`, `zoo check` and `zoo ask`.
 
-python -m exports unet --weights runs/coins/model.weights.h5 --out served
-python -m exports unet --weights ... --out files --format tflite --size 256 256
-python -m exports unet --weights ... --out files --format tflite mediapipe --size 256 256 \
-    --quantize integer --representative photographs --class-names background coin
-python -m exports unet --weights ... --out files --format onnx openvino
+Nothing heavy is imported before it is needed: a wrong option is told at once.
 """
 
-import zoo  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
-
 import argparse
-import json
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import keras
+from exports.formats import DTYPES, FORMATS, KINDS, NONE
+from exports.graph import MAX_BATCH, MAX_PIXELS
+from zoo import terminal
+from zoo.class_names import BACKGROUND, CLASS_NAMES
+from zoo.spec import Spec
 
-from exports.check import MismatchError
-from exports.check.reference import read_image
-from exports.formats import exchange, mediapipe, quantization, saved_model, tflite
-from exports.graph import single_output
-from exports.graph.requests import MAX_BATCH, MAX_PIXELS
-from exports.runtimes.tensorflow_c import StatusError
-from exports.serving import export_json
-from zoo.class_names import CLASS_NAMES
+if TYPE_CHECKING:
+    from zoo.loading import Found
 
-SAVED_MODEL, TFLITE, MEDIAPIPE = "saved_model", "tflite", "mediapipe"
-FORMATS = (SAVED_MODEL, TFLITE, MEDIAPIPE, *exchange.FORMS)
+_EXPORT = """\
+Exports a trained model to files that other programs run.
+
+  zoo export runs/coins --out served
+  zoo export runs/coins --out files --format tflite --size 256 256
+  zoo export runs/coins --out files --format tflite mediapipe --size 256 256 \\
+      --quantize integer --representative photographs
+  zoo export fcn8s-heavy-pascal.caffemodel --out files --format onnx openvino
+
+A version appears only after its files gave the model's answers in the programs that run them.
+"""
+
+_CHECK = """\
+Checks an exported SavedModel again, in all loaders that are installed.
+
+  zoo check served/unet/1 --weights runs/coins
+  zoo check served/unet/1
+
+With --weights, the loaders must give the answers of that model. Without it, they must give the same
+answers as each other.
+"""
+
+_ASK = """\
+Sends images to a model in TensorFlow Serving, and writes a mask and an overlay of each.
+
+  zoo ask photograph.jpg --model unet --out masks
+  zoo ask photographs/*.jpg --model unet --out masks --url grpc://localhost:8500
+
+masks/photograph-mask.png holds the class of each pixel, in a palette; photograph-overlay.png shows
+the classes on the image, with a legend of the model's class names. Nothing is overwritten.
+"""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 2 for a wrong request, 1 for a wrong file."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
-    quantized = chosen.quantize != quantization.NONE or chosen.representative
-    if (quantized or chosen.max_disagreement) and not {TFLITE, MEDIAPIPE} & set(chosen.format):
-        parser.error(
-            "--quantize, --representative and --max-disagreement are for TFLite files; received "
-            f"--format {' '.join(chosen.format)}. Add --format tflite."
+def export(arguments: list[str]) -> int:
+    """`zoo export`; returns the exit status: 2 for a wrong request, 1 for a wrong file."""
+    chosen = _export_parser().parse_args(arguments)
+    from exports.check.agreement import MismatchError
+    from exports.runtimes import StatusError
+
+    return terminal.run(
+        lambda: _export(chosen), prog="zoo export", failures=(MismatchError, StatusError)
+    )
+
+
+def check(arguments: list[str]) -> int:
+    """`zoo check`; returns the exit status: 2 for a wrong request, 1 for a wrong version."""
+    chosen = _check_parser().parse_args(arguments)
+    from exports.check.agreement import MismatchError
+    from exports.runtimes import StatusError
+
+    def run() -> int:
+        if not chosen.version.is_dir():
+            raise FileNotFoundError(
+                f"A version is a folder such as served/unet/1; there is none at {chosen.version}."
+            )
+        _import_tensorflow()
+        from exports.check.version import check_version
+
+        check_version(
+            chosen.version, weights=chosen.weights, image=chosen.image, report=_reporter()
         )
-    start = time.monotonic()
+        return 0
 
-    def report(line: str) -> None:
-        print(f"[{time.monotonic() - start:5.1f} s] {line}", flush=True)
+    return terminal.run(run, prog="zoo check", failures=(MismatchError, StatusError))
 
-    try:
-        report(f"Building {chosen.model} with the weights of {chosen.weights}")
-        model = zoo.build(chosen.model, weights=chosen.weights, **_options(chosen))
-        for path in _exported(model, chosen, report):
-            print(f"{_megabytes(path):8.2f} MB  {path}", flush=True)
-    except (MismatchError, StatusError) as error:
-        print(f"exports: {error}", file=sys.stderr)
-        return 1
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"exports: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("exports: stopped; what was not complete is removed", file=sys.stderr)
-        return 130
-    if SAVED_MODEL in chosen.format:
+
+def ask(arguments: list[str]) -> int:
+    """`zoo ask`; returns the exit status: 2 for a wrong request, 1 for an image without a mask."""
+    chosen = _ask_parser().parse_args(arguments)
+    from exports.client import ServerError, write_masks
+
+    def warn(line: str) -> None:
+        print(f"zoo ask: {terminal.printable(line)}", file=sys.stderr, flush=True)
+
+    def run() -> int:
+        without = write_masks(
+            chosen.images,
+            chosen.out,
+            url=chosen.url,
+            model=chosen.model,
+            timeout=chosen.timeout,
+            report=lambda path: print(terminal.printable(path), flush=True),
+            warn=warn,
+        )
+        return terminal.FAILED if without else 0
+
+    return terminal.run(run, prog="zoo ask", failures=(ServerError,))
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from zoo import loading
+
+    found = loading.find(chosen.path, chosen.checkpoint)
+    spec = _spec(chosen, found)
+    options = _options(chosen, spec)
+    report = _reporter()
+    _import_tensorflow()
+    import exports
+    import zoo
+
+    report(f"Building {spec.model} with the weights of {chosen.path}")
+    model = zoo.load(
+        chosen.path, model=chosen.model, checkpoint=chosen.checkpoint, **chosen.options
+    )
+    known = {"class_names": spec.class_names, "background": spec.background}
+    paths = exports.export(
+        model,
+        chosen.out,
+        chosen.format,
+        spec=model.spec.replace(**known),
+        version=chosen.version,
+        weights=_one_file(found),
+        report=report,
+        **options,
+    )
+    for path in paths.values():
+        print(terminal.printable(f"{_megabytes(path):8.2f} MB  {path}"), flush=True)
+    if "saved_model" in paths:
         print(
-            f"Next: serve {pathlib.Path(chosen.out, model.name).resolve()} with TensorFlow Serving "
-            f"(--model_name={model.name} --model_base_path=...), or load the version with "
-            "tf.saved_model.load(...)."
+            terminal.printable(
+                f"Next: serve {paths['saved_model'].parent.resolve()} with TensorFlow Serving "
+                f"(--model_name={model.name} --model_base_path=...) and ask it with zoo ask, or "
+                "load the version with tf.saved_model.load(...)."
+            )
         )
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m exports",
-        description="Exports a model with its weights, and checks the files before they appear.",
-    )
-    parser.add_argument("model", help="its name in the zoo; `zoo list` lists them")
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="FILE",
-        help="what it was trained to: .weights.h5, .keras or .caffemodel",
-    )
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="of all exported models")
-    parser.add_argument("--classes", type=int, metavar="N", help="if not the model's default")
-    parser.add_argument("--channels", type=int, metavar="C", help="3, or 1 for grey images")
-    parser.add_argument(
-        "--options",
-        default="{}",
-        metavar="JSON",
-        help="further options that the model was built with, such as '{\"filters\": 16}'",
-    )
-    parser.add_argument(
-        "--format",
-        nargs="+",
-        choices=FORMATS,
-        default=[SAVED_MODEL],
-        metavar="FORMAT",
-        help=f"one or more of {', '.join(FORMATS)}; saved_model is the default, mediapipe a TFLite "
-        "file for its ImageSegmenter",
-    )
-    parser.add_argument(
-        "--size",
-        nargs=2,
-        type=int,
-        metavar=("HEIGHT", "WIDTH"),
-        help="of the images of all other formats; without it they take any size (slower in TFLite)",
-    )
-    parser.add_argument(
-        "--dtype",
-        choices=single_output.DTYPES,
-        default="uint8",
-        help="of the same images, which are 0-255 in both; uint8 is the default",
-    )
-    parser.add_argument(
-        "--quantize",
-        choices=quantization.KINDS,
-        default=quantization.NONE,
-        help="a TFLite file to float16 weights, int8 weights, or int8 arithmetic (integer)",
-    )
-    parser.add_argument(
-        "--representative",
-        metavar="FOLDER",
-        help="of images of your data, for the ranges of integer and to check a TFLite file with",
-    )
-    parser.add_argument(
-        "--max-disagreement",
-        type=float,
-        metavar="SHARE",
-        help="of the pixels to which a quantized file may give another class; "
-        f"{tflite.MAX_DISAGREEMENT} is the default",
-    )
-    parser.add_argument(
-        "--mediapipe-python",
-        metavar="FILE",
-        help="the Python in whose MediaPipe such a file is checked, if not this one",
-    )
-    parser.add_argument(
-        "--class-names",
-        nargs="+",
-        metavar="NAME",
-        help="written beside the files; or those of a data set by its name: "
-        + ", ".join(CLASS_NAMES),
-    )
-    parser.add_argument(
-        "--image",
-        metavar="FILE",
-        help="to check with, if not textures: one in which the model sees two classes or more",
-    )
-    parser.add_argument(
-        "--max-pixels", type=int, default=MAX_PIXELS, metavar="N", help="of an image of a request"
-    )
-    parser.add_argument(
-        "--max-batch", type=int, default=MAX_BATCH, metavar="N", help="the most images of a request"
-    )
-    parser.add_argument("--version", type=int, metavar="N", help="if not the next free one")
-    return parser
+def _spec(chosen: argparse.Namespace, found: "Found") -> Spec:
+    """What the model is: as its file says, and as was typed where the file does not say it."""
+    import zoo
+    from zoo import registry
+    from zoo import spec as specs
+
+    where = str(chosen.path)
+    if found.spec is not None:
+        spec = found.spec
+        specs.check_agrees(spec, chosen.model, chosen.options, where=where)
+    elif chosen.model is None:
+        spec = zoo.read_spec(chosen.path)  # raises: the file does not say it
+    else:
+        card = registry.describe(chosen.model)
+        spec = specs.of_options(chosen.model, {"classes": card.classes} | chosen.options)
+    return _named(spec, chosen.class_names, chosen.background, where)
 
 
-def _options(chosen: argparse.Namespace) -> dict[str, Any]:
-    try:
-        options = json.loads(chosen.options)
-    except json.JSONDecodeError as error:
-        options = error
-    if not isinstance(options, dict):
+def _named(spec: Spec, names: list[str] | None, background: str | None, where: str) -> Spec:
+    """The Spec with the class names and the background that were typed."""
+    if names is None:
+        if background is not None:
+            raise ValueError(
+                f"--background is one of the names of --class-names; received {background!r} "
+                "without them. Give both."
+            )
+        return spec
+    data_set = names[0] if len(names) == 1 else None  # no model has a single class
+    names = CLASS_NAMES.get(data_set, names)
+    if spec.class_names is not None and tuple(names) != spec.class_names:
         raise ValueError(
-            f"--options is a JSON object of options and values; received {chosen.options!r}. "
-            'Pass, for example, --options \'{"filters": 16, "depth": 3}\'.'
+            f"{where} says that its classes are {', '.join(spec.class_names)}; received "
+            f"--class-names {' '.join(names)}. Leave --class-names out, or give another file."
         )
-    given = {"classes": chosen.classes, "channels": chosen.channels}
-    return options | {name: value for name, value in given.items() if value is not None}
+    if spec.class_names is not None:
+        return spec
+    number = BACKGROUND.get(data_set)
+    if background is not None:
+        if background not in names:
+            raise ValueError(
+                f"--background is one of the names of --class-names, {', '.join(names)}; received "
+                f"{background!r}."
+            )
+        number = list(names).index(background)
+    return spec.replace(class_names=tuple(names), background=number)
 
 
-def _class_names(chosen: argparse.Namespace) -> Sequence[str] | None:
-    names = chosen.class_names
-    # No model has a single class, so that a single name cannot be a class's.
-    return CLASS_NAMES.get(names[0], names) if names and len(names) == 1 else names
+def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
+    """The keywords of `exports.export`, after the checks that need no TensorFlow."""
+    from exports import images
+    from exports.formats.settings import SIDE, Settings, check_formats, check_together
+    from exports.graph.limits import Limits
 
-
-def _exported(
-    model: keras.Model, chosen: argparse.Namespace, report: Callable[[str], None]
-) -> Iterator[pathlib.Path]:
-    """Writes all formats that were asked for, under one version."""
-    version, channels = chosen.version, model.input_shape[-1]
-    recorded = {
-        "class_names": _class_names(chosen),
-        "options": _options(chosen),
-        "weights": chosen.weights,
-    }
-    if version is None and len(set(chosen.format)) > 1:
-        home = pathlib.Path(chosen.out, model.name)
-        ends = (tflite.END, tflite.MEDIAPIPE_END)
-        taken = [one for end in ends for one in tflite.taken(home.parent, model.name, end)]
-        for form in exchange.FORMS:
-            taken += exchange.taken(home.parent, model.name, form)
-        version = max(saved_model.taken(home) + taken, default=0) + 1
-    size, image, representative = chosen.size and tuple(chosen.size), None, None
-    # What is wrong about any format is said before the first one is written.
-    if set(chosen.format) != {SAVED_MODEL}:
-        image = single_output.image_spec(model, size=size, dtype=chosen.dtype)
-    if chosen.representative:
-        side = export_json.SIDE
-        representative = quantization.images_in(
-            chosen.representative, channels, size or (side, side)
-        )
-    if {TFLITE, MEDIAPIPE} & set(chosen.format):
-        quantization.check_options(chosen.quantize, representative, chosen.max_disagreement, image)
-    if MEDIAPIPE in chosen.format:
-        mediapipe.check_image(image)
-    if SAVED_MODEL in chosen.format:
-        images = chosen.image and read_image(chosen.image, channels)
-        yield saved_model.export(
-            model,
-            chosen.out,
-            version=version,
-            max_pixels=chosen.max_pixels,
-            max_batch=chosen.max_batch,
-            images=images,
-            report=report,
-            **recorded,
-        )
-    files = {
+    size = chosen.size and tuple(chosen.size)
+    limits = Limits(spec.channels, chosen.max_pixels, chosen.max_batch)
+    formats = check_formats(chosen.format)
+    options = {
         "size": size,
         "dtype": chosen.dtype,
-        "version": version,
-        "images": chosen.image and read_image(chosen.image, channels, size),
-        "report": report,
-        **recorded,
+        "quantize": chosen.quantize,
+        "max_disagreement": chosen.max_disagreement,
+        "mediapipe_python": chosen.mediapipe_python,
     }
-    for form in (TFLITE, MEDIAPIPE):
-        if form not in chosen.format:
-            continue
-        yield tflite.export(
-            model,
-            chosen.out,
-            quantize=chosen.quantize,
-            representative=representative,
-            max_disagreement=chosen.max_disagreement,
-            for_mediapipe=form == MEDIAPIPE,
-            mediapipe_python=chosen.mediapipe_python,
-            **files,
-        )
-    for form in exchange.FORMS:
-        if form in chosen.format:
-            yield exchange.export(model, chosen.out, form=form, **files)
+    options["images"] = chosen.image and images.read_image(chosen.image, spec.channels)
+    options["representative"] = chosen.representative and images.read_folder(
+        chosen.representative, spec.channels, size or (SIDE, SIDE)
+    )
+    check_together(formats, Settings(limits=limits, **options))
+    return options | {"max_pixels": chosen.max_pixels, "max_batch": chosen.max_batch}
+
+
+def _one_file(found: "Found") -> pathlib.Path | None:
+    """The file of the weights, unless it is known only after several checkpoints were tried."""
+    if not found.are_checkpoints:
+        return found.files[0]
+    index = found.files[0].with_name(found.files[0].name + ".index")
+    return index if len(found.files) == 1 else None
+
+
+def _import_tensorflow() -> None:
+    from zoo.quiet import import_tensorflow
+
+    import_tensorflow()
+
+
+def _reporter() -> Callable[[str], None]:
+    start = time.monotonic()
+
+    def report(line: str) -> None:
+        print(f"[{time.monotonic() - start:5.1f} s] {terminal.printable(line)}", flush=True)
+
+    return report
 
 
 def _megabytes(path: pathlib.Path) -> float:
@@ -251,5 +246,169 @@ def _megabytes(path: pathlib.Path) -> float:
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _export_parser() -> terminal.Parser:
+    formats = "\n".join(f"  {name:12} {form.summary}" for name, form in FORMATS.items())
+    parser = terminal.Parser(
+        prog="zoo export",
+        description=_EXPORT,
+        epilog=f"formats:\n{formats}\n",
+    )
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        help="a weights file, the workdir of a run, or a file of the authors",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="FOLDER", help="the folder of all exported models"
+    )
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=tuple(FORMATS),
+        default=["saved_model"],
+        metavar="FORMAT",
+        help="one or more formats, listed below (default: saved_model)",
+    )
+    parser.add_argument("--version", type=int, metavar="N", help="default: the next free number")
+    parser.add_argument(
+        "--checkpoint",
+        metavar="WHICH",
+        help="of a workdir: newest (default), best, or the step of a checkpoint",
+    )
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        help="an image to check every format with, in which the model sees two classes or more "
+        "(default: made textures)",
+    )
+    _add_spec(parser.add_argument_group("for a file that does not say which model it is of"))
+    _add_files(parser.add_argument_group("for every format but saved_model"))
+    _add_quantization(parser.add_argument_group("for the formats tflite and mediapipe"))
+    serving = parser.add_argument_group("for the format saved_model")
+    serving.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"the most pixels of one image of a request (default: {MAX_PIXELS})",
+    )
+    serving.add_argument(
+        "--max-batch",
+        type=int,
+        default=MAX_BATCH,
+        metavar="N",
+        help=f"the most images of one request (default: {MAX_BATCH})",
+    )
+    return parser
+
+
+def _add_spec(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--model", metavar="NAME", help="its name; `zoo list` lists the models")
+    group.add_argument(
+        "--options",
+        type=terminal.json_object,
+        default={},
+        metavar="JSON",
+        help="the options that the model was built with, such as '{\"classes\": 3}'",
+    )
+    group.add_argument(
+        "--class-names",
+        nargs="+",
+        metavar="NAME",
+        help="in the order of the class numbers; or the name of a data set: "
+        + ", ".join(CLASS_NAMES),
+    )
+    group.add_argument(
+        "--background", metavar="NAME", help="the class that is background, if one is"
+    )
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--size",
+        nargs=2,
+        type=int,
+        metavar=("HEIGHT", "WIDTH"),
+        help="the size of the images; without it a file takes any size (slower in TFLite)",
+    )
+    group.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="uint8",
+        help="the type of the images, 0-255 in both (default: uint8)",
+    )
+
+
+def _add_quantization(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--quantize",
+        choices=KINDS,
+        default=NONE,
+        help="float16: half the bytes; dynamic: int8 weights; integer: int8 arithmetic, too",
+    )
+    group.add_argument(
+        "--representative",
+        metavar="FOLDER",
+        help="some dozens of images of your data: integer takes its ranges from them, and the file "
+        "is checked with some of them",
+    )
+    group.add_argument(
+        "--max-disagreement",
+        type=float,
+        metavar="SHARE",
+        help="the largest share of the pixels to which a quantized file may give another class "
+        "(default: 0.05)",
+    )
+    group.add_argument(
+        "--mediapipe-python",
+        metavar="FILE",
+        help="the Python in which MediaPipe is installed (default: this one)",
+    )
+
+
+def _check_parser() -> terminal.Parser:
+    parser = terminal.Parser(prog="zoo check", description=_CHECK)
+    parser.add_argument(
+        "version", type=pathlib.Path, metavar="VERSION", help="its folder, such as served/unet/1"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="PATH",
+        help="the weights file or workdir from which the version was exported",
+    )
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        help="an image to check with, in which the model sees two classes or more (default: made "
+        "textures)",
+    )
+    return parser
+
+
+def _ask_parser() -> terminal.Parser:
+    parser = terminal.Parser(prog="zoo ask", description=_ASK)
+    parser.add_argument("images", nargs="+", type=pathlib.Path, metavar="IMAGE", help="JPEG or PNG")
+    parser.add_argument(
+        "--model", required=True, metavar="NAME", help="the name under which it is served"
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="the folder of the masks; made if it is not there",
+    )
+    parser.add_argument(
+        "--url",
+        default="http://localhost:8501",
+        help="the server: http://HOST:8501 (REST, the default: on this machine) or "
+        "grpc://HOST:8500",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="the most seconds for one image (default: 60)",
+    )
+    return parser

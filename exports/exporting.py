@@ -182,7 +182,7 @@ def _check_spec(spec: Spec | None, model: keras.Model) -> None:
     real = (model.output_shape[-1], model.input_shape[-1])
     if said != real:
         raise ValueError(
-            f"A Spec is of the model that is exported; this one has {said[0]} classes and {said[1]} "
+            f"A Spec describes the exported model; this one has {said[0]} classes and {said[1]} "
             f"channels, {model.name!r} has {real[0]} and {real[1]}. Pass the model's own Spec."
         )
 

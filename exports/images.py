@@ -55,7 +55,7 @@ def read_folder(folder: str | pathlib.Path, channels: int, size: tuple[int, int]
 
 
 def scaled(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Images uint8 `[n, h, w, channels]` scaled to a height and a width; of that size as they are."""
+    """Images uint8 `[n, h, w, channels]`, scaled to a height and a width."""
     if images.shape[1:3] == size:
         return images
     height, width = size

@@ -8,7 +8,16 @@ _FIXED = {1: 8, 5: 4}  # wire type → bytes
 
 def field(number: int, content: bytes) -> bytes:
     """One field of a message: a string, or another message."""
-    return _varint(number << 3 | _LENGTH) + _varint(len(content)) + content
+    return varint(number << 3 | _LENGTH) + varint(len(content)) + content
+
+
+def varint(number: int) -> bytes:
+    """A whole number from 0."""
+    groups = []
+    while not groups or number:
+        groups.append(number & 127)
+        number >>= 7
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
 def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
@@ -21,19 +30,19 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
     """
     place = 0
 
-    def varint() -> int:
+    def number_here() -> int:
         nonlocal place
         value, place = _read_varint(message, place)
         return value
 
     try:
         while place < len(message):
-            tag = varint()
+            tag = number_here()
             number, kind = tag >> 3, tag & 7
             if kind == _VARINT:
-                yield number, varint()
+                yield number, number_here()
                 continue
-            length = _FIXED[kind] if kind in _FIXED else varint()
+            length = _FIXED[kind] if kind in _FIXED else number_here()
             if kind not in (*_FIXED, _LENGTH) or place + length > len(message):
                 raise IndexError
             yield number, message[place : place + length]
@@ -79,11 +88,3 @@ def _read_varint(message: bytes, place: int) -> tuple[int, int]:
         if byte < 128:
             return value, place
     raise IndexError
-
-
-def _varint(number: int) -> bytes:
-    groups = []
-    while not groups or number:
-        groups.append(number & 127)
-        number >>= 7
-    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])

@@ -4,31 +4,22 @@ Everything is computed on the CPU: the file is checked, and a GPU rounds more co
 served/unet/1` checks a version that is in place.
 """
 
-from exports.check.agreement import (
-    ROUNDING,
-    Agreement,
-    Finding,
-    MismatchError,
-    NotChecked,
-    WarmedUp,
-    compare,
-)
-from exports.check.class_map import check_class_map
-from exports.check.mediapipe import check_mediapipe
-from exports.check.saved_model import check_loaders, check_saved_model
-from exports.check.tflite import check_tflite
+from zoo import lazy as _lazy
 
-__all__ = [
-    "ROUNDING",
-    "Agreement",
-    "Finding",
-    "MismatchError",
-    "NotChecked",
-    "WarmedUp",
-    "check_class_map",
-    "check_loaders",
-    "check_mediapipe",
-    "check_saved_model",
-    "check_tflite",
-    "compare",
-]
+_PLACES = {
+    "agreement": (
+        *("ROUNDING", "Agreement", "Finding", "MismatchError", "Named", "NotChecked", "WarmedUp"),
+        "compare",
+    ),
+    "class_map": ("check_class_map",),
+    "mediapipe": ("check_mediapipe",),
+    "saved_model": ("check_loaders", "check_saved_model"),
+    "tflite": ("check_tflite",),
+}
+
+__all__ = sorted(name for names in _PLACES.values() for name in names)
+
+__getattr__ = _lazy.attach(
+    "exports.check",
+    {name: f"exports.check.{module}" for module, names in _PLACES.items() for name in names},
+)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-# A share of the range of the scores. Through the 29 normalized layers of a DeconvNet, TensorFlow and
-# LiteRT were seen to differ by more than 2e-5.
+# A share of the range of the scores. Through the 29 normalized layers of a DeconvNet, TensorFlow
+# and LiteRT were seen to differ by more than 2e-5.
 ROUNDING = 1e-4
 MAX_TIES = 0.0001  # a share of the pixels; rounding alone makes fewer
 

@@ -37,8 +37,8 @@ class Reference:
     def unsettled(self) -> float:
         """The share of the pixels whose class changes with the rounding of the image.
 
-        Other engines may rightly give other classes there: a net with many layers and switches, such
-        as DeconvNet, can amplify rounding to any size, above all in flat images.
+        Other engines may rightly give other classes there: a net with many layers and switches,
+        such as DeconvNet, can amplify rounding to any size, above all in flat images.
         """
         change = np.random.default_rng(0).normal(0, 1e-4, self.images.shape)
         changed = (self.images + change).astype(np.float32)

@@ -1,5 +1,9 @@
-"""Asks TensorFlow Serving for masks, from a machine that needs no TensorFlow."""
+"""Asks a model that TensorFlow Serving serves, and writes what it answers.
 
-from exports.client.server import ServerError, connected
+Needs NumPy and Pillow, for gRPC `grpcio` as well, and neither TensorFlow nor Keras.
+"""
 
-__all__ = ["ServerError", "connected"]
+from exports.client.connection import Class, Connection, RefusedError, ServerError, connected
+from exports.client.masks import write_masks
+
+__all__ = ["Class", "Connection", "RefusedError", "ServerError", "connected", "write_masks"]

@@ -1,47 +1,132 @@
-"""A connection to TensorFlow Serving, by REST or by gRPC: image bytes in, mask out."""
+"""A connection to TensorFlow Serving, by REST or by gRPC."""
 
 import base64
 import contextlib
+import dataclasses
 import http.client
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from exports.client import messages
+from zoo.terminal import printable
 
-SIGNATURE, TAKES, GIVES, VALID = "mask_png", "image_bytes", "mask_png_bytes", "valid"
+MAX_ANSWER = 1 << 28
+"""The most bytes of an answer that are read; the mask of the largest image has far fewer."""
 
-Ask = Callable[[bytes], bytes | None]
+MAX_NAME = 100
+"""The most characters of a class name that are kept."""
+
+_MAX_SAID = 500  # characters of what a server says of an error
+
+Outputs = dict[str, bytes | list[int]]
+_Result = TypeVar("_Result")
 
 
 class ServerError(RuntimeError):
-    """The server does not answer, or refuses; the message says which and what to do."""
+    """The server does not answer, or refuses; the message says what to do."""
+
+
+class RefusedError(ServerError):
+    """The server answers, and refuses this request."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Class:
+    """A class of the served model: its name, whether it is background, red, green and blue."""
+
+    name: str
+    is_background: bool
+    colour: tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Connection:
+    """What can be asked; `connected` makes one.
+
+    Args:
+        url: Of the server.
+        model: The name under which it is served.
+        send: Sends one value to an input of a signature; returns the answer as it came.
+        parse: The outputs of an answer, by name.
+    """
+
+    url: str
+    model: str
+    send: Callable[[str, str, bytes | int], bytes]
+    parse: Callable[[bytes], Outputs]
+
+    def mask_png(self, image_bytes: bytes) -> bytes | None:
+        """The bytes of a grey PNG whose values are the classes, of the image's own size.
+
+        Args:
+            image_bytes: Of a JPEG or PNG file.
+
+        Returns:
+            None if the server cannot decode the image, or if it is too large.
+
+        Raises:
+            ServerError: There is no server or no such model, or it answers otherwise.
+        """
+
+        def read(outputs: Outputs) -> bytes | None:
+            (valid,) = outputs["valid"]
+            return _bytes(outputs["mask_png_bytes"]) if valid else None
+
+        return self._asked("mask_png", "image_bytes", image_bytes, read)
+
+    def class_of(self, number: int) -> Class:
+        """What a class number means.
+
+        Raises:
+            RefusedError: The model has no such class, or was exported without class names.
+            ServerError: As `mask_png`.
+        """
+
+        def read(outputs: Outputs) -> Class:
+            (background,) = outputs["is_background"]
+            red, green, blue = (_byte(part) for part in outputs["colour"])
+            name = _short(_bytes(outputs["name"]).decode("utf-8", "replace"), MAX_NAME)
+            return Class(name or f"class {number}", bool(background), (red, green, blue))
+
+        return self._asked("class_names", "index", number, read)
+
+    def _asked(
+        self, signature: str, name: str, value: bytes | int, read: Callable[[Outputs], _Result]
+    ) -> _Result:
+        answer = self.send(signature, name, value)
+        try:
+            return read(self.parse(answer))
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            raise ServerError(
+                f"An export of this zoo answers {signature} for one {name}; {self.model!r} at "
+                f"{self.url} answered {answer[:80]!r}. Ask an export of this zoo in TensorFlow "
+                "Serving."
+            ) from error
 
 
 @contextlib.contextmanager
-def connected(url: str, model: str, *, timeout: float = 60) -> Iterator[Ask]:
-    """Asks the signature `mask_png` of a served model about one image at a time.
+def connected(url: str, model: str, *, timeout: float = 60) -> Iterator[Connection]:
+    """Connects to a served model.
 
     ```python
-    with connected("grpc://localhost:8500", "unet") as ask:
-        png = ask(pathlib.Path("photograph.jpg").read_bytes())
+    with connected("grpc://localhost:8500", "unet") as server:
+        png = server.mask_png(pathlib.Path("photograph.jpg").read_bytes())
+        server.class_of(1).name  # "coin"
     ```
-
-    Takes the bytes of a JPEG or PNG file; gives those of a grey PNG of the same size whose values
-    are the classes, or None if the server cannot decode the image.
 
     Args:
         url: `http://` or `https://` and the host and port of the REST interface, or `grpc://` and
             those of the gRPC interface; 8501 and 8500 unless the server was told otherwise.
         model: The name under which it is served.
-        timeout: Of each image, in seconds.
+        timeout: The most seconds that a request may take.
 
     Raises:
-        ValueError: A URL that is none of these; a timeout that is no time.
+        ValueError: The URL is of another form; the timeout is not a time.
         ImportError: gRPC is not installed.
-        ServerError: No server there, no such model, a refused or slow request, another answer.
     """
     scheme, separator, place = url.partition("://")
     if not separator or scheme not in ("http", "https", "grpc") or not place.strip("/"):
@@ -51,39 +136,32 @@ def connected(url: str, model: str, *, timeout: float = 60) -> Iterator[Ask]:
         )
     if not 0 < timeout < float("inf"):
         raise ValueError(
-            f"An image has a number of seconds above 0; received {timeout:g}. Pass --timeout 60."
+            f"A timeout is a number of seconds above 0; received {timeout:g}. Pass --timeout 60."
         )
     if scheme == "grpc":
-        with _grpc(place.strip("/"), model, timeout) as ask:
-            yield ask
+        with _grpc(place.strip("/"), model, timeout) as send:
+            yield Connection(url, model, send, messages.answered)
     else:
-        yield _rest(url.rstrip("/"), model, timeout)
+        url = url.rstrip("/")
+        yield Connection(url, model, _rest(url, model, timeout), _outputs_of_rest)
 
 
-def _rest(url: str, model: str, timeout: float) -> Ask:
+def _rest(url: str, model: str, timeout: float) -> Callable[[str, str, bytes | int], bytes]:
     address = f"{url}/v1/models/{urllib.parse.quote(model, safe='')}:predict"
 
-    def ask(content: bytes) -> bytes | None:
-        image = {"b64": base64.b64encode(content).decode()}
-        body = {"signature_name": SIGNATURE, "instances": [{TAKES: image}]}
+    def send(signature: str, name: str, value: bytes | int) -> bytes:
+        if isinstance(value, bytes):
+            value = {"b64": base64.b64encode(value).decode()}
+        body = {"signature_name": signature, "instances": [{name: value}]}
         request = urllib.request.Request(
             address, json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
-                answer = response.read()
+                return response.read(MAX_ANSWER)
         except urllib.error.HTTPError as error:
-            said = _error_of(error.read())
-            if error.code == http.HTTPStatus.NOT_FOUND:
-                raise _unknown(url, model, said) from error
-            if error.code in (
-                http.HTTPStatus.SERVICE_UNAVAILABLE,
-                http.HTTPStatus.TOO_MANY_REQUESTS,
-            ):
-                raise _busy(url, said) from error
-            if error.code == http.HTTPStatus.GATEWAY_TIMEOUT:
-                raise _slow(url, timeout) from error
-            raise _refused(url, model, f"status {error.code}", said) from error
+            said = _error_of(error.read(1 << 16))
+            raise _error_of_status(error.code, url, model, said, timeout) from error
         except TimeoutError as error:
             raise _slow(url, timeout) from error
         except (OSError, http.client.HTTPException) as error:
@@ -91,17 +169,27 @@ def _rest(url: str, model: str, timeout: float) -> Ask:
             if isinstance(reason, TimeoutError):
                 raise _slow(url, timeout) from error
             raise _away(url, str(reason) or type(reason).__name__) from error
-        try:
-            (row,) = json.loads(answer)["predictions"]
-            return base64.b64decode(row[GIVES]["b64"], validate=True) if row[VALID] else None
-        except (ValueError, TypeError, KeyError) as error:
-            raise _other_answer(url, model, answer) from error
 
-    return ask
+    return send
+
+
+def _outputs_of_rest(answer: bytes) -> Outputs:
+    (row,) = json.loads(answer)["predictions"]
+    return {name: _value_of_rest(value) for name, value in row.items()}
+
+
+def _value_of_rest(value: Any) -> bytes | list[int]:
+    if isinstance(value, dict):
+        return base64.b64decode(value["b64"], validate=True)
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace")
+    return value if isinstance(value, list) else [value]
 
 
 @contextlib.contextmanager
-def _grpc(place: str, model: str, timeout: float) -> Iterator[Ask]:
+def _grpc(
+    place: str, model: str, timeout: float
+) -> Iterator[Callable[[str, str, bytes | int], bytes]]:
     try:
         import grpc
     except ImportError as error:
@@ -111,42 +199,69 @@ def _grpc(place: str, model: str, timeout: float) -> Iterator[Ask]:
         ) from error
 
     url = f"grpc://{place}"
-    # The mask of a large image can be larger than the 4 MB that a client takes otherwise.
-    with grpc.insecure_channel(place, [("grpc.max_receive_message_length", -1)]) as channel:
+    # The mask of a large image can be larger than gRPC's default limit of 4 MB.
+    options = [("grpc.max_receive_message_length", MAX_ANSWER)]
+    with grpc.insecure_channel(place, options) as channel:
         predict = channel.unary_unary(messages.METHOD)
 
-        def ask(content: bytes) -> bytes | None:
+        def send(signature: str, name: str, value: bytes | int) -> bytes:
+            question = messages.question(model, signature, name, value)
             try:
-                answer = predict(
-                    messages.question(model, SIGNATURE, TAKES, content), timeout=timeout
-                )
+                return predict(question, timeout=timeout)
             except grpc.RpcError as error:
-                code, said = error.code(), error.details()
-                if code == grpc.StatusCode.UNAVAILABLE:
-                    # So it is called both without a connection and where a batch finds no place.
-                    raise (_busy if "queue" in said else _away)(url, said) from error
-                if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
-                    raise _busy(url, said) from error
-                if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-                    raise _slow(url, timeout) from error
-                if code == grpc.StatusCode.NOT_FOUND:
-                    raise _unknown(url, model, said) from error
-                raise _refused(url, model, code.name, said) from error
-            try:
-                outputs = messages.answered(answer)
-                return outputs[GIVES] if outputs[VALID] else None
-            except (KeyError, ValueError) as error:
-                raise _other_answer(url, model, answer) from error
+                raise _error_of_code(error, url, model, timeout) from error
 
-        yield ask
+        yield send
+
+
+def _error_of_status(code: int, url: str, model: str, said: str, timeout: float) -> ServerError:
+    status = http.HTTPStatus
+    if code == status.NOT_FOUND:
+        return _unknown(url, model, said)
+    if code in (status.SERVICE_UNAVAILABLE, status.TOO_MANY_REQUESTS):
+        return _busy(url, said)
+    if code == status.GATEWAY_TIMEOUT:
+        return _slow(url, timeout)
+    return _refused(url, model, f"status {code}", said)
+
+
+def _error_of_code(error: Any, url: str, model: str, timeout: float) -> ServerError:
+    code, said = error.code().name, _short(error.details() or "", _MAX_SAID)
+    if code == "UNAVAILABLE":
+        # Both without a connection and where a batch finds no place in the queue.
+        return (_busy if "queue" in said else _away)(url, said)
+    if code == "RESOURCE_EXHAUSTED":
+        return _busy(url, said)
+    if code == "DEADLINE_EXCEEDED":
+        return _slow(url, timeout)
+    if code == "NOT_FOUND":
+        return _unknown(url, model, said)
+    return _refused(url, model, code, said)
 
 
 def _error_of(answer: bytes) -> str:
-    """What TensorFlow Serving says of an error; the beginning of the answer if it is another's."""
+    """What TensorFlow Serving says of an error; the beginning of another server's answer."""
     try:
-        return json.loads(answer)["error"]
-    except (ValueError, TypeError, KeyError):
+        return _short(str(json.loads(answer)["error"]), _MAX_SAID)
+    except (ValueError, TypeError, LookupError, RecursionError):
         return repr(answer[:80])
+
+
+def _short(text: str, length: int) -> str:
+    """One line without control characters."""
+    return printable(" ".join(text.split()))[:length]
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError(f"a string is bytes; received {type(value).__name__}")
+    return value
+
+
+def _byte(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= 255:
+        raise ValueError("a colour has parts from 0 to 255")
+    return value
 
 
 def _away(url: str, reason: str) -> ServerError:
@@ -158,7 +273,7 @@ def _away(url: str, reason: str) -> ServerError:
 
 def _slow(url: str, timeout: float) -> ServerError:
     return ServerError(
-        f"The server at {url} has {timeout:g} s for an image, and they are over. "
+        f"The server at {url} did not answer within {timeout:g} s. "
         "Pass a longer --timeout, or smaller images."
     )
 
@@ -172,20 +287,14 @@ def _busy(url: str, said: str) -> ServerError:
 
 def _unknown(url: str, model: str, said: str) -> ServerError:
     return ServerError(
-        f"A model is asked by the name that it is served under; the server at {url} has none "
+        f"A model is asked by the name under which it is served; the server at {url} has none "
         f"with the name {model!r} ({said}). Pass another --model, or wait until it is loaded."
     )
 
 
-def _refused(url: str, model: str, code: str, said: str) -> ServerError:
-    return ServerError(
+def _refused(url: str, model: str, code: str, said: str) -> RefusedError:
+    return RefusedError(
         f"The server at {url} refused to ask {model!r} with {code}: {said}. "
-        "The model must be an export of this zoo, which has the signature mask_png."
-    )
-
-
-def _other_answer(url: str, model: str, answer: bytes) -> ServerError:
-    return ServerError(
-        f"The signature mask_png answers one {GIVES} and one {VALID} for an image; {model!r} at "
-        f"{url} answered {answer[:80]!r}. Ask an export of this zoo in TensorFlow Serving."
+        "The model must be an export of this zoo, which has the signatures mask_png and "
+        "class_names."
     )

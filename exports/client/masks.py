@@ -1,104 +1,77 @@
-"""Sends images to TensorFlow Serving and writes the mask and an overlay of each.
+"""Sends images to TensorFlow Serving and writes a mask and an overlay of each."""
 
-python -m exports.client photograph.jpg --url http://localhost:8501 --model unet --out masks
-
-`masks/photograph-mask.png` holds the class of each pixel, in a palette; `photograph-overlay.png`
-shows the classes on the image, with a legend. Nothing is overwritten.
-"""
-
-import argparse
-import importlib.util
 import io
+import os
 import pathlib
-import sys
-import types
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
-from exports.client.server import ServerError, connected
+from exports.client.connection import Class, Connection, RefusedError, ServerError, connected
+from zoo import files, pictures
+
+Say = Callable[[str], None]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; its exit status is 2 for a wrong request, 1 for an image without a mask."""
-    chosen = _parser().parse_args(arguments)
-    try:
-        files = _targets(chosen.images, chosen.out)
-        names = _class_names(chosen.class_names)
-        failed = 0
-        with connected(chosen.url, chosen.model, timeout=chosen.timeout) as ask:
-            for path, targets in files.items():
-                png = ask(path.read_bytes())
-                if png is None:
-                    failed += 1
-                    print(
-                        f"exports.client: {path}: the server cannot decode the image, or it is too "
-                        "large (valid is 0). Send a whole JPEG or PNG file within the limits that "
-                        "the model was exported with.",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-                    continue
-                _write(path, png, targets, names)
-                print(*targets, sep="\n", flush=True)
-    except ServerError as error:
-        print(f"exports.client: {error}", file=sys.stderr)
-        return 1
-    except (ValueError, OSError, ImportError) as error:
-        print(f"exports.client: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("exports.client: stopped; the masks that were written are whole", file=sys.stderr)
-        return 130
-    return 1 if failed else 0
+def write_masks(
+    images: Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    *,
+    url: str,
+    model: str,
+    timeout: float = 60,
+    report: Say = lambda line: None,
+    warn: Say = lambda line: None,
+) -> list[pathlib.Path]:
+    """Writes `out/NAME-mask.png` and `out/NAME-overlay.png` of each image.
 
+    The mask is a palette PNG whose values are the classes; the overlay shows the classes on the
+    image, with a legend. Names, colours and the background are the served model's. Nothing is
+    overwritten.
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m exports.client",
-        description="Asks a served model for the masks of images, and writes them with overlays.",
-    )
-    parser.add_argument("images", nargs="+", type=pathlib.Path, metavar="IMAGE", help="JPEG or PNG")
-    parser.add_argument(
-        "--url",
-        default="http://localhost:8501",
-        help="of the server: http://HOST:8501 (REST, the default: on this machine) or "
-        "grpc://HOST:8500",
-    )
-    parser.add_argument("--model", required=True, metavar="NAME", help="as it is served")
-    parser.add_argument(
-        "--out", required=True, type=pathlib.Path, metavar="FOLDER", help="made if it is not there"
-    )
-    parser.add_argument(
-        "--class-names",
-        nargs="+",
-        metavar="NAME",
-        help="for the legend, in the order of the classes; or those of a data set by its name: "
-        + ", ".join(_part_of_zoo("class_names").CLASS_NAMES),
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=60, metavar="SECONDS", help="of an image (default: 60)"
-    )
-    return parser
+    Args:
+        images: JPEG or PNG files.
+        out: The folder; made if it is not there.
+        url: Of the server, as `exports.client.connected` takes it.
+        model: The name under which it is served.
+        timeout: The most seconds that a request may take.
+        report: Called with the path of each file that was written.
+        warn: Called with a line on an image without a mask, and on a model without class names.
 
+    Returns:
+        The images that the server cannot decode, or that are too large.
 
-def _part_of_zoo(name: str) -> types.ModuleType:
-    """`zoo.pictures` or `zoo.class_names`, which need nothing else of the zoo.
-
-    Imported as usual, they come with all of it and TensorFlow: seconds, and 500 MB.
+    Raises:
+        FileNotFoundError: An image is not there.
+        FileExistsError: A mask or an overlay is there already, or two would have the same name.
+        ServerError: The server does not answer as it should; what was written is whole.
     """
-    folder = pathlib.Path(importlib.util.find_spec("zoo").origin).parent
-    spec = importlib.util.spec_from_file_location(f"zoo.{name}", folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    targets = _targets([pathlib.Path(image) for image in images], pathlib.Path(out))
+    without = []
+    with connected(url, model, timeout=timeout) as server:
+        class_of = _classes(server, warn)
+        for path, (mask, overlay) in targets.items():
+            png = server.mask_png(path.read_bytes())
+            if png is None:
+                without.append(path)
+                warn(
+                    f"{path}: the server cannot decode the image, or it is too large (valid is 0). "
+                    "Send a whole JPEG or PNG file within the limits that the model was exported "
+                    "with."
+                )
+                continue
+            _write(path, _class_map(path, png), class_of, mask, overlay)
+            report(str(mask))
+            report(str(overlay))
+    return without
 
 
 def _targets(
     images: list[pathlib.Path], out: pathlib.Path
 ) -> dict[pathlib.Path, tuple[pathlib.Path, pathlib.Path]]:
     """Mask and overlay of each image, none of which is there already."""
-    files, taken = {}, {}
+    found, taken = {}, {}
     for path in dict.fromkeys(images):
         if not path.is_file():
             raise FileNotFoundError(f"An image is a JPEG or PNG file; there is none at {path}.")
@@ -114,45 +87,76 @@ def _targets(
                 f"Each image has a mask of its own name; {taken[path.stem]} and {path} would both "
                 f"be {targets[0]}. Send them to two folders."
             )
-        files[path], taken[path.stem] = targets, path
-    return files
+        found[path], taken[path.stem] = targets, path
+    return found
 
 
-def _class_names(names: list[str] | None) -> list[str] | None:
-    # No model has a single class, so that a single name cannot be a class's.
-    data_sets = _part_of_zoo("class_names").CLASS_NAMES
-    return list(data_sets.get(names[0], names)) if names and len(names) == 1 else names
+def _classes(server: Connection, warn: Say) -> Callable[[int], Class]:
+    """What a class number means; the server is asked once about each class that occurs."""
+    known: dict[int, Class] = {}
+    named = True
+
+    def class_of(number: int) -> Class:
+        nonlocal named
+        if number not in known and named:
+            try:
+                known[number] = server.class_of(number)
+            except RefusedError as error:
+                named = False
+                warn(f"The legend has numbers, and no class is background. {error}")
+        if number not in known:
+            colour = pictures.voc_palette()[number]
+            known[number] = Class(f"class {number}", False, tuple(map(int, colour)))
+        return known[number]
+
+    return class_of
+
+
+def _class_map(path: pathlib.Path, png: bytes) -> np.ndarray:
+    """The classes in a PNG of the server, uint8 `[h, w]`."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            size = picture.size
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as mask:
+            if mask.size != size or mask.mode != "L":
+                raise ValueError(f"received {mask.size[0]} × {mask.size[1]} {mask.mode}")
+            return np.array(mask)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ServerError(
+            f"A mask is a grey PNG of the size of its image; that of {path} is not ({error}). Ask "
+            "an export of this zoo in TensorFlow Serving."
+        ) from error
 
 
 def _write(
     path: pathlib.Path,
-    png: bytes,
-    targets: tuple[pathlib.Path, pathlib.Path],
-    names: list[str] | None,
+    class_map: np.ndarray,
+    class_of: Callable[[int], Class],
+    mask: pathlib.Path,
+    overlay: pathlib.Path,
 ) -> None:
-    pictures = _part_of_zoo("pictures")
-    with Image.open(io.BytesIO(png)) as picture:
-        class_map = np.array(picture)
-    with Image.open(path) as picture:
-        # Pillow would make white of most values of a 16-bit PNG; the model sees the upper 8 bits.
-        sixteen = picture.mode.startswith("I")
-        image = (
-            (np.array(picture) >> 8).astype(np.uint8)
-            if sixteen
-            else np.array(picture.convert("RGB"))
-        )
-    if names is None:
-        names = [f"class {number}" for number in range(class_map.max() + 1)]
-    # Only some data sets begin with a background; of an unknown one it is assumed.
-    background = 0 if names[0] in ("background", "class 0") else None
-    mask, overlay = targets
-    drawn = pictures.overlay(image, class_map, names, background=background)
-    mask.parent.mkdir(parents=True, exist_ok=True)
-    pictures.save_class_map(mask, class_map)
-    unfinished = overlay.with_name(f"writing-{overlay.name}")
-    drawn.save(unfinished)
-    unfinished.rename(overlay)
+    occurring = {int(number): class_of(int(number)) for number in np.unique(class_map)}
+    names = [f"class {number}" for number in range(max(occurring) + 1)]
+    voc, bright = pictures.voc_palette(), pictures.bright_palette()
+    background = None
+    for number, known in occurring.items():
+        names[number] = known.name
+        # VOC's colours are dark on an image: only a model's own are drawn there.
+        if tuple(voc[number]) != known.colour:
+            voc[number] = bright[number] = known.colour
+        if known.is_background:
+            background = number
+    drawn = pictures.overlay(_image(path), class_map, names, background=background, palette=bright)
+    with files.creating(mask) as unfinished:
+        pictures.save_class_map(unfinished, class_map, palette=voc)
+    with files.creating(overlay) as unfinished:
+        drawn.save(unfinished)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _image(path: pathlib.Path) -> np.ndarray:
+    """What the model sees of an image file, uint8 `[h, w]` or `[h, w, 3]`."""
+    with Image.open(path, formats=("PNG", "JPEG")) as picture:
+        # Pillow makes white of most values of a 16-bit PNG; the model sees the upper 8 bits.
+        if picture.mode.startswith("I"):
+            return (np.array(picture) >> 8).astype(np.uint8)
+        return np.array(picture.convert("RGB"))

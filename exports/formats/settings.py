@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from exports import images as pictures
-from exports.formats import DTYPES, FORMATS, INTEGER, KINDS, NONE, FLOAT16
+from exports.formats import DTYPES, FLOAT16, FORMATS, INTEGER, KINDS, NONE
 from exports.graph.limits import Limits
 from zoo.spec import Spec
 

@@ -38,7 +38,7 @@ def convert(
         quantization.configure(converter, quantize, representative, image.dtype)
         try:
             with warnings.catch_warnings():
-                # The converter measures ranges in TensorFlow's interpreter, which LiteRT's replaces.
+                # The converter measures ranges in TensorFlow's own interpreter, not in LiteRT's.
                 warnings.filterwarnings(
                     "ignore", ".*tf.lite.Interpreter is deprecated", UserWarning
                 )

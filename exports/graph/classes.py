@@ -16,7 +16,13 @@ from zoo.spec import Spec
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
-    """The name of each class, the number of the background or None, uint8 colours `[classes, 3]`."""
+    """What the class numbers mean.
+
+    Args:
+        names: The name of each class.
+        background: The number of the class that is background; None if no class is.
+        colours: Red, green and blue of each class, uint8 `[classes, 3]`.
+    """
 
     names: tuple[str, ...]
     background: int | None

@@ -6,15 +6,16 @@
 | `class_map_from_bytes` | `image_bytes` string `[n]`, one size | `class_map` uint8 `[n, h, w]` |
 | `mask_png` | `image_bytes` string `[n]` | `mask_png_bytes` string `[n]`, `valid` uint8 `[n]` |
 | `scores` | `image` uint8 `[n, h, w, c]` | `probabilities` float32 `[n, h, w, classes]` |
-| `class_names` | `index` int32 `[n]` | `name` string `[n]`, `is_background` uint8 `[n]`, `colour` uint8 `[n, 3]` |
+| `class_names` | `index` int32 `[n]` | `name`, `is_background`, `colour`, a row for each |
 
 c is the model's number of channels. A request holds 1 to `max_batch` images of 1 to `max_pixels`
 pixels; any other is refused with INVALID_ARGUMENT before anything is computed. Memory grows with
 all pixels of a request, but that of `mask_png` with those of its largest image only.
 
-`class_names` says what class numbers mean: a request holds 1 to 256 of them, each from 0 to
-classes - 1. `is_background` is 1 for the class that is background, if one is. A server that forms
-batches takes at most `max_batch` numbers in one request.
+`class_names` says what class numbers mean; it gives `name` string `[n]`, `is_background` uint8
+`[n]`, 1 for the class that is background, and `colour` uint8 `[n, 3]`, red, green and blue. A
+request holds 1 to 256 numbers from 0 to classes - 1; where the server forms batches, at most
+`max_batch`.
 
 Image bytes are JPEG or PNG; GIF, WebP, BMP and TIFF are refused. The decoder turns grey into RGB
 and RGB into grey where the model needs it, drops transparency, gives a palette PNG its colours and

@@ -27,7 +27,7 @@ def interpreter() -> type:
 
 
 def runner(path: pathlib.Path) -> Any:
-    """LiteRT's runner of the file's only signature. It names the outputs, whose order is not fixed."""
+    """The runner of the file's only signature, which gives outputs by name; their order varies."""
     return interpreter()(model_path=str(path)).get_signature_runner()
 
 

@@ -27,7 +27,7 @@ from PIL import Image
 
 from exports.formats import saved_model
 from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG
-from exports.runtimes import tensorflow_c
+from exports.runtimes import INVALID_ARGUMENT, Ask, StatusError, tensorflow_c
 from tests.fuzz.mutants import good_images, mutant
 from tests.support import serving_double as double
 from tests.support import toys
@@ -45,7 +45,7 @@ class WrongError(Exception):
     """An answer that is neither the mask of an image nor INVALID_ARGUMENT."""
 
 
-def ask_alone(ask: tensorflow_c.Ask, contents: Sequence[bytes], last: pathlib.Path) -> list[Answer]:
+def ask_alone(ask: Ask, contents: Sequence[bytes], last: pathlib.Path) -> list[Answer]:
     """Each image through both signatures, which must agree on its classes or both refuse it.
 
     Between them a good image is asked about again and again, and has the same mask every time.
@@ -65,7 +65,7 @@ def ask_alone(ask: tensorflow_c.Ask, contents: Sequence[bytes], last: pathlib.Pa
     return answers
 
 
-def _mask(ask: tensorflow_c.Ask, content: bytes) -> Answer:
+def _mask(ask: Ask, content: bytes) -> Answer:
     answer = ask(MASK_PNG, {"image_bytes": double.strings([content])})
     (png,), (valid,) = answer["mask_png_bytes"], answer["valid"]
     if bool(png) != bool(valid):
@@ -73,11 +73,11 @@ def _mask(ask: tensorflow_c.Ask, content: bytes) -> Answer:
     return png or None
 
 
-def _class_map(ask: tensorflow_c.Ask, content: bytes) -> tuple | None:
+def _class_map(ask: Ask, content: bytes) -> tuple | None:
     try:
         answer = ask(CLASS_MAP_FROM_BYTES, {"image_bytes": double.strings([content])})
-    except tensorflow_c.StatusError as error:
-        if error.code != tensorflow_c.INVALID_ARGUMENT:
+    except StatusError as error:
+        if error.code != INVALID_ARGUMENT:
             raise WrongError(
                 f"{CLASS_MAP_FROM_BYTES} ends with code {error.code}: {error}"
             ) from error
@@ -94,7 +94,7 @@ def _pixels(png: Answer) -> tuple | None:
 
 
 def ask_in_threads(
-    ask: tensorflow_c.Ask, known: dict[bytes, Answer], *, threads: int, requests: int, first: int
+    ask: Ask, known: dict[bytes, Answer], *, threads: int, requests: int, first: int
 ) -> tuple[int, int]:
     """Sends `requests` of each thread, half of them images that are refused; all as they are known.
 
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def attack(ask: tensorflow_c.Ask, chosen: argparse.Namespace, last: pathlib.Path) -> None:
+def attack(ask: Ask, chosen: argparse.Namespace, last: pathlib.Path) -> None:
     """Both parts; raises where something is wrong."""
     contents = [*good_images(), *map(mutant, range(chosen.mutants))]
     loaded = resident()

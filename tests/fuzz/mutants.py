@@ -10,13 +10,13 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from exports import check
+from exports.images import textures
 
 
 @functools.cache
 def good_images() -> tuple[bytes, ...]:
     """Images of every format that is decoded or might be: modes, sizes, encodings."""
-    colour = check.textures(1, (29, 41), 3)[0]
+    colour = textures(1, (29, 41), 3)[0]
     rgb, grey = Image.fromarray(colour), Image.fromarray(colour[..., 0])
     pictures = [
         *((rgb, "PNG", {}), (grey, "PNG", {}), (rgb.quantize(20), "PNG", {"bits": 8})),

@@ -7,8 +7,6 @@ loader of TensorFlow, as the server does; what the server makes of the answers i
 `tests/support/serving_double.py`.
 """
 
-import zoo  # isort: skip  # noqa: F401  (first: it keeps the terminal free of TensorFlow's start)
-
 import argparse
 import contextlib
 import dataclasses
@@ -26,10 +24,13 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from exports import check
 from exports.formats.saved_model import COMPILED
-from exports.graph.signatures import CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, SERVING_DEFAULT
-from exports.runtimes import tensorflow_c
+from exports.graph import CLASS_MAP_FROM_BYTES, CLASS_NAMES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.images import textures
+from exports.runtimes import INVALID_ARGUMENT, Ask, StatusError, tensorflow_c
 from tests.support import serving_double as double
 
+SIGNATURES = (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES, CLASS_NAMES)
+TEXT = {CLASS_NAMES}  # what gives strings that are text, not bytes
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 MOST_WARM_UP = 1000
 # Operations that call back into a Python process, which a server has not.
@@ -46,7 +47,7 @@ class Version:
 
     directory: pathlib.Path
     graph: meta_graph_pb2.MetaGraphDef
-    ask: tensorflow_c.Ask
+    ask: Ask
 
     @property
     def channels(self) -> int:
@@ -59,7 +60,7 @@ class Version:
 
     def images(self, count: int, size: tuple[int, int] = (37, 52)) -> np.ndarray:
         """Images uint8 `[count, h, w, channels]`."""
-        return check.textures(count, size, self.channels)
+        return textures(count, size, self.channels)
 
     def answer(self, signature: str, inputs: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs for one input; what is refused is a broken rule here."""
@@ -72,8 +73,8 @@ class Version:
         """Breaks the rule unless a request is refused as INVALID_ARGUMENT."""
         try:
             self.ask(signature, {_input_of(signature): inputs})
-        except tensorflow_c.StatusError as error:
-            if error.code == tensorflow_c.INVALID_ARGUMENT:
+        except StatusError as error:
+            if error.code == INVALID_ARGUMENT:
                 return
             raise BrokenError(f"{signature} ends with code {error.code} for {what}") from error
         except KeyError as error:
@@ -95,10 +96,10 @@ def layout(version: Version) -> None:
 
 
 def signatures(version: Version) -> None:
-    """The graph for serving has the four signatures, of the method `predict`."""
+    """The graph for serving has the five signatures, of the method `predict`."""
     if list(version.graph.meta_info_def.tags) != ["serve"]:
         raise BrokenError(f"the graph's tags are {list(version.graph.meta_info_def.tags)}")
-    for name in (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES):
+    for name in SIGNATURES:
         signature = version.graph.signature_def.get(name)
         if signature is None:
             raise BrokenError(f"there is no signature {name}")
@@ -128,14 +129,13 @@ def no_xla(version: Version) -> None:
 
 def batch_major(version: Version) -> None:
     """Each output has a row for each image, and a row does not depend on the other rows."""
-    images = version.images(3)
-    for signature in (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES):
-        asked = _encoded(images) if _takes_bytes(signature) else images
+    for signature in SIGNATURES:
+        asked = _asked(version, signature, 3)
         together = version.answer(signature, asked)
         for name, array in together.items():
             if not array.ndim or len(array) != len(asked):
                 shape = list(array.shape)
-                raise BrokenError(f"{signature} gives {name} {shape} for {len(asked)} images")
+                raise BrokenError(f"{signature} gives {name} {shape} for {len(asked)} rows")
             rows = [version.answer(signature, asked[[row]])[name] for row in range(len(asked))]
             alone = np.concatenate(rows)
             # Only scores are sums, which another order rounds otherwise.
@@ -149,15 +149,14 @@ def batch_major(version: Version) -> None:
 
 def rest_types(version: Version) -> None:
     """REST can write each output: its type, and bytes as base64."""
-    images = version.images(1)
-    for signature in (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES):
-        answer = version.answer(signature, _encoded(images) if _takes_bytes(signature) else images)
+    for signature in SIGNATURES:
+        answer = version.answer(signature, _asked(version, signature, 1))
         try:
             double.rows(answer)
         except double.RefusedError as error:
             raise BrokenError(f"{signature}: {error}") from error
         strings = [name for name, array in answer.items() if array.dtype == object]
-        wrong = [name for name in strings if not name.endswith("_bytes")]
+        wrong = [name for name in strings if not name.endswith("_bytes") and signature not in TEXT]
         if wrong:
             raise BrokenError(f"{signature} gives bytes as {wrong[0]}, which must end in _bytes")
 
@@ -177,6 +176,17 @@ def sizes(version: Version) -> None:
     version.refuses(CLASS_MAP_FROM_BYTES, bomb, "a PNG of 12,000 × 12,000 pixels")
     if version.answer(MASK_PNG, bomb)["valid"].tolist() != [0]:
         raise BrokenError(f"{MASK_PNG} takes a PNG of 12,000 × 12,000 pixels")
+    classes = version.answer(SCORES, images[:1])["probabilities"].shape[-1]
+    version.answer(CLASS_NAMES, np.arange(classes, dtype=np.int32))
+    for wrong, what in [
+        ([classes], f"class {classes} of {classes}"),
+        ([0, -1], "class -1"),
+        ([], "no class at all"),
+        (0, "a class without the batch's dimension"),
+        ([[0]], "classes of two dimensions"),
+        ([0] * 257, "257 classes"),
+    ]:
+        version.refuses(CLASS_NAMES, np.array(wrong, np.int32), what)
 
 
 def limits(version: Version) -> None:
@@ -246,7 +256,7 @@ def warm_up(version: Version) -> None:
         (images,) = inputs.values()
         if any(len(array) != len(images) for array in outputs.values()):
             raise BrokenError(f"record {number} of {WARM_UP} is answered with other rows")
-    cold = {SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES} - warmed
+    cold = {*SIGNATURES} - warmed
     if cold:
         raise BrokenError(f"no record warms {', '.join(sorted(cold))}")
 
@@ -286,7 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not (directory / "saved_model.pb").is_file():
         parser.error(
             f"A version is a folder with a saved_model.pb; {directory} has none. "
-            "Pass OUT/NAME/NUMBER, as python -m exports wrote it."
+            "Pass OUT/NAME/NUMBER, as zoo export wrote it."
         )
     failed = 0
     try:
@@ -295,7 +305,7 @@ def main(arguments: list[str] | None = None) -> int:
                 text, broken = rule.__doc__, reason(rule, version)
                 print(f"broken  {text} But {broken}" if broken else f"kept    {text}", flush=True)
                 failed += broken is not None
-    except tensorflow_c.StatusError as error:
+    except StatusError as error:
         print(f"broken  The C++ loader takes the files. But {error}", flush=True)
         return 1
     return 1 if failed else 0
@@ -306,7 +316,17 @@ def _takes_bytes(signature: str) -> bool:
 
 
 def _input_of(signature: str) -> str:
+    if signature == CLASS_NAMES:
+        return "index"
     return "image_bytes" if _takes_bytes(signature) else "image"
+
+
+def _asked(version: Version, signature: str, count: int) -> np.ndarray:
+    """So many rows for the input of a signature."""
+    if signature == CLASS_NAMES:
+        return np.arange(count, dtype=np.int32) % 2
+    images = version.images(count)
+    return _encoded(images) if _takes_bytes(signature) else images
 
 
 def _encoded(images: np.ndarray | list[np.ndarray]) -> np.ndarray:

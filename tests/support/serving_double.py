@@ -22,7 +22,7 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from exports import protobuf
-from exports.runtimes import tensorflow_c
+from exports.runtimes import INVALID_ARGUMENT, Ask, StatusError, tensorflow_c
 from tests.fuzz.wire import field
 
 # What the server writes as JSON; float16, bfloat16 and others it refuses.
@@ -45,7 +45,7 @@ class RefusedError(Exception):
 class Served:
     """A SavedModel under a name, in TensorFlow's C++ loader."""
 
-    def __init__(self, ask: tensorflow_c.Ask, directory: pathlib.Path, name: str) -> None:
+    def __init__(self, ask: Ask, directory: pathlib.Path, name: str) -> None:
         self.ask, self.name = ask, name
         content = (directory / "saved_model.pb").read_bytes()
         (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
@@ -62,8 +62,8 @@ class Served:
             )
         try:
             return self.ask(signature, inputs)
-        except tensorflow_c.StatusError as error:
-            code = {tensorflow_c.INVALID_ARGUMENT: "INVALID_ARGUMENT"}.get(error.code, "UNKNOWN")
+        except StatusError as error:
+            code = {INVALID_ARGUMENT: "INVALID_ARGUMENT"}.get(error.code, "UNKNOWN")
             raise RefusedError(code, str(error)) from error
 
     def takes(self, model: str, signature: str) -> Mapping:

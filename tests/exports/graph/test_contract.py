@@ -12,21 +12,21 @@ import pytest
 import tensorflow as tf
 
 import exports
-from exports import check
+from exports import graph
 from exports.formats.saved_model import save
-from exports.graph import requests
 from exports.graph.signatures import signatures
+from exports.images import textures
 from tests.fuzz.wire import field
 from tests.support import serving_contract as contract
 from tests.support import serving_double as double
 from tests.support.toys import TOYS, build_toy
 
-IMAGE = {"image": check.textures(1, (9, 12), 3)}
+IMAGE = {"image": textures(1, (9, 12), 3)}
 
 
 @pytest.fixture(scope="module")
 def version(tmp_path_factory) -> pathlib.Path:
-    return exports.formats.saved_model.export(build_toy("unet"), tmp_path_factory.mktemp("served"))
+    return exports.export(build_toy("unet"), tmp_path_factory.mktemp("served"))["saved_model"]
 
 
 @pytest.fixture(scope="module")
@@ -121,16 +121,29 @@ def only_the_first(answers: dict) -> dict:
     return answers | {"mask_png": mask_png}
 
 
+def names_that(name: Callable) -> Callable[[dict], dict]:
+    """Takes the place of the signature `class_names`."""
+
+    def change(answers: dict) -> dict:
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="index")])
+        def class_names(index: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"name": name(index)}
+
+        return answers | {"class_names": class_names}
+
+    return change
+
+
 BROKEN = {
     "labels": (
         one_output("labels", lambda image: tf.constant([1, 2, 3, 4])),
         "batch_major",
-        "serving_default gives labels [4] for 3 images",
+        "serving_default gives labels [4] for 3 rows",
     ),
     "scalar": (
         one_output("mean", lambda image: tf.reduce_mean(tf.cast(image, tf.float32))),
         "batch_major",
-        "serving_default gives mean [] for 3 images",
+        "serving_default gives mean [] for 3 rows",
     ),
     "normalized over the batch": (
         one_output("class_map", lambda image: image[..., 0] - image[:1, ..., 0]),
@@ -160,10 +173,30 @@ BROKEN = {
         "no_python",
         "the graph holds EagerPyFunc",
     ),
-    "three signatures": (
+    "four signatures": (
         lambda answers: {name: answers[name] for name in answers if name != "scores"},
         "signatures",
         "there is no signature scores",
+    ),
+    "no class names": (
+        lambda answers: {name: answers[name] for name in answers if name != "class_names"},
+        "signatures",
+        "there is no signature class_names",
+    ),
+    "names of all classes": (
+        names_that(lambda index: tf.constant(["a", "b", "c", "d"])),
+        "batch_major",
+        "class_names gives name [4] for 3 rows",
+    ),
+    "names of any number": (
+        names_that(lambda index: tf.strings.as_string(index)),
+        "sizes",
+        "class_names takes class 3 of 3",
+    ),
+    "names that are not text": (
+        names_that(lambda index: tf.repeat(b"\xff", tf.shape(index)[0])),
+        "rest_types",
+        "class_names: name is not UTF-8",
     ),
 }
 
@@ -211,7 +244,7 @@ def test_a_version_is_in_a_folder_of_its_number(name, saved, tmp_path, monkeypat
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("broken  The folder is a version: a whole number, in a folder with")
     assert first.endswith(f"the folder is called {name!r}; the server looks for whole numbers only")
-    assert second.startswith("kept    The graph for serving has the four signatures")
+    assert second.startswith("kept    The graph for serving has the five signatures")
 
 
 @pytest.fixture
@@ -231,7 +264,7 @@ def limited(saved, tmp_path):
 
 
 def test_limits_are_those_of_the_file(limited):
-    kept = {"max_pixels": requests.MAX_PIXELS, "max_batch": requests.MAX_BATCH}
+    kept = {"max_pixels": graph.MAX_PIXELS, "max_batch": graph.MAX_BATCH}
     assert limited(kept) is None
     assert limited(kept | {"max_batch": 3}) == "serving_default takes 4 images"
     assert limited(kept | {"max_pixels": 99}) == "serving_default takes an image of 100 pixels"
@@ -263,10 +296,14 @@ def warm_up_record(signature: str, inputs: dict[str, np.ndarray]) -> bytes:
 
 def warm_up_records() -> list[bytes]:
     png = double.strings([contract.png(IMAGE["image"][0])])
-    return [
-        warm_up_record(name, {"image_bytes": png} if "bytes" in name or "png" in name else IMAGE)
-        for name in ("serving_default", "class_map_from_bytes", "mask_png", "scores")
-    ]
+    asked = {
+        "serving_default": IMAGE,
+        "class_map_from_bytes": {"image_bytes": png},
+        "mask_png": {"image_bytes": png},
+        "scores": IMAGE,
+        "class_names": {"index": np.zeros(1, np.int32)},
+    }
+    return [warm_up_record(name, inputs) for name, inputs in asked.items()]
 
 
 @pytest.fixture
@@ -292,7 +329,7 @@ def test_warm_up_requests_are_replayed(warmed):
     good = warm_up_records()
     assert warmed(*good) == "None"
     assert warmed() == "assets.extra/tf_serving_warmup_requests has 0 records"
-    assert warmed(*good[:2]) == "no record warms mask_png, scores"
+    assert warmed(*good[:2]) == "no record warms class_names, mask_png, scores"
     for record, text in [
         (b"\x0a\x01a", "it is no log of a predict request (KeyError(6))"),
         (good[0][:-9], "it is no log of a predict request ("),
@@ -302,14 +339,14 @@ def test_warm_up_requests_are_replayed(warmed):
         (warm_up_record("scores", {"image": IMAGE["image"][:0]}), "at least one image"),
     ]:
         said = warmed(*good, record)
-        assert said.startswith("record 4 of assets.extra/tf_serving_warmup_requests is refused: ")
+        assert said.startswith("record 5 of assets.extra/tf_serving_warmup_requests is refused: ")
         assert text in said
 
 
 def test_a_thousand_warm_up_requests_are_the_most(warmed):
     good = warm_up_records()
-    assert warmed(*good * 250) == "None"
-    assert warmed(*good * 250, good[0]).endswith("has 1001 records")
+    assert warmed(*good * 200) == "None"
+    assert warmed(*good * 200, good[0]).endswith("has 1001 records")
 
 
 def test_a_warm_up_file_that_is_missing_or_damaged_is_seen(saved, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from exports.formats.saved_model import save
 from exports.graph.signatures import signatures
-from exports.runtimes import tensorflow_c
+from exports.runtimes import Ask, StatusError, tensorflow_c
 from tests.fuzz import images, mutants
 from tests.support import serving_double as double
 from tests.support.toys import build_toy
@@ -73,7 +73,7 @@ def test_a_lying_header_lies_and_has_a_right_check_sum(ask, tmp_path):
     assert 3 < sum(answer is not None for answer in answers) < 60
 
 
-def lying(ask: tensorflow_c.Ask, about: str, lie) -> tensorflow_c.Ask:
+def lying(ask: Ask, about: str, lie) -> Ask:
     """A loader that answers one signature wrongly about all but one image."""
 
     def answer(signature: str, inputs: dict) -> dict:
@@ -84,7 +84,7 @@ def lying(ask: tensorflow_c.Ask, about: str, lie) -> tensorflow_c.Ask:
 
 
 def internal_error(*_):
-    raise tensorflow_c.StatusError(13, "out of order")
+    raise StatusError(13, "out of order")
 
 
 def invalid(*_):

@@ -1,4 +1,4 @@
-"""The four signatures of an exported model, asked in TensorFlow's Python and C++ loaders."""
+"""The signatures of an exported model, asked in TensorFlow's Python and C++ loaders."""
 
 import io
 import re
@@ -14,11 +14,15 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 import exports
+import zoo
 from exports.graph import signatures
-from exports.graph.requests import Limits
-from exports.runtimes import process, tensorflow_c
+from exports.graph.limits import Limits
+from exports.runtimes import INVALID_ARGUMENT, StatusError, process, tensorflow_c
 from tests.fuzz.mutants import png_chunk
 from tests.support.toys import TOYS, build_toy, toy_images
+
+NAMES = ("sky", "sea [deep]", "Sønd", "background")
+COLOURS = ((1, 2, 3), (4, 5, 6), (7, 8, 255), (0, 0, 0))
 
 # What either loader raises when a request is refused.
 REFUSED = (RuntimeError, tf.errors.InvalidArgumentError)
@@ -31,7 +35,8 @@ def model() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory):
-    return exports.formats.saved_model.export(model, tmp_path_factory.mktemp("served"))
+    spec = model.spec.replace(class_names=NAMES, background=3, colours=COLOURS)
+    return exports.export(model, tmp_path_factory.mktemp("served"), spec=spec)["saved_model"]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +106,45 @@ def test_the_signatures_are_those_of_the_table(exported):
         ("mask_png", "gives", "valid"): ("uint8", (-1,)),
         ("scores", "takes", "image"): image,
         ("scores", "gives", "probabilities"): ("float32", (-1, -1, -1, 4)),
+        ("class_names", "takes", "index"): ("int32", (-1,)),
+        ("class_names", "gives", "name"): ("string", (-1,)),
+        ("class_names", "gives", "is_background"): ("uint8", (-1,)),
+        ("class_names", "gives", "colour"): ("uint8", (-1, 3)),
     }
+
+
+def test_classes_have_names_a_background_and_colours(ask):
+    answer = ask("class_names", {"index": np.array([3, 1, 2, 1], np.int32)})
+    assert [name.decode() for name in answer["name"]] == [NAMES[n] for n in (3, 1, 2, 1)]
+    assert answer["is_background"].tolist() == [1, 0, 0, 0]
+    assert answer["colour"].tolist() == [list(COLOURS[n]) for n in (3, 1, 2, 1)]
+
+
+def test_classes_of_a_model_without_a_spec_have_numbers_and_vocs_colours(model):
+    traced = signatures.signatures(model)
+    answer = traced["class_names"](np.arange(4, dtype=np.int32))
+    assert answer["name"].numpy().tolist() == [b"class 0", b"class 1", b"class 2", b"class 3"]
+    assert answer["is_background"].numpy().tolist() == [0, 0, 0, 0]
+    np.testing.assert_array_equal(answer["colour"], zoo.pictures.voc_palette(4))
+
+
+def test_class_numbers_are_checked(exported):
+    """In C++ only: Python refuses the wrong shape by itself, the server does not."""
+    rank = r"Class numbers are \[n\]\. Add or remove a dimension\. Dimensions received:\] "
+    with tensorflow_c.loaded(exported) as ask:
+        assert len(ask("class_names", {"index": np.zeros(256, np.int32)})["name"]) == 256
+        for wrong, text in [
+            ([4], r"A class number is from 0 to 3 here\. Ask about these\. Received:\] \[4\]"),
+            ([0, -1], r"from 0 to 3 here\. .*\[0 -1\]"),
+            ([2**31 - 1], r"from 0 to 3 here\. .*\[2147483647\]"),
+            ([], r"A request holds 1 to 256 class numbers\. Send so many\. .*\[0\]"),
+            ([0] * 257, r"A request holds 1 to 256 class numbers\. Send so many\. .*\[257\]"),
+            (0, rank + r"\[0\]"),
+            ([[0]], rank + r"\[2\]"),
+        ]:
+            refused(ask, "class_names", np.array(wrong, np.int32), text)
+        with pytest.raises(StatusError, match="int32 but int64 is provided"):
+            ask("class_names", {"index": np.zeros(1, np.int64)})
 
 
 def test_all_signatures_give_the_models_answers(ask, model, images):
@@ -194,9 +237,9 @@ def test_a_bomb_is_refused_by_its_header(exported, images):
             assert [answer.outputs["valid"].tolist() for answer in answers] == [[0]] * 5
             assert min(answer.seconds for answer in answers) < 0.01
             text = rf"An image has at most 16777216 pixels\. Scale .*\[{height * width}\]"
-            with pytest.raises(tensorflow_c.StatusError, match=text) as refused:
+            with pytest.raises(StatusError, match=text) as refused:
                 ask("class_map_from_bytes", bomb)
-            assert refused.value.code == tensorflow_c.INVALID_ARGUMENT
+            assert refused.value.code == INVALID_ARGUMENT
             both = {"image_bytes": strings(content, *good["image_bytes"])}
             assert ask("mask_png", both).outputs["valid"].tolist() == [0, 1]
         after = ask("mask_png", good).peak_bytes
@@ -317,10 +360,11 @@ def test_a_size_within_the_limit(limit, size, fitting):
 
 
 def refused(ask, signature: str, inputs: np.ndarray, text: str) -> None:
-    name = "image_bytes" if inputs.dtype == object else "image"
-    with pytest.raises(tensorflow_c.StatusError, match=text) as error:
+    names = {"class_names": "index", "serving_default": "image", "scores": "image"}
+    name = names.get(signature, "image_bytes")
+    with pytest.raises(StatusError, match=text) as error:
         ask(signature, {name: inputs})
-    assert error.value.code == tensorflow_c.INVALID_ARGUMENT
+    assert error.value.code == INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "scores"])
@@ -363,7 +407,7 @@ def test_image_bytes_are_held_to_their_shape_and_type(exported, images, signatur
             (encoded[0:1].reshape(()), rank + r"\[0\]"),
         ]:
             refused(ask, signature, wrong, text)
-        with pytest.raises(tensorflow_c.StatusError, match="string but uint8 is provided"):
+        with pytest.raises(StatusError, match="string but uint8 is provided"):
             ask(signature, {"image_bytes": images})
 
 
