@@ -1,7 +1,6 @@
 """The check of exported files: it must find what is wrong, and say when it proves little."""
 
 import contextlib
-import functools
 import re
 import shutil
 import sys
@@ -15,25 +14,27 @@ import pytest
 import tensorflow as tf
 
 import exports
+import zoo
 from exports import check
-from exports.check import loaders
-from exports.check.__main__ import main
+from exports.check import saved_model
 from exports.check.reference import Reference, of_scores
-from exports.graph.requests import Limits
-from exports.runtimes import process, tensorflow_c
-from tests.support.toys import build_toy, toy_images
+from exports.command import check as main
+from exports.formats.saved_model import save
+from exports.graph.limits import Limits
+from exports.graph.signatures import signatures
+from exports.images import textures
+from exports.runtimes import INVALID_ARGUMENT, StatusError, process, tensorflow_c
+from tests.support.toys import TOYS, build_toy, toy_images
 
 IMAGES = toy_images("unet").astype(np.uint8)
+SPEC = zoo.Spec("unet", TOYS["unet"].options, class_names=("a", "b", "c", "d"), background=1)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A SavedModel and a TFLite file of one toy."""
-    out, model = tmp_path_factory.mktemp("files"), build_toy("unet")
-    return {
-        "saved_model": exports.formats.saved_model.export(model, out),
-        "tflite": exports.formats.tflite.export(model, out, size=IMAGES.shape[1:3]),
-    }
+    out, formats = tmp_path_factory.mktemp("files"), ["saved_model", "tflite"]
+    return exports.export(build_toy("unet"), out, formats, size=IMAGES.shape[1:3], spec=SPEC)
 
 
 def changed(amount: float) -> keras.Model:
@@ -43,17 +44,20 @@ def changed(amount: float) -> keras.Model:
     return model
 
 
-EXPORT = {
-    "saved_model": exports.formats.saved_model.export,
-    "tflite": functools.partial(exports.formats.tflite.export, size=(9, 12)),
-}
-both = pytest.mark.parametrize("form", sorted(EXPORT))
+CHECK = {"saved_model": check.check_saved_model, "tflite": check.check_tflite}
+both = pytest.mark.parametrize("form", sorted(CHECK))
+
+
+def checked(form: str, *arguments, **options) -> list[check.Finding]:
+    """A SavedModel of `files` is checked with the class names that it has."""
+    options |= {"spec": SPEC} if form == "saved_model" else {}
+    return CHECK[form](*arguments, **options)
 
 
 @both
 @pytest.mark.parametrize("images", [None, IMAGES])
 def test_the_models_own_file_agrees(form, images, files):
-    found = getattr(check, form)(build_toy("unet"), files[form], images=images)
+    found = checked(form, build_toy("unet"), files[form], images=images)
     found = [agreement for agreement in found if isinstance(agreement, check.Agreement)]
     asked = [(agreement.loader, agreement.signature) for agreement in found]
     every = ["serving_default", "class_map_from_bytes", "mask_png", "scores"]
@@ -68,12 +72,12 @@ def test_the_models_own_file_agrees(form, images, files):
 def test_the_file_of_other_weights_does_not(form, files):
     text = r"[\d.]+% of the pixels have the model's class, and \d+ are off by more than rounding"
     with pytest.raises(check.MismatchError, match=text):
-        getattr(check, form)(changed(0.5), files[form], images=IMAGES)
+        checked(form, changed(0.5), files[form], images=IMAGES)
 
 
 @pytest.fixture(scope="module")
 def honest(files):
-    with loaders.python(files["saved_model"]) as ask:
+    with saved_model.LOADERS["Python"](files["saved_model"]) as ask:
         yield ask
 
 
@@ -84,12 +88,15 @@ def answering(ask) -> Callable:
 @pytest.mark.parametrize(
     ("loader", "signature", "output", "text"),
     [
-        ("python", "serving_default", "class_map", "Python, serving_default: [0-9.]+% of the"),
-        ("compiled", "serving_default", "class_map", r"C\+\+, serving_default: [0-9.]+% of the"),
-        ("compiled", "class_map_from_bytes", "class_map", r"C\+\+, class_map_from_bytes: [0-9.]+%"),
-        ("compiled", "mask_png", "valid", r"C\+\+, mask_png: valid is \[1, 0, 1, 1\]"),
-        ("compiled", "scores", "probabilities", r"C\+\+, scores: the probabilities are not the mo"),
-        ("openvino", "serving_default", "class_map", "OpenVINO, serving_default: [0-9.]+% of the"),
+        ("Python", "serving_default", "class_map", "Python, serving_default: [0-9.]+% of the"),
+        ("C++", "serving_default", "class_map", r"C\+\+, serving_default: [0-9.]+% of the"),
+        ("C++", "class_map_from_bytes", "class_map", r"C\+\+, class_map_from_bytes: [0-9.]+%"),
+        ("C++", "mask_png", "valid", r"C\+\+, mask_png: valid is \[1, 0, 1, 1\]"),
+        ("C++", "scores", "probabilities", r"C\+\+, scores: the probabilities are not the mo"),
+        ("Python", "class_names", "name", "Python, class_names: the classes are not those of the"),
+        ("C++", "class_names", "is_background", r"C\+\+, class_names: the classes are not those"),
+        ("C++", "class_names", "colour", r"C\+\+, class_names: the classes are not those of the"),
+        ("OpenVINO", "serving_default", "class_map", "OpenVINO, serving_default: [0-9.]+% of the"),
     ],
 )
 def test_a_loader_that_answers_wrongly_is_named(
@@ -101,18 +108,19 @@ def test_a_loader_that_answers_wrongly_is_named(
             answer[output] = np.flip(answer[output])
         return answer
 
-    for name in ("python", "compiled", "openvino"):
-        monkeypatch.setattr(loaders, name, answering(lie if name == loader else honest))
+    for name in saved_model.LOADERS:
+        asked = answering(lie if name == loader else honest)
+        monkeypatch.setitem(saved_model.LOADERS, name, asked)
     with pytest.raises(check.MismatchError, match=text):
-        check.saved_model(build_toy("unet"), files["saved_model"])
+        checked("saved_model", build_toy("unet"), files["saved_model"])
 
 
 def test_a_loader_that_is_not_there_is_not_checked(files, honest, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    for name in ("python", "compiled"):
-        monkeypatch.setattr(loaders, name, answering(honest))
+    for name in ("Python", "C++"):
+        monkeypatch.setitem(saved_model.LOADERS, name, answering(honest))
     lines = []
-    *_, last = check.saved_model(build_toy("unet"), files["saved_model"], report=lines.append)
+    *_, last = checked("saved_model", build_toy("unet"), files["saved_model"], report=lines.append)
     reason = 'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
     assert last == check.NotChecked("OpenVINO", reason)
     assert lines[-1] == f"OpenVINO: not checked: {reason}"
@@ -128,9 +136,9 @@ def test_a_graph_that_openvino_cannot_run_is_not_checked(fails, files, honest, m
             return fail() if fails == "at loading" else fail
 
     monkeypatch.setitem(sys.modules, "openvino", types.SimpleNamespace(Core=Core))
-    for name in ("python", "compiled"):
-        monkeypatch.setattr(loaders, name, answering(honest))
-    *_, last = check.saved_model(build_toy("unet"), files["saved_model"])
+    for name in ("Python", "C++"):
+        monkeypatch.setitem(saved_model.LOADERS, name, answering(honest))
+    *_, last = checked("saved_model", build_toy("unet"), files["saved_model"])
     reason = "OpenVINO cannot run the graph (no such operation: Hue)"
     assert last == check.NotChecked("OpenVINO", reason)
 
@@ -139,16 +147,19 @@ def test_another_engine_is_not_held_to_what_rounding_decides(files, honest, monk
     def lie(asked, inputs):
         return {key: np.flip(value) for key, value in honest(asked, inputs).items()}
 
-    for name in ("python", "compiled", "openvino"):
-        monkeypatch.setattr(loaders, name, answering(lie if name == "openvino" else honest))
+    for name in saved_model.LOADERS:
+        asked = answering(lie if name == "OpenVINO" else honest)
+        monkeypatch.setitem(saved_model.LOADERS, name, asked)
     model = build_toy("unet")
     monkeypatch.setattr(Reference, "unsettled", lambda self: 0.00011)
-    *_, last = check.saved_model(model, files["saved_model"])
+    *_, last = checked("saved_model", model, files["saved_model"])
     assert last.loader == "OpenVINO"
-    assert last.not_checked.startswith("rounding alone turns 0.01% of the classes of these images,")
+    assert last.not_checked.startswith(
+        "rounding alone changes 0.01% of the classes of these images,"
+    )
     monkeypatch.setattr(Reference, "unsettled", lambda self: 0.00009)
     with pytest.raises(check.MismatchError, match="OpenVINO, serving_default"):
-        check.saved_model(model, files["saved_model"])
+        checked("saved_model", model, files["saved_model"])
 
 
 def test_what_rounding_decides():
@@ -179,7 +190,7 @@ def test_scores_are_computed_in_the_batches_that_are_asked():
 
 @pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
 def test_openvino_reads_the_default_signature_in_full_precision(files):
-    with loaders.openvino(files["saved_model"]) as ask:
+    with saved_model.LOADERS["OpenVINO"](files["saved_model"]) as ask:
         class_map = ask("serving_default", {"image": IMAGES})["class_map"]
         with pytest.raises(
             KeyError, match="OpenVINO reads serving_default only; received 'scores'"
@@ -197,12 +208,12 @@ def test_what_python_answers_and_cpp_does_not_is_found(tmp_path):
     model = keras.Model(image, scores, name="one")
     module = tf.Module()
     module.model = model
-    answers = exports.graph.signatures.signatures(model)
+    answers = signatures(model)
     tf.saved_model.save(module, str(tmp_path), signatures=answers)
     loaded = tf.saved_model.load(str(tmp_path))
     assert loaded.signatures["serving_default"](image=IMAGES)["class_map"].shape[0] == 2
     with pytest.raises(RuntimeError, match="Could not find variable"):
-        check.saved_model(model, tmp_path)
+        check.check_saved_model(model, tmp_path)
 
 
 @pytest.mark.parametrize("onednn", ["0", "1"])
@@ -212,14 +223,14 @@ def test_what_the_server_refuses_to_compile_is_found(onednn, tmp_path, monkeypat
     model, images = build_toy("fcn_alexnet"), toy_images("fcn_alexnet", 1).astype(np.uint8)
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
-    answers = exports.graph.signatures.signatures(model)
+    answers = signatures(model)
     tf.saved_model.save(module, str(tmp_path), signatures=answers)
     with (
         process.loaded(tmp_path) as ask,
-        pytest.raises(tensorflow_c.StatusError, match="XLA compilation disabled"),
+        pytest.raises(StatusError, match="XLA compilation disabled"),
     ):
         ask("serving_default", {"image": images})
-    exports.formats.saved_model.save(model, answers, tmp_path)
+    save(model, answers, tmp_path)
     expected = np.asarray(model(images.astype("float32"))).argmax(-1)
     with process.loaded(tmp_path) as ask:
         given = ask("serving_default", {"image": images}).outputs["class_map"]
@@ -248,7 +259,7 @@ def test_files_that_are_none_are_refused_in_cpp(tmp_path):
 def test_images_of_one_class_prove_nothing(form, tmp_path):
     text = "two classes or more: .* 'unet' gives class 0 to every pixel of these. Pass images of"
     with pytest.raises(ValueError, match=text):
-        EXPORT[form](changed(1e4), tmp_path)
+        exports.export(changed(1e4), tmp_path, [form], size=(9, 12))
     assert not list(tmp_path.iterdir())
 
 
@@ -257,7 +268,7 @@ def test_scores_that_are_not_finite_are_refused(form, tmp_path):
     model = changed(np.nan)
     text = "gives finite scores; 25.0% of those of 'unet' are not. Its weights are damaged or"
     with pytest.raises(ValueError, match=text):
-        EXPORT[form](model, tmp_path)
+        exports.export(model, tmp_path, [form], size=(9, 12))
     assert not list(tmp_path.iterdir())
 
 
@@ -266,27 +277,27 @@ def test_the_images_to_check_with_are_images(wrong, files):
     text = f"images uint8 [n, h, w, 3], at least one; received {wrong.dtype} {list(wrong.shape)}."
     for form, path in files.items():
         with pytest.raises(ValueError, match=re.escape(text)):
-            getattr(check, form)(build_toy("unet"), path, images=wrong)
+            checked(form, build_toy("unet"), path, images=wrong)
 
 
 def test_a_version_is_checked_within_its_limits(files):
     text = "of at most 1649 pixels; received images [2, 33, 50, 3]. Pass smaller ones, or export"
     with pytest.raises(ValueError, match=re.escape(text)):
-        check.saved_model(
+        check.check_saved_model(
             build_toy("unet"), files["saved_model"], limits=Limits(3, 1649), images=IMAGES
         )
 
 
 def test_what_tensorflow_refuses_in_python_has_its_code(files, honest):
-    with pytest.raises(tensorflow_c.StatusError, match="at least one image") as refused:
+    with pytest.raises(StatusError, match="at least one image") as refused:
         honest("serving_default", {"image": IMAGES[:0]})
-    assert refused.value.code == tensorflow_c.INVALID_ARGUMENT
+    assert refused.value.code == INVALID_ARGUMENT
 
 
 def test_a_tflite_file_is_checked_at_its_size(files):
     text = "The file takes images of (33, 50, 3); received (32, 50, 3) to check it with. Cut or"
     with pytest.raises(ValueError, match=re.escape(text)):
-        check.tflite(build_toy("unet"), files["tflite"], images=IMAGES[:, :32])
+        check.check_tflite(build_toy("unet"), files["tflite"], images=IMAGES[:, :32])
 
 
 def ties(count: int, behind: float) -> tuple[np.ndarray, np.ndarray]:
@@ -328,10 +339,10 @@ def test_another_shape_or_a_class_that_is_none_is_a_mismatch():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(97, 131), (1, 1), (2, 300)])
 def test_textures_are_the_same_every_time_and_rich(size, channels):
-    images = check.textures(2, size, channels)
+    images = textures(2, size, channels)
     assert images.shape == (2, *size, channels)
     assert images.dtype == np.uint8
-    np.testing.assert_array_equal(images, check.textures(2, size, channels))
+    np.testing.assert_array_equal(images, textures(2, size, channels))
     assert not np.array_equal(images[0], images[1])
     if size == (97, 131):
         assert images.std() > 40

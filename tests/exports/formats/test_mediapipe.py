@@ -22,11 +22,12 @@ import pytest
 from flatbuffers.table import Table
 
 import exports
-from exports import check
-from exports.__main__ import main
+import zoo
+from exports import check, exporting
+from exports.check import mediapipe
+from exports.command import export as main
 from exports.formats import flatbuffer
 from exports.runtimes import process
-from exports.serving import export_json
 from tests.support.toys import TOYS, build_toy, toy_images
 
 NAMES = ["sky", "sea", "sand", "Sonne ü"]
@@ -92,14 +93,14 @@ def stand_in(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def uncosted(monkeypatch):
     """What a request costs is measured in tests/exports/formats/test_tflite.py."""
-    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
+    monkeypatch.setattr(exporting, "cost_of_request", lambda *_: None)
 
 
-def exported(name: str, out: pathlib.Path, **options) -> pathlib.Path:
-    images = toy_images(name, 1).astype(np.uint8)
-    return exports.formats.tflite.export(
-        build_toy(name), out, size=TOYS[name].size, for_mediapipe=True, images=images, **options
-    )
+def exported(name: str, out: pathlib.Path, class_names=None, **options) -> pathlib.Path:
+    model, images = build_toy(name), toy_images(name, 1).astype(np.uint8)
+    spec = model.spec.replace(class_names=class_names)
+    options |= {"size": TOYS[name].size, "images": images, "spec": spec}
+    return exports.export(model, out, ["mediapipe"], **options)["mediapipe"]
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +174,13 @@ def test_the_class_names_lie_after_the_file_as_they_are(file):
         assert archive.read(entry).decode() == "sky\nsea\nsand\nSonne ü\n"
 
 
+def test_the_file_says_what_it_is(file):
+    assert exports.read_spec(file).class_names == tuple(NAMES)
+
+
 def test_classes_without_names_have_their_numbers(tmp_path):
     with zipfile.ZipFile(exported("unet", tmp_path)) as archive:
-        assert archive.read("labels.txt") == b"0\n1\n2\n3\n"
+        assert archive.read("labels.txt") == b"class 0\nclass 1\nclass 2\nclass 3\n"
 
 
 def test_one_graph_with_scores_of_a_fixed_size(file):
@@ -209,20 +214,20 @@ def test_every_toy_in_mediapipe(name, tmp_path):
 def test_an_answer_of_mediapipe_is_held_to_the_model(stand_in, file):
     model = build_toy("unet")
     stand_in()
-    (found,) = check.mediapipe(model, file)
+    (found,) = check.check_mediapipe(model, file)
     assert (found.loader, found.agreement) == ("MediaPipe", 1)
 
     stand_in("def change(found):\n    found.category_mask.array += 1; return found")
     with pytest.raises(check.MismatchError, match=r"MediaPipe, class_map: "):
-        check.mediapipe(model, file)
+        check.check_mediapipe(model, file)
     with pytest.raises(check.MismatchError, match=r"where max_disagreement allows 20\.00%"):
-        check.mediapipe(model, file, max_disagreement=0.2)
+        check.check_mediapipe(model, file, max_disagreement=0.2)
 
     stand_in("def change(found):\n    found.confidence_masks[0].array *= 0.5; return found")
     with pytest.raises(check.MismatchError, match="probabilities: they are not the model's"):
-        check.mediapipe(model, file)
+        check.check_mediapipe(model, file)
     # Coarser numbers have other probabilities.
-    check.mediapipe(model, file, max_disagreement=0.2)
+    check.check_mediapipe(model, file, max_disagreement=0.2)
 
 
 def test_a_file_that_mediapipe_refuses_or_that_hangs_it_is_no_export(
@@ -230,12 +235,12 @@ def test_a_file_that_mediapipe_refuses_or_that_hangs_it_is_no_export(
 ):
     stand_in("def change(found):\n    raise RuntimeError('no segmenter')")
     with pytest.raises(check.MismatchError, match="does not take the file: no segmenter"):
-        check.mediapipe(build_toy("unet"), file)
+        check.check_mediapipe(build_toy("unet"), file)
 
     stand_in("def change(found):\n    import time; time.sleep(60)")
-    monkeypatch.setattr(check.segmenter, "LIMIT", 3)
+    monkeypatch.setattr(mediapipe, "MAX_SECONDS", 3)
     start = time.monotonic()
-    with pytest.raises(check.MismatchError, match=r"mediapipe\.tflite.* gave no answer in 3 s"):
+    with pytest.raises(check.MismatchError, match=r"mediapipe\.tflite.* did not answer within 3 s"):
         exported("unet", tmp_path / "files")
     assert time.monotonic() - start < 30
     assert not (tmp_path / "files").exists()
@@ -245,12 +250,12 @@ def test_without_mediapipe_nothing_is_claimed(file, tmp_path, monkeypatch):
     (tmp_path / "mediapipe.py").write_text("raise ImportError('it is not there')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     lines = []
-    (found,) = check.mediapipe(build_toy("unet"), file, report=lines.append)
+    (found,) = check.check_mediapipe(build_toy("unet"), file, report=lines.append)
     assert isinstance(found, check.NotChecked)
     assert lines == [str(found)]
     assert lines[0].startswith(f"MediaPipe: not checked: it is not installed in {sys.executable}.")
     with pytest.raises(FileNotFoundError, match="/no/such/python"):
-        check.mediapipe(build_toy("unet"), file, python="/no/such/python")
+        check.check_mediapipe(build_toy("unet"), file, python="/no/such/python")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +273,7 @@ def test_what_mediapipe_does_not_take_is_refused(options, received, tmp_path):
     model = keras.Model(image, scores, name="same")
     text = rf"takes RGB images uint8 of a fixed size; received {received}\. Pass a size, dtype"
     with pytest.raises(ValueError, match=text):
-        exports.formats.tflite.export(model, tmp_path, for_mediapipe=True, **options)
+        exports.export(model, tmp_path, ["mediapipe"], **options)
 
 
 def test_a_quantized_file_for_mediapipe(tmp_path, stand_in):
@@ -283,12 +288,11 @@ def test_a_quantized_file_for_mediapipe(tmp_path, stand_in):
 
 def test_the_command_writes_both_files_under_one_version(tmp_path, stand_in, capsys):
     stand_in()
-    build_toy("unet").save_weights(tmp_path / "toy.weights.h5")
+    weights = zoo.weights.save(build_toy("unet"), tmp_path / "toy.weights.h5")
     out = tmp_path / "files"
     out.mkdir()
     (out / "unet-6-mediapipe.tflite").write_bytes(b"")
-    arguments = ["unet", "--weights", str(tmp_path / "toy.weights.h5"), "--out", str(out)]
-    arguments += ["--options", json.dumps(TOYS["unet"].options), "--size", "33", "50"]
+    arguments = [str(weights), "--out", str(out), "--size", "33", "50"]
     arguments += ["--format", "mediapipe", "tflite", "--mediapipe-python", sys.executable]
     assert main(arguments) == 0
     said = capsys.readouterr().out

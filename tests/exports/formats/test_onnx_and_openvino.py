@@ -1,5 +1,6 @@
 """Exports for ONNX Runtime and OpenVINO."""
 
+import dataclasses
 import importlib.util
 import json
 import pathlib
@@ -11,12 +12,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from exports import check
-from exports.__main__ import main
-from exports.formats import exchange, quantization, tflite_converter
+import exports
+import zoo
+from exports import check, exporting
+from exports.command import export as main
+from exports.formats import FORMATS, NONE, flatbuffer, onnx, tflite_converter
+from exports.formats.settings import Settings
 from exports.graph import single_output
-from exports.runtimes import onnx_runtime, process
-from exports.serving import export_json
+from exports.graph.limits import Limits
+from exports.runtimes import UnableError, onnx_runtime, process
 from tests.support.toys import TOYS, build_toy, toy_images
 
 # Its pooling reaches past a border that is unknown until run time.
@@ -26,7 +30,11 @@ PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
 
 @pytest.fixture
 def uncosted(monkeypatch):
-    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
+    monkeypatch.setattr(exporting, "cost_of_request", lambda *_: None)
+
+
+def export(model: keras.Model, out: pathlib.Path, form: str, **options) -> pathlib.Path:
+    return exports.export(model, out, [form], **options)[form]
 
 
 def need(form: str) -> None:
@@ -40,7 +48,7 @@ def images_of(name: str, size: tuple[int, int] | None = None) -> np.ndarray:
 
 
 def ask(path: pathlib.Path, form: str, images: np.ndarray) -> np.ndarray:
-    with process.loaded(path / exchange.FORMS[form].file, exchange.FORMS[form].loader) as ask:
+    with process.loaded(path / FORMATS[form].file, FORMATS[form].loader) as ask:
         return ask("serving_default", {"image": images}).outputs["class_map"]
 
 
@@ -55,7 +63,7 @@ def test_the_runtime_gives_the_class_map(form, name, any_size, tmp_path, uncoste
     need(form)
     model, images = build_toy(name), images_of(name)
     size = None if any_size else TOYS[name].size
-    path = exchange.export(model, tmp_path, form=form, size=size, images=images)
+    path = export(model, tmp_path, form, size=size, images=images)
     assert path == tmp_path / f"{name}-1-{form}"
     sizes = [TOYS[name].size, (5, 7), (70, 41)] if any_size else [TOYS[name].size]
     for size in sizes:
@@ -65,13 +73,13 @@ def test_the_runtime_gives_the_class_map(form, name, any_size, tmp_path, uncoste
         check.compare(form, "class_map", class_map, np.asarray(model(images.astype("float32"))))
 
 
-@pytest.mark.parametrize("form", sorted(exchange.FORMS))
+@pytest.mark.parametrize("form", sorted(PACKAGES))
 @pytest.mark.parametrize("name", sorted(FIXED_SIZE_ONLY))
 def test_a_model_that_cannot_take_any_size_is_refused_with_the_reason(form, name, tmp_path):
     need(form)
     text = rf"'{name}' cannot be exported as {form} for any size: .* cannot run the graph \(.*"
     with pytest.raises(ValueError, match=text + r"\)\. Pass a size, or export a SavedModel\."):
-        exchange.export(build_toy(name), tmp_path, form=form, images=images_of(name))
+        export(build_toy(name), tmp_path, form, images=images_of(name))
     assert not list(tmp_path.iterdir())
 
 
@@ -81,7 +89,7 @@ def test_an_operation_that_openvino_does_not_know_is_refused_with_the_reason(tmp
     model = keras.Model(image, keras.ops.erfinv(model(image) / 1e3), name="other")
     text = r"'other' cannot be exported as openvino: OpenVINO cannot convert the graph \(.*Erfinv"
     with pytest.raises(ValueError, match=re.compile(text, re.DOTALL)):
-        exchange.export(model, tmp_path, form="openvino", size=(33, 50), images=images_of("unet"))
+        export(model, tmp_path, "openvino", size=(33, 50), images=images_of("unet"))
     assert not list(tmp_path.iterdir())
 
 
@@ -96,72 +104,88 @@ def test_whole_numbers_are_divided_downwards_in_onnx(tmp_path):
     image = keras.Input((None, None, 3), name="image")
     scores = keras.layers.Lambda(odd, output_shape=lambda shape: shape)(image)
     model = keras.Model(image, scores, name="numbers")
-    spec = single_output.image_spec(model, size=None, batch=None)
-    exchange.onnx.write(model, spec, tmp_path)
+    onnx.write(model, Settings(Limits(3)), tmp_path / "odd")
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    session = onnxruntime.InferenceSession(str(tmp_path / "odd" / "model.onnx"))
     for height in range(1, 10):
         numbers = [-height % 4, -height // 4, height // -4]
         answer = session.run(None, {"image": np.zeros((1, height, 2, 3), np.uint8)})[0]
         assert (answer == np.argmax(numbers)).all(), height
 
 
-class Stand:
-    """A form of a runtime that is always there: LiteRT, which takes one image at a time."""
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Makes the format onnx write and ask files of LiteRT, which is always there."""
 
-    def __init__(self, monkeypatch, change=lambda model: model):
-        def write(model, image, directory):
-            one = tf.TensorSpec([1, *image.shape[1:]], image.dtype, name="image")
-            written = change(model)
-            answer = single_output.class_map(written, one)
-            tables = tflite_converter.convert(written, answer, quantization.NONE, None)
-            (directory / "model.tflite").write_bytes(tflite_converter.flatbuffer.written(tables))
+    def install(change=lambda model: model) -> None:
+        def write(model, settings, path):
+            # LiteRT takes one image at a time.
+            image = single_output.image_spec(settings.image_shape, dtype=settings.dtype)
+            answer = single_output.class_map(change(model), image)
+            tables = tflite_converter.convert(change(model), answer, NONE, None)
+            path.mkdir()
+            (path / "model.tflite").write_bytes(flatbuffer.written(tables))
+            return {}
 
-        form = exchange._Form("LiteRT", write, "model.tflite", "litert")
-        monkeypatch.setitem(exchange.FORMS, "onnx", form)
+        monkeypatch.setattr(onnx, "write", write)
+        own = {"runtime": "LiteRT", "loader": "litert", "file": "model.tflite", "packages": {}}
+        form = dataclasses.replace(FORMATS["onnx"], **own)
+        monkeypatch.setitem(FORMATS, "onnx", form)
+
+    return install
 
 
-def test_versions_and_records(tmp_path, monkeypatch):
-    Stand(monkeypatch)
+def test_versions_and_records(tmp_path, stand_in):
+    stand_in()
     model, lines = build_toy("unet"), []
     options = {"form": "onnx", "images": images_of("unet"), "report": lines.append}
-    first = exchange.export(model, tmp_path / "out", **options, dtype="float32")
+    first = export(model, tmp_path / "out", **options, dtype="float32")
     assert first == tmp_path / "out" / "unet-1-onnx"
     recorded = json.loads((first / "export.json").read_text())
     assert recorded["model"] == "unet"
-    assert recorded["signatures"]["serving_default"] == {
-        "takes": {"image": {"type": "float32", "shape": [None, None, None, 3]}},
-        "gives": {"class_map": {"type": "int32", "shape": [None, None, None]}},
-    }
     assert recorded["files"] == {"model.tflite": (first / "model.tflite").stat().st_size}
     assert recorded["checks"][0]["loader"] == "LiteRT"
     assert recorded["agreement"] == 1
     assert recorded["request"]["image"] == [1, 500, 500, 3]
     assert lines[-1].startswith("LiteRT, class_map: 100.0000% of the pixels agree")
-    assert exchange.export(model, tmp_path / "out", **options, size=(33, 50)).name == "unet-2-onnx"
+    assert export(model, tmp_path / "out", **options, size=(33, 50)).name == "unet-2-onnx"
     with pytest.raises(
         FileExistsError, match=r"unet-2-onnx exists\. Pass version=3, the next free"
     ):
-        exchange.export(model, tmp_path / "out", **options, version=2)
+        export(model, tmp_path / "out", **options, version=2)
+
+
+@pytest.mark.parametrize("form", sorted(PACKAGES))
+def test_the_folder_says_what_it_is_and_what_it_takes(form, tmp_path, uncosted):
+    need(form)
+    model, images = build_toy("unet"), images_of("unet")
+    spec = model.spec.replace(class_names=("a", "b", "c", "ü"), background=0)
+    path = export(model, tmp_path, form, dtype="float32", images=images, spec=spec)
+    assert exports.read_spec(path) == spec
+    if form == "onnx":
+        assert exports.read_spec(path / "model.onnx") == spec
+    recorded = json.loads((path / "export.json").read_text())
+    assert recorded["signatures"]["serving_default"] == {
+        "takes": {"image": {"type": "float32", "shape": [None, None, None, 3]}},
+        "gives": {"class_map": {"type": "int32", "shape": [None, None, None]}},
+    }
 
 
 @pytest.mark.parametrize("size", [None, (33, 50)])
-def test_a_wrong_answer_is_no_export(size, tmp_path, monkeypatch):
+def test_a_wrong_answer_is_no_export(size, tmp_path, stand_in):
     def change(model):
         other = build_toy("unet")
         other.get_layer(TOYS["unet"].score).bias.assign_add([0.5, 0, 0, 0])
         return other
 
-    Stand(monkeypatch, change)
+    stand_in(change)
     with pytest.raises(check.MismatchError, match="LiteRT, class_map: "):
-        exchange.export(
-            build_toy("unet"), tmp_path / "out", form="onnx", size=size, images=images_of("unet")
-        )
+        export(build_toy("unet"), tmp_path / "out", "onnx", size=size, images=images_of("unet"))
     assert not list(tmp_path.iterdir())
 
 
-def test_any_size_is_asked_about_two(tmp_path, monkeypatch, uncosted):
+def test_any_size_is_asked_about_two(tmp_path, stand_in, uncosted):
     def change(model):
         image = keras.Input((None, None, 3))
         small = keras.layers.Lambda(
@@ -170,25 +194,11 @@ def test_any_size_is_asked_about_two(tmp_path, monkeypatch, uncosted):
         )
         return keras.Model(image, small(model(image)))
 
-    Stand(monkeypatch, change)
+    stand_in(change)
     options = {"form": "onnx", "images": images_of("unet")}
     with pytest.raises(check.MismatchError, match="LiteRT, class_map: "):
-        exchange.export(build_toy("unet"), tmp_path / "out", **options)
-    assert exchange.export(build_toy("unet"), tmp_path / "out", **options, size=(33, 50)).exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"form": "coreml"}, "one of onnx, openvino; received 'coreml'. Pass form=\"onnx\"."),
-        ({"form": "onnx", "size": (9,)}, "size is a height and a width in pixels"),
-        ({"form": "onnx", "class_names": ["a"]}, "Each of the 4 classes has one name"),
-    ],
-)
-def test_wrong_options_are_refused(options, text, tmp_path):
-    with pytest.raises(ValueError, match=re.escape(text)):
-        exchange.export(build_toy("unet"), tmp_path / "out", **options)
-    assert not list(tmp_path.iterdir())
+        export(build_toy("unet"), tmp_path / "out", **options)
+    assert export(build_toy("unet"), tmp_path / "out", **options, size=(33, 50)).exists()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +213,7 @@ def test_without_the_converter_the_error_says_what_to_install(
 ):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=re.escape(text)):
-        exchange.export(build_toy("unet"), tmp_path / "out", form=form, images=images_of("unet"))
+        export(build_toy("unet"), tmp_path / "out", form, images=images_of("unet"))
     assert not list(tmp_path.iterdir())
 
 
@@ -218,26 +228,24 @@ def test_a_file_that_onnx_runtime_cannot_read_is_said_to_be_one(tmp_path):
     need("onnx")
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with (
-        pytest.raises(onnx_runtime.UnableError, match="ONNX Runtime cannot run the graph"),
+        pytest.raises(UnableError, match="ONNX Runtime cannot run the graph"),
         process.loaded(tmp_path / "model.onnx", "onnx_runtime"),
     ):
         pass
 
 
-def test_the_command(tmp_path, monkeypatch, capsys, uncosted):
-    Stand(monkeypatch)
-    build_toy("unet").save_weights(tmp_path / "toy.weights.h5")
+def test_the_command(tmp_path, stand_in, capsys, uncosted):
+    stand_in()
+    weights = zoo.weights.save(build_toy("unet"), tmp_path / "toy.weights.h5")
     out = tmp_path / "files"
     (out / "unet-3-openvino").mkdir(parents=True)
-    arguments = ["unet", "--weights", str(tmp_path / "toy.weights.h5"), "--out", str(out)]
-    arguments += ["--options", json.dumps(TOYS["unet"].options), "--size", "33", "50"]
+    arguments = [str(weights), "--out", str(out), "--size", "33", "50"]
     (tmp_path / "image.png").write_bytes(tf.io.encode_png(images_of("unet")[0]).numpy())
     arguments += ["--image", str(tmp_path / "image.png"), "--format", "onnx", "tflite"]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     for name in ("unet-4-onnx", "unet-4.tflite"):
         assert re.search(rf" MB  {out / name}$", said, re.MULTILINE)
-    with pytest.raises(SystemExit):
-        main([*arguments[:-2], "onnx", "--quantize", "float16"])
+    assert main([*arguments[:-2], "onnx", "--quantize", "float16"]) == 2
     said = capsys.readouterr().err
-    assert "are for TFLite files; received --format onnx. Add --format tflite." in said
+    assert "are for TFLite files; received the formats onnx. Add the format tflite." in said

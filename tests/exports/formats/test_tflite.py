@@ -1,6 +1,7 @@
 """TFLite files: image sizes and types, and what is recorded beside them."""
 
 import json
+import pathlib
 import re
 
 import keras
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 import exports
-from exports import check
+from exports import check, exporting
 from exports.formats import flatbuffer
+from exports.runtimes import litert
 from exports.serving import export_json
 from tests.support.toys import TOYS, build_toy, toy_images
 
@@ -19,11 +21,15 @@ FIXED_SIZE_ONLY = {"fcn_alexnet"}
 
 @pytest.fixture
 def uncosted(monkeypatch):
-    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
+    monkeypatch.setattr(exporting, "cost_of_request", lambda *_: None)
+
+
+def export(model: keras.Model, out: pathlib.Path, **options) -> pathlib.Path:
+    return exports.export(model, out, ["tflite"], **options)["tflite"]
 
 
 def runner_of(path):
-    return check.interpreter()(model_path=str(path)).get_signature_runner()
+    return litert.interpreter()(model_path=str(path)).get_signature_runner()
 
 
 def share_of_same(model, runner, images) -> float:
@@ -34,7 +40,7 @@ def share_of_same(model, runner, images) -> float:
 @pytest.mark.parametrize("name", sorted(set(TOYS) - FIXED_SIZE_ONLY))
 def test_one_file_takes_images_of_any_size(name, tmp_path, uncosted):
     model = build_toy(name)
-    runner = runner_of(exports.formats.tflite.export(model, tmp_path))
+    runner = runner_of(export(model, tmp_path))
     takes = runner.get_input_details()["image"]
     assert (takes["shape_signature"].tolist(), takes["dtype"]) == ([1, -1, -1, 3], np.uint8)
     height, width = TOYS[name].size
@@ -47,13 +53,13 @@ def test_one_file_takes_images_of_any_size(name, tmp_path, uncosted):
 def test_a_model_that_cannot_take_any_size_is_refused_with_the_reason(name, tmp_path):
     text = f"{name!r} at any size needs Conv2D. Pass a size, replace the layer that uses it, or"
     with pytest.raises(ValueError, match=re.escape(text)):
-        exports.formats.tflite.export(build_toy(name), tmp_path)
+        export(build_toy(name), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_file_for_any_size_is_asked_about_two(tmp_path):
     image = keras.Input((None, None, 3), name="image")
-    path = exports.formats.tflite.export(keras.Model(image, image, name="same"), tmp_path)
+    path = export(keras.Model(image, image, name="same"), tmp_path)
 
     class OtherWhenSmall(keras.layers.Layer):
         def call(self, x):
@@ -62,13 +68,13 @@ def test_a_file_for_any_size_is_asked_about_two(tmp_path):
 
     other = keras.Model(image, OtherWhenSmall()(image), name="other")
     with pytest.raises(check.MismatchError, match="LiteRT, another size, class_map: "):
-        check.tflite(other, path)
+        check.check_tflite(other, path)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_images_are_0_to_255_in_either_type(dtype, tmp_path):
     model, images = build_toy("unet"), toy_images("unet")
-    path = exports.formats.tflite.export(model, tmp_path, size=images.shape[1:3], dtype=dtype)
+    path = export(model, tmp_path, size=images.shape[1:3], dtype=dtype)
     runner = runner_of(path)
     assert runner.get_input_details()["image"]["dtype"] == np.dtype(dtype)
     assert share_of_same(model, runner, images.astype(dtype)) == 1
@@ -77,23 +83,24 @@ def test_images_are_0_to_255_in_either_type(dtype, tmp_path):
 def test_another_type_is_refused(tmp_path):
     text = "takes images uint8 or float32, both 0-255; received 'int8'. Pass dtype=\"uint8\"."
     with pytest.raises(ValueError, match=re.escape(text)):
-        exports.formats.tflite.export(build_toy("unet"), tmp_path, dtype="int8")
+        export(build_toy("unet"), tmp_path, dtype="int8")
 
 
 def test_what_a_file_holds_and_how_it_was_checked_is_recorded(tmp_path):
     model = build_toy("unet")
     model.save_weights(tmp_path / "toy.weights.h5")
-    path = exports.formats.tflite.export(
+    path = export(
         model,
         tmp_path / "files",
-        class_names=["sky", "sea", "sand", "sun"],
-        options=TOYS["unet"].options,
+        spec=model.spec.replace(class_names=("sky", "sea", "sand", "sun")),
         weights=tmp_path / "toy.weights.h5",
     )
     recorded = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    assert recorded["options"] == TOYS["unet"].options
+    assert recorded["format"] == "tflite"
+    assert recorded["spec"]["options"] == model.spec.options
     assert recorded["weights"]["sha256"] == export_json.weights_sha256(model)
-    assert recorded["class_names"] == ["sky", "sea", "sand", "sun"]
+    assert recorded["spec"]["class_names"] == ["sky", "sea", "sand", "sun"]
+    assert exports.read_spec(path).class_names == ("sky", "sea", "sand", "sun")
     assert recorded["signatures"] == {
         "serving_default": {
             "takes": {"image": {"type": "uint8", "shape": [1, None, None, 3]}},
@@ -115,7 +122,7 @@ def test_what_a_file_holds_and_how_it_was_checked_is_recorded(tmp_path):
 
 def test_a_record_that_was_left_behind_counts_as_a_version(tmp_path):
     (tmp_path / "unet-4.json").write_text("{}")
-    path = exports.formats.tflite.export(build_toy("unet"), tmp_path, size=(33, 50))
+    path = export(build_toy("unet"), tmp_path, size=(33, 50))
     assert path == tmp_path / "unet-5.tflite"
     assert sorted(one.name for one in tmp_path.iterdir()) == [
         *("unet-4.json", "unet-5.json", "unet-5.tflite"),
@@ -123,7 +130,7 @@ def test_a_record_that_was_left_behind_counts_as_a_version(tmp_path):
 
 
 def test_the_file_says_what_it_is_not_for(tmp_path):
-    path = exports.formats.tflite.export(build_toy("unet"), tmp_path, size=(33, 50))
+    path = export(build_toy("unet"), tmp_path, size=(33, 50))
     description = flatbuffer.read(path.read_bytes()).description.decode()
     assert description.startswith("unet: image to class_map, the class of each pixel as int32. ")
     assert "Not for MediaPipe's ImageSegmenter, which takes scores" in description

@@ -18,11 +18,14 @@ from ai_edge_litert import schema_py_generated
 
 import exports
 import zoo
-from exports import check
-from exports.runtimes import tensorflow_c
-from exports.serving import export_json
+from exports import check, exporting
+from exports.formats import FORMATS, saved_model, tflite
+from exports.images import textures
+from exports.runtimes import litert, tensorflow_c
+from tests.support.toys import TOYS
 
 ROOT = pathlib.Path(__file__).parents[2]
+SPEC = zoo.Spec("unet", {"classes": 4})
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +40,13 @@ def model() -> keras.Model:
 @pytest.fixture
 def unchecked(monkeypatch):
     """For tests of names and numbers, which need no second look at the answers."""
-    monkeypatch.setattr(check, "saved_model", lambda *_, **__: [])
-    monkeypatch.setattr(check, "tflite", lambda *_, **__: [])
-    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
+    monkeypatch.setattr(saved_model, "check", lambda *_: [])
+    monkeypatch.setattr(tflite, "check", lambda *_: [])
+    monkeypatch.setattr(exporting, "cost_of_request", lambda *_: None)
 
 
 def export(form: str, model: keras.Model, out: pathlib.Path, **options) -> pathlib.Path:
-    if form == "saved_model":
-        return exports.formats.saved_model.export(model, out, **options)
-    return exports.formats.tflite.export(model, out, size=(9, 12), **options)
+    return exports.export(model, out, [form], size=(9, 12), **options)[form]
 
 
 def place(form: str, version: int | str) -> str:
@@ -98,11 +99,11 @@ def test_two_exports_of_one_version_at_a_time_keep_the_first(
     form, model, tmp_path, unchecked, monkeypatch
 ):
     def another_was_faster(*_, **__):
-        monkeypatch.setattr(check, form, lambda *_, **__: [])
+        monkeypatch.setattr(FORMATS[form].writer(), "check", lambda *_: [])
         export(form, model, tmp_path, version=1)
         return []
 
-    monkeypatch.setattr(check, form, another_was_faster)
+    monkeypatch.setattr(FORMATS[form].writer(), "check", another_was_faster)
     with pytest.raises(OSError, match=r"another export made .* in the meantime\. Export again"):
         export(form, model, tmp_path, version=1)
     assert entries(tmp_path) == [place(form, 1)]
@@ -114,7 +115,7 @@ def test_what_fails_its_check_does_not_appear(form, error, model, tmp_path, monk
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(check, form, fail)
+    monkeypatch.setattr(FORMATS[form].writer(), "check", fail)
     out = tmp_path / "made" / "for it"
     with pytest.raises(type(error)):
         export(form, model, out)
@@ -142,7 +143,7 @@ def test_a_full_disk_leaves_the_older_version_and_nothing_else(form, model, tmp_
     with disk_full_after(8000), pytest.raises(OSError, match=text):
         export(form, model, tmp_path)
     assert entries(tmp_path) == [place(form, 1)]
-    getattr(check, form)(model, older)
+    {"saved_model": check.check_saved_model, "tflite": check.check_tflite}[form](model, older)
 
 
 @both
@@ -157,10 +158,10 @@ def test_a_killed_export_leaves_no_version(form, tmp_path):
     code = (
         "import os, sys\n"
         "import exports, zoo\n"
-        f"exports.check.{form} = lambda *a, **k: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+        f"from exports.formats import {form}\n"
+        f"{form}.check = lambda *a, **k: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
         "model = zoo.build('unet', filters=2, depth=1)\n"
-        f"exports.formats.{form}.export(model, sys.argv[1]"
-        f"{', size=(9, 12)' * (form == 'tflite')})\n"
+        f"exports.export(model, sys.argv[1], ['{form}'], size=(9, 12))\n"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
     assert run.returncode == -signal.SIGKILL
@@ -188,14 +189,11 @@ def test_a_name_that_is_no_file_name_is_refused(form, model, tmp_path):
 
 def test_weights_are_stored_once(tmp_path, unchecked):
     model = zoo.build("unet", filters=32, depth=2)
-    path = exports.formats.saved_model.export(model, tmp_path)
+    path = export("saved_model", model, tmp_path)
     weights = sum(array.nbytes for array in model.get_weights())
     files = sum(file.stat().st_size for file in (path / "variables").iterdir())
     assert weights <= files <= 1.01 * weights
-    assert (
-        exports.formats.tflite.export(model, tmp_path, size=(9, 12)).stat().st_size
-        <= 1.03 * weights
-    )
+    assert export("tflite", model, tmp_path).stat().st_size <= 1.03 * weights
 
 
 def test_gradients_are_not_exported(tmp_path, unchecked):
@@ -203,7 +201,7 @@ def test_gradients_are_not_exported(tmp_path, unchecked):
     def scores(image):
         return image * 2, lambda upstream: upstream * 3
 
-    path = exports.formats.saved_model.export(with_layer(scores), tmp_path)
+    path = export("saved_model", with_layer(scores), tmp_path)
     content = (path / "saved_model.pb").read_bytes()
     assert b"serving_default" in content
     assert b"grad_fn" not in content
@@ -212,7 +210,7 @@ def test_gradients_are_not_exported(tmp_path, unchecked):
 def test_a_served_folder_can_be_read_by_others(model, tmp_path, unchecked):
     before = os.umask(0o022)
     try:
-        path = exports.formats.saved_model.export(model, tmp_path / "out")
+        path = export("saved_model", model, tmp_path / "out")
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o755
@@ -221,7 +219,7 @@ def test_a_served_folder_can_be_read_by_others(model, tmp_path, unchecked):
 
 def test_class_names_are_labels(model, tmp_path, unchecked):
     names = ["background", "cell", "border", "Zelle ü"]
-    path = exports.formats.saved_model.export(model, tmp_path, class_names=names)
+    path = export("saved_model", model, tmp_path, spec=SPEC.replace(class_names=names))
     labels = (path / "assets" / "labels.txt").read_text(encoding="utf-8")
     assert labels == "background\ncell\nborder\nZelle ü\n"
     colours = (path / "assets" / "colormap.txt").read_text(encoding="utf-8").splitlines()
@@ -231,30 +229,89 @@ def test_class_names_are_labels(model, tmp_path, unchecked):
         "3 128 128 0 255 Zelle ü",
     ]
     with tensorflow_c.loaded(path) as ask:
-        images = check.textures(1, (9, 12), 3)
+        images = textures(1, (9, 12), 3)
         assert ask("serving_default", {"image": images})["class_map"].shape == (1, 9, 12)
 
 
 def test_without_names_there_are_numbers_and_colours(model, tmp_path, unchecked):
-    path = exports.formats.saved_model.export(model, tmp_path)
-    assert (path / "assets" / "labels.txt").read_text() == "0\n1\n2\n3\n"
+    path = export("saved_model", model, tmp_path)
+    labels = (path / "assets" / "labels.txt").read_text()
+    assert labels == "class 0\nclass 1\nclass 2\nclass 3\n"
     lines = (path / "assets" / "colormap.txt").read_text().splitlines()[1:]
-    table = np.array([line.split() for line in lines], int)
+    table = np.array([line.split()[:5] for line in lines], int)
     np.testing.assert_array_equal(table[:, 0], range(4))
     np.testing.assert_array_equal(table[:, 1:4], zoo.pictures.voc_palette(4))
+    assert [line.split(maxsplit=5)[5] for line in lines] == labels.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("names", "text"),
-    [
-        (["a", "b"], "Each of the 4 classes has one name; received 2 names. Give one for each"),
-        (["a", "b", "", "d"], "one line of text that is not empty; received ''. Rename the class."),
-        (["a", "b\nc", "d", "e"], "received 'b\\nc'. Rename the class."),
-    ],
-)
-def test_class_names_fit_the_classes(names, text, model, tmp_path):
+def test_colours_of_the_spec_are_the_models(model, tmp_path, unchecked):
+    colours = ((1, 2, 3), (4, 5, 6), (7, 8, 9), (0, 0, 255))
+    path = export("saved_model", model, tmp_path, spec=SPEC.replace(colours=colours))
+    lines = (path / "assets" / "colormap.txt").read_text().splitlines()
+    assert lines[1:3] == ["0 1 2 3 255 class 0", "1 4 5 6 255 class 1"]
+
+
+def test_a_spec_of_another_model_is_refused(model, tmp_path):
+    text = "this one has 4 classes and 1 channels, 'unet' has 4 and 3. Pass the model's own Spec."
     with pytest.raises(ValueError, match=re.escape(text)):
-        exports.formats.saved_model.export(model, tmp_path, class_names=names)
+        export(
+            "saved_model", model, tmp_path, spec=SPEC.replace(options={"classes": 4, "channels": 1})
+        )
+    text = "this one has 5 classes and 3 channels, 'unet' has 4 and 3."
+    with pytest.raises(ValueError, match=re.escape(text)):
+        export("tflite", model, tmp_path, spec=SPEC.replace(options={"classes": 5}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_models_own_spec_is_in_its_files(tmp_path, unchecked):
+    model = zoo.build("unet", **TOYS["unet"].options)
+    model.spec = model.spec.replace(class_names=("a", "b", "c", "ü"), background=2)
+    paths = exports.export(model, tmp_path, ["saved_model", "tflite"], size=(9, 12))
+    assert list(paths) == ["saved_model", "tflite"]
+    for path in paths.values():
+        assert exports.read_spec(path) == model.spec
+
+
+def test_all_formats_have_one_number(model, tmp_path, unchecked):
+    (tmp_path / "unet" / "4").mkdir(parents=True)
+    (tmp_path / "unet-6-mediapipe.tflite").write_bytes(b"")
+    (tmp_path / "unet-8-openvino").mkdir()
+    (tmp_path / "unets-11.tflite").write_bytes(b"")
+    paths = exports.export(model, tmp_path, ["tflite", "saved_model", "tflite"], size=(9, 12))
+    assert paths == {"tflite": tmp_path / "unet-9.tflite", "saved_model": tmp_path / "unet" / "9"}
+    other = exports.export(model, tmp_path, ["tflite"], size=(9, 12), version=4)
+    assert other == {"tflite": tmp_path / "unet-4.tflite"}
+
+
+@pytest.mark.parametrize("names", [[], ["coreml"], "tflite", ["tflite", "coreml"]])
+def test_formats_are_those_of_the_table(names, model, tmp_path):
+    text = (
+        f"one or more of saved_model, tflite, mediapipe, onnx, openvino; received {names!r}. Pass"
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        exports.export(model, tmp_path, names)
+
+
+@pytest.mark.parametrize("options", [{"quantize": "float16"}, {"max_disagreement": 0.1}])
+def test_quantization_is_for_tflite_files(options, model, tmp_path):
+    options = {"quantize": "dynamic"} | options
+    text = "are for TFLite files; received the formats saved_model, onnx. Add the format tflite."
+    with pytest.raises(ValueError, match=re.escape(text)):
+        exports.export(model, tmp_path, ["saved_model", "onnx"], **options)
+
+
+def test_every_format_of_the_table_has_a_writer():
+    for form in FORMATS.values():
+        assert callable(form.writer().write)
+        assert callable(form.writer().check)
+        assert form.place.format(name="unet").count("{}") == 1
+
+
+def test_too_many_classes_are_told_before_another_format_is_written(tmp_path):
+    image = keras.Input((None, None, 3), name="image")
+    many = keras.Model(image, keras.layers.Conv2D(300, 1)(image), name="many")
+    with pytest.raises(ValueError, match="at most 256 classes; 'many' has 300"):
+        exports.export(many, tmp_path, ["tflite", "saved_model"], size=(9, 12))
     assert not list(tmp_path.iterdir())
 
 
@@ -267,12 +324,12 @@ def operators(path: pathlib.Path) -> tuple[list[int], list[str]]:
 
 
 def test_a_tflite_file_holds_builtin_operations_and_one_signature(model, tmp_path):
-    path = exports.formats.tflite.export(model, tmp_path, size=(9, 12))
+    path = export("tflite", model, tmp_path)
     codes, custom = operators(path)
     assert schema_py_generated.BuiltinOperator.ARG_MAX in codes
     assert schema_py_generated.BuiltinOperator.CUSTOM not in codes
     assert custom == []
-    interpreter = check.interpreter()(model_path=str(path))
+    interpreter = litert.interpreter()(model_path=str(path))
     assert interpreter.get_signature_list() == {
         "serving_default": {"inputs": ["image"], "outputs": ["class_map"]}
     }
@@ -295,7 +352,7 @@ def test_an_operation_that_tflite_lacks_is_named(tmp_path):
 
     text = r"built-in operations only, so that .*; 'special' needs BitwiseAnd\. Replace the layer"
     with pytest.raises(ValueError, match=text):
-        exports.formats.tflite.export(with_layer(odd), tmp_path, size=(9, 12))
+        export("tflite", with_layer(odd), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -303,12 +360,12 @@ def test_an_operation_that_tflite_lacks_is_named(tmp_path):
 def test_a_size_is_a_height_and_a_width(size, model, tmp_path):
     text = f"size is a height and a width in pixels, each at least 1; received {size!r}. Pass size="
     with pytest.raises(ValueError, match=re.escape(text)):
-        exports.formats.tflite.export(model, tmp_path, size=size)
+        exports.export(model, tmp_path, ["tflite"], size=size)
 
 
 def test_without_litert_the_error_says_what_to_install(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     text = 'is not installed. Install it: pip install "segmentation-zoo[litert]".'
     with pytest.raises(ImportError, match=re.escape(text)):
-        exports.formats.tflite.export(model, tmp_path, size=(9, 12))
+        export("tflite", model, tmp_path)
     assert not list(tmp_path.iterdir())
