@@ -47,7 +47,12 @@ def check_version(
     }
     if weights is None:
         report("Comparing the loaders with each other; --weights compares them with the model")
-        check.check_loaders(version, **options)
+        try:
+            check.check_loaders(version, **options)
+        except check.MismatchError as error:
+            # Without the model, an engine that rounds otherwise looks like one that is wrong.
+            hint = "Pass --weights to compare each loader with the model."
+            raise check.MismatchError(f"{error} {hint}") from error
         return
     report(f"Building {recorded['model']} with the weights of {weights}")
     model = zoo.load(weights, **({} if spec is None else {"model": spec.model} | spec.options))

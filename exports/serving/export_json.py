@@ -1,5 +1,6 @@
 """`export.json`: what was exported, from which weights, and how it was checked."""
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 import zoo
 from exports.graph import SERVING_DEFAULT
+from exports.graph.limits import Limits
 from exports.reading import read_record
 from zoo.spec import Spec
 
@@ -99,12 +101,14 @@ def read(directory: pathlib.Path) -> dict[str, Any]:
         ValueError: There is none, or it was not written by an export.
     """
     content = read_record(directory)
-    for field, kind in {"model": str, "weights": dict, "limits": dict, "files": dict}.items():
-        if "spec" not in content or not isinstance(content.get(field), kind):
-            raise ValueError(
-                f"A version has a file {FILE} of a SavedModel; that of {directory} lacks what an "
-                "export writes. Pass OUT/NAME/VERSION, as zoo export wrote it, or export again."
-            )
+    kinds = {"model": str, "weights": dict, "limits": dict, "files": dict}
+    whole = all(isinstance(content.get(field), kind) for field, kind in kinds.items())
+    limits = {field.name for field in dataclasses.fields(Limits)}
+    if not whole or "spec" not in content or set(content["limits"]) != limits:
+        raise ValueError(
+            f"A version has a file {FILE} of a SavedModel; that of {directory} lacks what an "
+            "export writes. Pass OUT/NAME/VERSION, as zoo export wrote it, or export again."
+        )
     return content
 
 

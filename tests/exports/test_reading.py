@@ -1,8 +1,10 @@
 """`exports.read_spec`: what files say, and what it answers to files that lie."""
 
+import contextlib
 import json
 import pathlib
 import random
+import re
 import struct
 import time
 
@@ -99,7 +101,7 @@ def table(fields: dict[int, int]) -> bytes:
     ],
 )
 def test_a_file_that_lies_is_a_value_error(content, file):
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(ValueError, match=r"\. .*\.$") as raised:
         exports.read_spec(file(content))
     assert str(raised.value).isprintable()
 
@@ -123,10 +125,8 @@ def test_damaged_files_are_value_errors_or_specs(content, file):
         if rng.random() < 0.3:
             at = rng.randrange(len(damaged) - 4)
             damaged[at : at + 4] = struct.pack("<I", rng.randrange(1 << 32))
-        try:
+        with contextlib.suppress(ValueError):
             assert isinstance(exports.read_spec(file(bytes(damaged))), zoo.Spec)
-        except ValueError:
-            pass
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,5 @@ def test_damaged_files_are_value_errors_or_specs(content, file):
 )
 def test_an_export_json_that_lies_is_a_value_error(content, text, tmp_path):
     (tmp_path / "export.json").write_bytes(content)
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(ValueError, match=re.escape(text)):
         exports.read_spec(tmp_path)
-    assert text in str(raised.value)

@@ -1,6 +1,9 @@
 """The client of TensorFlow Serving, asked against a stand-in for it with a toy behind."""
 
+import base64
 import contextlib
+import io
+import json
 import pathlib
 import re
 import socket
@@ -10,11 +13,12 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import zoo
-from exports.client import ServerError, connected, messages
-from exports.client.__main__ import main
+from exports.client import Class, RefusedError, ServerError, connected, messages
+from exports.command import ask as main
 from exports.formats.saved_model import save
 from exports.graph.signatures import signatures
 from tests.support import serving_double as double
@@ -22,7 +26,7 @@ from tests.support.toys import build_toy, toy_images
 
 ROOT = pathlib.Path(__file__).parents[3]
 IMAGES = toy_images("unet").astype(np.uint8)
-NAMES = ["sky", "sea", "sand", "sun"]
+NAMES = ("sky", "background", "sånd", "sun")
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +34,24 @@ def model():
     return build_toy("unet")
 
 
+def served_with(model, directory, **fields):
+    """The toy, served with these fields of its Spec."""
+    save(model, signatures(model, spec=model.spec.replace(**fields)), directory)
+    return double.served(directory, "unet")
+
+
 @pytest.fixture(scope="module")
 def served(model, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("served")
-    save(model, signatures(model), directory)
-    with double.served(directory, "unet") as loaded:
+    """The toy without class names."""
+    with served_with(model, tmp_path_factory.mktemp("served")) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def named(model, tmp_path_factory):
+    """The toy with class names and a background."""
+    fields = {"class_names": NAMES, "background": 1}
+    with served_with(model, tmp_path_factory.mktemp("served"), **fields) as loaded:
         yield loaded
 
 
@@ -100,35 +117,143 @@ def test_an_image_that_the_server_cannot_decode_is_named_and_the_others_are_writ
     status, printed = said(first, broken, webp, last, *arguments)
     assert status == 1
     for path in (broken, webp):
-        assert f"exports.client: {path}: the server cannot decode the image, or it is" in printed
+        assert f"zoo ask: {path}: the server cannot decode the image, or it is" in printed
     assert printed.count("Send a whole JPEG or PNG file") == 2
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("a-mask.png", "a-overlay.png", "z-mask.png", "z-overlay.png"),
     ]
 
 
-@pytest.mark.parametrize(
-    ("names", "background"),
-    [(NAMES, None), (["background", *NAMES[1:]], 0)],
-)
-def test_class_names_are_the_legend(names, background, model, url, tmp_path, said):
+@pytest.mark.parametrize("server", ["rest", "grpc_server"])
+def test_the_legend_is_the_served_models(server, named, model, tmp_path, said):
     file = saved(tmp_path, "a.png", IMAGES[0])
-    asked = [file, "--url", url, "--model", "unet", "--out", tmp_path, "--class-names", *names]
-    assert said(*asked)[0] == 0
-    drawn = zoo.pictures.overlay(
-        IMAGES[0], class_map_of(model, IMAGES[0]), names, background=background
-    )
+    with getattr(double, server)(named) as url:
+        assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
+    class_map = class_map_of(model, IMAGES[0])
+    assert len(np.unique(class_map)) == 4
+    drawn = zoo.pictures.overlay(IMAGES[0], class_map, NAMES, background=1)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a-overlay.png")), drawn)
 
 
-def test_class_names_by_the_name_of_a_data_set(url, tmp_path, said):
+def test_colours_of_the_model_are_those_of_mask_and_overlay(model, tmp_path, said):
+    colours = ((9, 8, 7), (200, 0, 255), (0, 130, 0), (128, 128, 0))
     file = saved(tmp_path, "a.png", IMAGES[0])
-    asked = [file, "--url", url, "--model", "unet", "--out", tmp_path, "--class-names"]
-    status, printed = said(*asked, "sift_flow_geometric")
-    assert status == 2
-    assert "Each class that occurs has a name; class 3 has none among 3 names." in printed
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    assert said(*asked, "voc")[0] == 0
+    with (
+        served_with(model, tmp_path / "served", colours=colours) as loaded,
+        double.rest(loaded) as url,
+    ):
+        assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
+    with Image.open(tmp_path / "a-mask.png") as mask:
+        assert mask.getpalette()[:12] == [part for colour in colours for part in colour]
+    palette = zoo.pictures.bright_palette()
+    palette[:3] = colours[:3]  # the last is VOC's
+    class_map = class_map_of(model, IMAGES[0])
+    names = [f"class {number}" for number in range(4)]
+    drawn = zoo.pictures.overlay(IMAGES[0], class_map, names, background=None, palette=palette)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a-overlay.png")), drawn)
+
+
+@pytest.mark.parametrize("server", ["rest", "grpc_server"])
+def test_each_class_is_asked_about_once(server, named, tmp_path, said, monkeypatch):
+    asked = []
+    honest = named.predict
+
+    def predict(model, signature, inputs):
+        asked.append((signature, *inputs.get("index", ())))
+        return honest(model, signature, inputs)
+
+    monkeypatch.setattr(named, "predict", predict)
+    files = [saved(tmp_path, f"{name}.png", IMAGES[0]) for name in "ab"]
+    with getattr(double, server)(named) as url:
+        assert said(*files, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
+    assert sorted(asked) == [*(("class_names", n) for n in range(4)), *[("mask_png",)] * 2]
+
+
+def test_classes_are_asked_by_their_number(named, url):
+    """One number in a request: more than one might not fit into the server's batches."""
+    for server in (double.rest, double.grpc_server):
+        with server(named) as address, connected(address, "unet") as asked:
+            assert asked.class_of(1) == Class("background", True, (128, 0, 0))
+            assert asked.class_of(2) == Class("sånd", False, (0, 128, 0))
+            with pytest.raises(RefusedError, match="A class number is from 0 to 3 here"):
+                asked.class_of(4)
+    with connected(url, "unet") as asked:
+        assert asked.class_of(3) == Class("class 3", False, (128, 128, 0))
+
+
+def test_a_model_without_class_names_is_asked_once_and_said_so(
+    served, url, model, tmp_path, said, monkeypatch
+):
+    without = {name: s for name, s in served.signatures.items() if name != "class_names"}
+    monkeypatch.setattr(served, "signatures", without)
+    files = [saved(tmp_path, f"{name}.png", IMAGES[0]) for name in "ab"]
+    status, printed = said(*files, "--url", url, "--model", "unet", "--out", tmp_path)
+    assert status == 0
+    text = "zoo ask: The legend has numbers, and no class is background. The server at "
+    assert printed.count(text) == 1
+    assert 'Serving signature name: "class_names" not found' in printed
+    class_map, names = class_map_of(model, IMAGES[0]), [f"class {number}" for number in range(4)]
+    drawn = zoo.pictures.overlay(IMAGES[0], class_map, names, background=None)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a-overlay.png")), drawn)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("a\x1b[2J\x07b", r"a\x1b[2J\x07b"),
+        (" two\nlines\r ", "two lines"),
+        ("x" * 5000, "x" * 100),
+        ("\u202egnp", r"\u202egnp"),
+        (" \n", "class 0"),
+    ],
+)
+def test_names_of_a_server_are_cleaned(name, kept):
+    row = {"name": name, "is_background": 0, "colour": [1, 2, 3]}
+    body = json.dumps({"predictions": [row]}).encode()
+    with (
+        one_that_says(http_answer("200 OK", body)) as place,
+        connected(f"http://{place}", "unet") as server,
+    ):
+        assert server.class_of(0) == Class(kept, False, (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "a", "is_background": 0},
+        {"name": 3, "is_background": 0, "colour": [1, 2, 3]},
+        {"name": "a", "is_background": 0, "colour": [1, 2]},
+        {"name": "a", "is_background": 0, "colour": [1, 2, 256]},
+        {"name": "a", "is_background": 0, "colour": [1, 2, True]},
+        {"name": "a", "is_background": [0, 1], "colour": [1, 2, 3]},
+        3,
+    ],
+)
+def test_a_class_that_is_none_is_refused(row):
+    body = json.dumps({"predictions": [row]}).encode()
+    text = "An export of this zoo answers class_names for one index; 'unet' at http"
+    with (
+        one_that_says(http_answer("200 OK", body)) as place,
+        connected(f"http://{place}", "unet") as server,
+        pytest.raises(ServerError, match=text),
+    ):
+        server.class_of(0)
+
+
+@pytest.mark.parametrize("size", [(50, 34), (12_000, 12_000), None])
+def test_a_mask_that_is_none_is_refused(size, tmp_path, monkeypatch, said):
+    """Its size is known before its pixels are decoded."""
+    file, png = saved(tmp_path, "a.png", IMAGES[0]), io.BytesIO(b"no mask")
+    if size is not None:
+        Image.new("L", size).save(png, "PNG")
+    row = {"mask_png_bytes": {"b64": base64.b64encode(png.getvalue()).decode()}, "valid": 1}
+    body = json.dumps({"predictions": [row]}).encode()
+    with one_that_says(http_answer("200 OK", body)) as place:
+        url = f"http://{place}"
+        status, printed = said(file, "--url", url, "--model", "unet", "--out", tmp_path / "out")
+    assert status == 1
+    assert f"A mask is a grey PNG of the size of its image; that of {file} is not (" in printed
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_the_model_sees_of_a_16_bit_image_is_drawn(model, url, tmp_path, said):
@@ -162,8 +287,8 @@ def test_nothing_is_overwritten_and_nothing_is_sent_before_that_is_sure(tmp_path
 
 
 def test_a_model_that_is_not_served_is_named(url):
-    with connected(url, "fcn8s") as ask, pytest.raises(ServerError) as raised:
-        ask(b"")
+    with connected(url, "fcn8s") as server, pytest.raises(ServerError) as raised:
+        server.mask_png(b"")
     text = f"the server at {url} has none with the name 'fcn8s' (Servable not found for request: "
     assert text + "Latest(fcn8s)). Pass another --model, or wait until" in str(raised.value)
 
@@ -173,8 +298,8 @@ def test_a_model_without_the_signature_is_refused(served, url, monkeypatch):
     monkeypatch.setattr(served, "signatures", without)
     code = "status 400" if url.startswith("http") else "INVALID_ARGUMENT"
     text = f"refused to ask 'unet' with {code}: Serving signature name: \"mask_png\" not found"
-    with connected(url, "unet") as ask, pytest.raises(ServerError, match=re.escape(text)):
-        ask(b"")
+    with connected(url, "unet") as server, pytest.raises(RefusedError, match=re.escape(text)):
+        server.mask_png(b"")
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
@@ -185,7 +310,7 @@ def test_a_server_that_is_away(scheme, tmp_path, said):
     file = saved(tmp_path, "a.png", IMAGES[0])
     status, printed = said(file, "--url", url, "--model", "unet", "--out", tmp_path / "out")
     assert status == 1
-    assert f"exports.client: The server at {url} does not answer (" in printed
+    assert f"zoo ask: The server at {url} does not answer (" in printed
     assert "onnection refused" in printed
     assert "Start it, or pass another --url; REST is at port 8501 and gRPC at 8500" in printed
     assert not (tmp_path / "out").exists()
@@ -220,13 +345,13 @@ def one_that_says(answer: bytes | None):
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_a_server_that_is_slow(scheme):
-    text = r" has 0\.3 s for an image, and they are over\. Pass a longer --timeout, or smaller"
+    text = r" did not answer within 0\.3 s\. Pass a longer --timeout, or smaller images"
     with (
         one_that_says(None) as place,
-        connected(f"{scheme}://{place}", "unet", timeout=0.3) as ask,
+        connected(f"{scheme}://{place}", "unet", timeout=0.3) as server,
         pytest.raises(ServerError, match=text),
     ):
-        ask(b"")
+        server.mask_png(b"")
 
 
 def http_answer(status: str, body: bytes) -> bytes:
@@ -241,16 +366,19 @@ def http_answer(status: str, body: bytes) -> bytes:
         (http_answer("500 Error", b"<html>oh"), "with status 500: b'<html>oh'. The model must be"),
         (http_answer("404 Not Found", b"[]"), "has none with the name 'unet' (b'[]'). Pass"),
         (http_answer("503 Busy", b'{"error": "full"}'), "no further request now (full). Ask again"),
-        (http_answer("504 Late", b'{"error": "late"}'), "has 60 s for an image, and they are over"),
+        (http_answer("504 Late", b'{"error": "late"}'), "did not answer within 60 s. Pass a"),
+        (http_answer("400 No", b'{"error": "a\\u001b[2J\\nb"}'), r"status 400: a\x1b[2J b. The"),
+        (http_answer("400 No", b'{"error": "' + b"x" * 9999 + b'"}'), f"400: {'x' * 500}. The"),
         (http_answer("200 OK", b"welcome"), "'unet' at http://PLACE answered b'welcome'. Ask an"),
         (http_answer("200 OK", b'{"predictions": [3]}'), "answered b'{\"predictions\": [3]}'."),
+        (http_answer("200 OK", b"[" * 9999), "answered b'[[[[[[["),
         (http_answer("200 OK", b'{"predictions": []}'), "answered b'{\"predictions\": []}'."),
     ],
 )
 def test_a_server_that_is_another(answer, text):
-    with one_that_says(answer) as place, connected(f"http://{place}/", "unet") as ask:
+    with one_that_says(answer) as place, connected(f"http://{place}/", "unet") as server:
         with pytest.raises(ServerError) as raised:
-            ask(b"image")
+            server.mask_png(b"image")
         assert text.replace("PLACE", place) in str(raised.value)
 
 
@@ -258,13 +386,13 @@ def test_a_server_that_is_another(answer, text):
 def test_a_grpc_answer_that_is_another(served, answer, monkeypatch):
     content = double.write_answer(answer) if isinstance(answer, dict) else answer
     monkeypatch.setattr(double, "write_answer", lambda outputs: content)
-    text = "answers one mask_png_bytes and one valid for an image; 'unet' at grpc://"
+    text = "An export of this zoo answers mask_png for one image_bytes; 'unet' at grpc://"
     with (
         double.grpc_server(served) as url,
-        connected(url, "unet") as ask,
+        connected(url, "unet") as server,
         pytest.raises(ServerError, match=re.escape(text)),
     ):
-        ask(b"image")
+        server.mask_png(b"image")
 
 
 @pytest.mark.parametrize("url", ["localhost:8501", "ftp://localhost", "http://", "grpc:///", ""])
@@ -296,10 +424,10 @@ def test_the_messages_are_those_of_tensorflow_serving():
     asked = messages.question("unet", "mask_png", "image_bytes", b"\xff\xd8\0")
     assert asked.hex() == QUESTION
     answer = messages.answered(bytes.fromhex(ANSWER))
-    assert answer == {"mask_png_bytes": b"\x89PNG", "valid": 1}
+    assert answer == {"mask_png_bytes": b"\x89PNG", "valid": [1]}
     # The same numbers, sent as one string of bytes.
     packed = bytes.fromhex(ANSWER.replace("3a0101", "220101"))
-    assert messages.answered(packed)["valid"] == 1
+    assert messages.answered(packed)["valid"] == [1]
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
@@ -311,11 +439,28 @@ def test_a_timeout_that_is_none(timeout):
         pass
 
 
+def test_numbers_are_asked_and_answered_as_tensorflow_has_them():
+    predict = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
+    for number in (0, 1, 127, 128, 255):
+        content = messages.question("unet", "class_names", "index", number)
+        request = predict.PredictRequest.FromString(content)
+        assert request.model_spec.signature_name == "class_names"
+        array = tf.make_ndarray(request.inputs["index"])
+        assert (array.dtype, array.tolist()) == (np.int32, [number])
+    colour = np.array([[0, 130, 255]], np.uint8)
+    response = predict.PredictResponse()
+    response.outputs["colour"].CopyFrom(tf.make_tensor_proto(colour))
+    assert messages.answered(response.SerializeToString()) == {"colour": [0, 130, 255]}
+    response.outputs["colour"].tensor_content = b""
+    response.outputs["colour"].int_val[:] = [0, 130, 255]
+    assert messages.answered(response.SerializeToString()) == {"colour": [0, 130, 255]}
+
+
 def test_the_client_needs_neither_tensorflow_nor_keras(served, tmp_path):
     code = (
         "import sys\n"
         "sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
-        "from exports.client.__main__ import main\n"
+        "from exports.command import ask as main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     file = saved(tmp_path, "a.png", IMAGES[0])

@@ -66,7 +66,7 @@ def test_integer_arithmetic(name, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(NO_INTEGER))
 def test_what_has_no_form_in_integers_is_refused_with_the_reason(name, tmp_path):
-    text = rf"Integers have no infinity; {name!r} has one in the range of .*PADV2: perhaps the padding before"
+    text = rf"Integers have no infinity; {name!r} has one in the range of .*PADV2: perhaps the padd"
     with pytest.raises(ValueError, match=text):
         exported(name, tmp_path, quantize="integer")
     assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
 from exports import protobuf
-from exports.runtimes import process, tensorflow_c
+from exports.runtimes import INVALID_ARGUMENT, StatusError, process, tensorflow_c
 from tests.fuzz import wire as written
 
 
@@ -56,9 +57,9 @@ def test_answers_come_back_with_their_cost(ask):
 
 
 def test_what_tensorflow_refuses_is_raised_here_and_the_next_is_answered(ask):
-    with pytest.raises(tensorflow_c.StatusError, match="No numbers") as refused:
+    with pytest.raises(StatusError, match="No numbers") as refused:
         ask("serving_default", {"x": np.zeros(0, np.float32)})
-    assert refused.value.code == tensorflow_c.INVALID_ARGUMENT
+    assert refused.value.code == INVALID_ARGUMENT
     with pytest.raises(KeyError, match=r"no signature 'serving_default' of \['y'\] in"):
         ask("serving_default", {"y": np.ones(1, np.float32)})
     assert ask("serving_default", {"x": np.ones(1, np.float32)}).outputs["same"] == [1]
@@ -66,7 +67,7 @@ def test_what_tensorflow_refuses_is_raised_here_and_the_next_is_answered(ask):
 
 def test_files_that_are_none_are_refused(tmp_path):
     with (
-        pytest.raises(tensorflow_c.StatusError, match="Could not find SavedModel"),
+        pytest.raises(StatusError, match="Could not find SavedModel"),
         process.loaded(tmp_path),
     ):
         pass
@@ -132,6 +133,18 @@ def test_the_wire_format_is_read_and_written():
         "a": b"of a",
         "b": b"of b",
     }
+
+
+def test_a_number_without_an_end_is_refused_at_once():
+    """A reader of any length is quadratic in what it is given."""
+    start = time.monotonic()
+    for read in (lambda content: list(protobuf.fields(content)), protobuf.varints):
+        with pytest.raises(ValueError, match="break"):
+            read(b"\xff" * 2_000_000)
+    assert time.monotonic() - start < 1
+    assert protobuf.varints(b"".join(map(protobuf.varint, (0, 127, 128, 1 << 63)))) == [
+        *(0, 127, 128, 1 << 63)
+    ]
 
 
 @pytest.mark.parametrize("broken", [b"\x0a\x05four", b"\x0a", b"\x80", b"\x0b\x00", b"\x09seven"])

@@ -13,8 +13,9 @@ import tensorflow as tf
 import exports
 import zoo
 from exports import check
-from exports.graph.requests import Limits
-from exports.runtimes import tensorflow_c
+from exports.check.agreement import as_record
+from exports.graph.limits import Limits
+from exports.runtimes import StatusError, tensorflow_c
 from exports.serving import export_json, warmup
 from tests.support.toys import TOYS, build_toy, toy_images
 
@@ -30,16 +31,15 @@ def model() -> keras.Model:
 def version(model, tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("served")
     model.save_weights(folder / "toy.weights.h5")
-    return exports.formats.saved_model.export(
+    return exports.export(
         model,
         folder / "out",
-        class_names=NAMES,
+        spec=model.spec.replace(class_names=NAMES, background=3),
         max_pixels=200 * 300,
         max_batch=5,
         images=toy_images("unet").astype(np.uint8),
-        options=TOYS["unet"].options,
         weights=folder / "toy.weights.h5",
-    )
+    )["saved_model"]
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,13 @@ def ask(version):
 
 def test_what_was_exported_is_recorded(version, recorded, model):
     assert recorded["model"] == "unet"
-    assert recorded["options"] == TOYS["unet"].options
-    assert zoo.build("unet", **recorded["options"]).count_params() == recorded["weights"]["count"]
+    spec = exports.read_spec(version)
+    assert spec == model.spec.replace(class_names=NAMES, background=3)
+    assert zoo.build("unet", **spec.options).count_params() == recorded["weights"]["count"]
     file = version.parents[2] / "toy.weights.h5"
     written = {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     assert recorded["weights"]["file"] == written
-    assert (recorded["classes"], recorded["class_names"]) == (4, NAMES)
+    assert (recorded["format"], recorded["classes"]) == ("saved_model", 4)
     assert recorded["limits"] == {"channels": 3, "max_pixels": 60_000, "max_batch": 5}
     assert recorded["versions"]["tensorflow"] == tf.__version__
     assert recorded["versions"]["segmentation-zoo"] == zoo.__version__
@@ -68,7 +69,7 @@ def test_what_was_exported_is_recorded(version, recorded, model):
 
 def test_the_hash_of_weights_is_that_of_their_values(model, tmp_path, recorded):
     def hash_of(model: keras.Model) -> str:
-        about = export_json.of_model(model, options=None, weights=None, class_names=None)
+        about = export_json.of_model(model, spec=None, weights=None)
         return about["weights"]["sha256"]
 
     model.save_weights(tmp_path / "again.weights.h5")
@@ -82,11 +83,12 @@ def test_the_signatures_are_recorded_as_they_are_asked(recorded, ask):
     image = toy_images("unet").astype(np.uint8)
     encoded = np.array([tf.io.encode_png(one).numpy() for one in image], object)
     assert sorted(recorded["signatures"]) == [
-        *("class_map_from_bytes", "mask_png", "scores", "serving_default"),
+        *("class_map_from_bytes", "class_names", "mask_png", "scores", "serving_default"),
     ]
     for name, signature in recorded["signatures"].items():
         ((taken, port),) = signature["takes"].items()
-        asked = {"image": image, "image_bytes": encoded}[taken]
+        index = np.arange(2, dtype=np.int32)
+        asked = {"image": image, "image_bytes": encoded, "index": index}[taken]
         answer = ask(name, {taken: asked})
         assert port["type"] == ("string" if asked.dtype == object else asked.dtype.name)
         assert port["shape"] in ([None], [None, None, None, 3])
@@ -111,7 +113,9 @@ def test_files_checks_and_costs_are_recorded(version, recorded):
         for loader in ("Python", "C++")
         for signature in ("serving_default", "class_map_from_bytes", "mask_png", "scores")
     ]
-    assert {"loader": "C++", "warm_up_requests": 4} in recorded["checks"]
+    assert {"loader": "C++", "warm_up_requests": 5} in recorded["checks"]
+    for loader in ("Python", "C++"):
+        assert {"loader": loader, "class_names": 4} in recorded["checks"]
     last = recorded["checks"][-1]
     assert last["loader"] == "OpenVINO"
     assert last.get("agreement") == 1.0 or "is not installed" in last["not_checked"]
@@ -123,32 +127,27 @@ def test_files_checks_and_costs_are_recorded(version, recorded):
     assert 50e6 < request["peak_bytes"] < 5e9
 
 
-def test_the_lowest_agreement_is_the_versions(version, monkeypatch):
-    monkeypatch.setattr(export_json, "one_request", lambda *_: None)
+def test_the_lowest_agreement_is_the_versions():
     checks = [
         check.Agreement("a", "scores", 1.0, 0, 2),
         check.Agreement("b", "scores", 0.75, 0, 2),
         check.NotChecked("c", "it is not there"),
     ]
-    about = export_json.of_files(version, limits=Limits(3), checks=checks)
+    about = as_record(checks)
     assert about["agreement"] == 0.75
     assert about["checks"][2] == {"loader": "c", "not_checked": "it is not there"}
 
 
-def test_lists_are_written_on_one_line(tmp_path):
+def test_lists_are_written_on_one_line():
     content = {"shape": [None, None, 3], "names": ["a", "b ] c"], "more": [{"x": [1]}], "none": []}
-    export_json.write(tmp_path, content)
-    text = (tmp_path / "export.json").read_text()
+    text = export_json.text(content)
     assert json.loads(text) == content
     assert '"shape": [null, null, 3],' in text.splitlines()[1]
 
 
-def test_options_that_are_no_json_are_refused(model, tmp_path):
-    text = "are recorded as JSON; {'filters': <object object at"
-    with pytest.raises(ValueError, match=re.escape(text)):
-        exports.formats.saved_model.export(model, tmp_path / "out", options={"filters": object()})
+def test_weights_that_are_not_there_are_refused(model, tmp_path):
     with pytest.raises(FileNotFoundError):
-        exports.formats.saved_model.export(model, tmp_path / "out", weights=tmp_path / "missing.h5")
+        exports.export(model, tmp_path / "out", weights=tmp_path / "missing.h5")
     assert not list(tmp_path.iterdir())
 
 
@@ -171,7 +170,7 @@ def test_warm_up_images_keep_the_limit_and_the_channels(tmp_path):
     warmup.write(tmp_path, "grey", Limits(1, max_pixels=1000))
     asked = {}
     count = warmup.replay(tmp_path, lambda signature, inputs: asked.setdefault(signature, inputs))
-    assert count == len(asked) == 4
+    assert count == len(asked) == 5
     assert asked["scores"]["image"].shape == (1, 31, 31, 1)
 
 
@@ -189,7 +188,7 @@ def test_requests_that_fail_are_found_before_the_version_appears(
 
     text = r"C\+\+: a server does not load a version whose warm-up requests fail: .*at least one im"
     with pytest.raises(check.MismatchError, match=text):
-        exports.formats.saved_model.export(model, tmp_path)
+        exports.export(model, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -212,5 +211,5 @@ def test_batches_are_as_large_as_the_graph_takes(version, ask):
     assert set(values) == {"max_batch_size", "batch_timeout_micros", "max_enqueued_batches"}
     image = np.zeros((int(values["max_batch_size"]), 9, 9, 3), np.uint8)
     assert ask("serving_default", {"image": image})["class_map"].shape == image.shape[:3]
-    with pytest.raises(tensorflow_c.StatusError, match="at most 5 images"):
+    with pytest.raises(StatusError, match="at most 5 images"):
         ask("serving_default", {"image": np.zeros((len(image) + 1, 9, 9, 3), np.uint8)})

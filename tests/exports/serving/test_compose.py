@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from exports.client.__main__ import main
+from exports.command import ask as main
 from exports.serving import warmup
 
 ROOT = pathlib.Path(__file__).parents[3]
