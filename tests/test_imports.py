@@ -28,6 +28,28 @@ MAY = {
     "zoo.__main__": ("zoo",),  # it names the modules of the other verbs, and imports none
     "zoo": (*LEAVES, "zoo.layers", "zoo.metrics", "zoo.spec"),
     "exports": ("exports", "zoo"),
+    "exports.images": (),
+    "exports.protobuf": (),
+    "exports.reading": ("exports.protobuf", "zoo.spec"),
+    "exports.graph": ("exports.graph", "zoo.pictures", "zoo.spec"),
+    "exports.runtimes": ("exports.runtimes", "exports.graph", "exports.protobuf"),
+    "exports.serving": (
+        *("exports.serving", "exports.runtimes.Ask", "exports.graph", "exports.protobuf"),
+        *("exports.reading", "zoo"),
+    ),
+    "exports.check": (
+        *("exports.check", "exports.serving", "exports.runtimes", "exports.graph"),
+        *("exports.images", "zoo"),
+    ),
+    "exports.formats": (
+        *("exports.formats", "exports.check", "exports.serving", "exports.runtimes"),
+        *("exports.graph", "exports.images", "exports.reading", "zoo.spec"),
+    ),
+    # Without TensorFlow.
+    "exports.client": (
+        *("exports.client", "exports.protobuf", "zoo.class_names", "zoo.files", "zoo.pictures"),
+        "zoo.terminal",
+    ),
     "recipes": ("recipes", "zoo"),
     "recipes.demonstration": ("recipes", "zoo", "exports"),
 }

@@ -122,8 +122,9 @@ def stand_in(monkeypatch):
         def write(model, settings, path):
             # LiteRT takes one image at a time.
             image = single_output.image_spec(settings.image_shape, dtype=settings.dtype)
-            answer = single_output.class_map(change(model), image)
-            tables = tflite_converter.convert(change(model), answer, NONE, None)
+            written = change(model)
+            answer = single_output.class_map(written, image)
+            tables = tflite_converter.convert(written, answer, NONE, None)
             path.mkdir()
             (path / "model.tflite").write_bytes(flatbuffer.written(tables))
             return {}
