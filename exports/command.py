@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from exports.formats import DTYPES, FORMATS, KINDS, NONE
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports import parsers
 from zoo import terminal
 from zoo.class_names import BACKGROUND, CLASS_NAMES
 from zoo.spec import Spec
@@ -19,42 +18,10 @@ from zoo.spec import Spec
 if TYPE_CHECKING:
     from zoo.loading import Found
 
-_EXPORT = """\
-Exports a trained model to files that other programs run.
-
-  zoo export runs/coins --out served
-  zoo export runs/coins --out files --format tflite --size 256 256
-  zoo export runs/coins --out files --format tflite mediapipe --size 256 256 \\
-      --quantize integer --representative photographs
-  zoo export fcn8s-heavy-pascal.caffemodel --out files --format onnx openvino
-
-A version appears only after its files gave the model's answers in the programs that run them.
-"""
-
-_CHECK = """\
-Checks an exported SavedModel again, in all loaders that are installed.
-
-  zoo check served/unet/1 --weights runs/coins
-  zoo check served/unet/1
-
-With --weights, the loaders must give the answers of that model. Without it, they must give the same
-answers as each other.
-"""
-
-_ASK = """\
-Sends images to a model in TensorFlow Serving, and writes a mask and an overlay of each.
-
-  zoo ask photograph.jpg --model unet --out masks
-  zoo ask photographs/*.jpg --model unet --out masks --url grpc://localhost:8500
-
-masks/photograph-mask.png holds the class of each pixel, in a palette; photograph-overlay.png shows
-the classes on the image, with a legend of the model's class names. Nothing is overwritten.
-"""
-
 
 def export(arguments: list[str]) -> int:
     """`zoo export`; returns the exit status: 2 for a wrong request, 1 for a wrong file."""
-    chosen = _export_parser().parse_args(arguments)
+    chosen = parsers.export_parser().parse_args(arguments)
     from exports.check.agreement import MismatchError
     from exports.runtimes import StatusError
 
@@ -65,7 +32,7 @@ def export(arguments: list[str]) -> int:
 
 def check(arguments: list[str]) -> int:
     """`zoo check`; returns the exit status: 2 for a wrong request, 1 for a wrong version."""
-    chosen = _check_parser().parse_args(arguments)
+    chosen = parsers.check_parser().parse_args(arguments)
     from exports.check.agreement import MismatchError
     from exports.runtimes import StatusError
 
@@ -87,7 +54,7 @@ def check(arguments: list[str]) -> int:
 
 def ask(arguments: list[str]) -> int:
     """`zoo ask`; returns the exit status: 2 for a wrong request, 1 for an image without a mask."""
-    chosen = _ask_parser().parse_args(arguments)
+    chosen = parsers.ask_parser().parse_args(arguments)
     from exports.client import ServerError, write_masks
 
     def warn(line: str) -> None:
@@ -244,171 +211,3 @@ def _reporter() -> Callable[[str], None]:
 def _megabytes(path: pathlib.Path) -> float:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
-
-
-def _export_parser() -> terminal.Parser:
-    formats = "\n".join(f"  {name:12} {form.summary}" for name, form in FORMATS.items())
-    parser = terminal.Parser(
-        prog="zoo export",
-        description=_EXPORT,
-        epilog=f"formats:\n{formats}\n",
-    )
-    parser.add_argument(
-        "path",
-        metavar="PATH",
-        help="a weights file, the workdir of a run, or a file of the authors",
-    )
-    parser.add_argument(
-        "--out", required=True, metavar="FOLDER", help="the folder of all exported models"
-    )
-    parser.add_argument(
-        "--format",
-        nargs="+",
-        choices=tuple(FORMATS),
-        default=["saved_model"],
-        metavar="FORMAT",
-        help="one or more formats, listed below (default: saved_model)",
-    )
-    parser.add_argument("--version", type=int, metavar="N", help="default: the next free number")
-    parser.add_argument(
-        "--checkpoint",
-        metavar="WHICH",
-        help="of a workdir: newest (default), best, or the step of a checkpoint",
-    )
-    parser.add_argument(
-        "--image",
-        metavar="FILE",
-        help="an image to check every format with, in which the model sees two classes or more "
-        "(default: made textures)",
-    )
-    _add_spec(parser.add_argument_group("for a file that does not say which model it is of"))
-    _add_files(parser.add_argument_group("for every format but saved_model"))
-    _add_quantization(parser.add_argument_group("for the formats tflite and mediapipe"))
-    serving = parser.add_argument_group("for the format saved_model")
-    serving.add_argument(
-        "--max-pixels",
-        type=int,
-        default=MAX_PIXELS,
-        metavar="N",
-        help=f"the most pixels of one image of a request (default: {MAX_PIXELS})",
-    )
-    serving.add_argument(
-        "--max-batch",
-        type=int,
-        default=MAX_BATCH,
-        metavar="N",
-        help=f"the most images of one request (default: {MAX_BATCH})",
-    )
-    return parser
-
-
-def _add_spec(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--model", metavar="NAME", help="its name; `zoo list` lists the models")
-    group.add_argument(
-        "--options",
-        type=terminal.json_object,
-        default={},
-        metavar="JSON",
-        help="the options that the model was built with, such as '{\"classes\": 3}'",
-    )
-    group.add_argument(
-        "--class-names",
-        nargs="+",
-        metavar="NAME",
-        help="in the order of the class numbers; or the name of a data set: "
-        + ", ".join(CLASS_NAMES),
-    )
-    group.add_argument(
-        "--background", metavar="NAME", help="the class that is background, if one is"
-    )
-
-
-def _add_files(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--size",
-        nargs=2,
-        type=int,
-        metavar=("HEIGHT", "WIDTH"),
-        help="the size of the images; without it a file takes any size (slower in TFLite)",
-    )
-    group.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default="uint8",
-        help="the type of the images, 0-255 in both (default: uint8)",
-    )
-
-
-def _add_quantization(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--quantize",
-        choices=KINDS,
-        default=NONE,
-        help="float16: half the bytes; dynamic: int8 weights; integer: int8 arithmetic, too",
-    )
-    group.add_argument(
-        "--representative",
-        metavar="FOLDER",
-        help="some dozens of images of your data: integer takes its ranges from them, and the file "
-        "is checked with some of them",
-    )
-    group.add_argument(
-        "--max-disagreement",
-        type=float,
-        metavar="SHARE",
-        help="the largest share of the pixels to which a quantized file may give another class "
-        "(default: 0.05)",
-    )
-    group.add_argument(
-        "--mediapipe-python",
-        metavar="FILE",
-        help="the Python in which MediaPipe is installed (default: this one)",
-    )
-
-
-def _check_parser() -> terminal.Parser:
-    parser = terminal.Parser(prog="zoo check", description=_CHECK)
-    parser.add_argument(
-        "version", type=pathlib.Path, metavar="VERSION", help="its folder, such as served/unet/1"
-    )
-    parser.add_argument(
-        "--weights",
-        metavar="PATH",
-        help="the weights file or workdir from which the version was exported",
-    )
-    parser.add_argument(
-        "--image",
-        metavar="FILE",
-        help="an image to check with, in which the model sees two classes or more (default: made "
-        "textures)",
-    )
-    return parser
-
-
-def _ask_parser() -> terminal.Parser:
-    parser = terminal.Parser(prog="zoo ask", description=_ASK)
-    parser.add_argument("images", nargs="+", type=pathlib.Path, metavar="IMAGE", help="JPEG or PNG")
-    parser.add_argument(
-        "--model", required=True, metavar="NAME", help="the name under which it is served"
-    )
-    parser.add_argument(
-        "--out",
-        required=True,
-        type=pathlib.Path,
-        metavar="FOLDER",
-        help="the folder of the masks; made if it is not there",
-    )
-    parser.add_argument(
-        "--url",
-        default="http://localhost:8501",
-        help="the server: http://HOST:8501 (REST, the default: on this machine) or "
-        "grpc://HOST:8500",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=60,
-        metavar="SECONDS",
-        help="the most seconds for one image (default: 60)",
-    )
-    return parser

@@ -3,7 +3,8 @@
 Needs NumPy and Pillow, for gRPC `grpcio` as well, and neither TensorFlow nor Keras.
 """
 
-from exports.client.connection import Class, Connection, RefusedError, ServerError, connected
+from exports.client.connection import Class, Connection, connected
 from exports.client.masks import write_masks
+from exports.client.transport import RefusedError, ServerError
 
 __all__ = ["Class", "Connection", "RefusedError", "ServerError", "connected", "write_masks"]

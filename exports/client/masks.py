@@ -3,12 +3,14 @@
 import io
 import os
 import pathlib
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
-from exports.client.connection import Class, Connection, RefusedError, ServerError, connected
+from exports.client.connection import Class, Connection, connected
+from exports.client.transport import RefusedError, ServerError
 from zoo import files, pictures
 
 Say = Callable[[str], None]
@@ -117,10 +119,13 @@ def _class_map(path: pathlib.Path, png: bytes) -> np.ndarray:
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             size = picture.size
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as mask:
-            if mask.size != size or mask.mode != "L":
-                raise ValueError(f"received {mask.size[0]} × {mask.size[1]} {mask.mode}")
-            return np.array(mask)
+        with warnings.catch_warnings():
+            # Its size is compared before it is decoded.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            mask = Image.open(io.BytesIO(png), formats=("PNG",))
+        if mask.size != size or mask.mode != "L":
+            raise ValueError(f"received {mask.size[0]} × {mask.size[1]} {mask.mode}")
+        return np.array(mask)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ServerError(
             f"A mask is a grey PNG of the size of its image; that of {path} is not ({error}). Ask "

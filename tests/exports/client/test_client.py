@@ -102,7 +102,7 @@ def test_masks_and_overlays_of_images_of_several_sizes(model, url, tmp_path, sai
             zoo.pictures.read_class_map(out / f"{path.stem}-mask.png"), expected
         )
         names = [f"class {number}" for number in range(4)]
-        drawn = zoo.pictures.overlay(image, expected, names)
+        drawn = zoo.pictures.overlay(image, expected, names, background=None)
         np.testing.assert_array_equal(np.array(Image.open(out / f"{path.stem}-overlay.png")), drawn)
 
 
@@ -262,7 +262,8 @@ def test_what_the_model_sees_of_a_16_bit_image_is_drawn(model, url, tmp_path, sa
     assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
     expected = class_map_of(model, np.dstack([grey] * 3))
     np.testing.assert_array_equal(zoo.pictures.read_class_map(tmp_path / "deep-mask.png"), expected)
-    drawn = zoo.pictures.overlay(grey, expected, [f"class {number}" for number in range(4)])
+    names = [f"class {number}" for number in range(4)]
+    drawn = zoo.pictures.overlay(grey, expected, names, background=None)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "deep-overlay.png")), drawn)
 
 
@@ -329,6 +330,9 @@ def one_that_says(answer: bytes | None):
                     if answer is not None:
                         connection.recv(1 << 20)
                         connection.sendall(answer)
+                        connection.shutdown(socket.SHUT_WR)
+                        while connection.recv(1 << 20):  # unread, it would reset the connection
+                            pass
                         connection.close()
 
         kept: list[socket.socket] = []
@@ -459,9 +463,10 @@ def test_numbers_are_asked_and_answered_as_tensorflow_has_them():
 def test_the_client_needs_neither_tensorflow_nor_keras(served, tmp_path):
     code = (
         "import sys\n"
-        "sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
         "from exports.command import ask as main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
+        "status = main(sys.argv[1:])\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+        "sys.exit(status)\n"
     )
     file = saved(tmp_path, "a.png", IMAGES[0])
     for server in (double.rest, double.grpc_server):
