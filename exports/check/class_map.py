@@ -11,8 +11,6 @@ from exports.check.agreement import Agreement, compare
 from exports.graph import SERVING_DEFAULT
 from exports.runtimes import process
 
-ANY_SIZE = (97, 131)  # of the textures for a file that takes any; no network's multiple
-
 
 def check_class_map(
     model: keras.Model,
@@ -44,7 +42,7 @@ def check_class_map(
         exports.runtimes.UnableError: The runtime cannot run the graph.
         ValueError: The images do not fit; the model's scores are not finite; it sees one class.
     """
-    asked = reference.of_model(model, images, size or ANY_SIZE)
+    asked = reference.of_model(model, images, size or reference.ANY_SIZE)
     with process.loaded(path, loader) as ask:
 
         def compared(images: np.ndarray, scores: np.ndarray) -> Agreement:

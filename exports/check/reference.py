@@ -10,6 +10,9 @@ import tensorflow as tf
 from exports.images import textures
 from exports.runtimes.tensorflow import CPU
 
+ANY_SIZE = (97, 131)
+"""Of the textures for a file that takes any size; a multiple of no network's stride."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Reference:

@@ -31,8 +31,6 @@ from exports.runtimes import tensorflow as python
 from exports.serving import warmup
 from zoo.spec import Spec
 
-SIZE = (97, 131)  # of the textures; no network's multiple
-
 
 @contextlib.contextmanager
 def _compiled(directory: pathlib.Path) -> Iterator[Ask]:
@@ -73,7 +71,7 @@ def check_saved_model(
             sees one class.
     """
     limits = limits or Limits(model.input_shape[-1])
-    asked = reference.of_model(model, _within(images, limits), limits.fit(*SIZE))
+    asked = reference.of_model(model, _within(images, limits), limits.fit(*reference.ANY_SIZE))
     return _reported(_findings(directory, asked, spec, limits.max_batch), report)
 
 
@@ -97,12 +95,12 @@ def check_loaders(
         def scores_of(images: np.ndarray) -> np.ndarray:
             images = np.rint(images).astype(np.uint8)
             probabilities = ask(SCORES, {"image": images})["probabilities"]
-            # The softmax of the logarithms is the probabilities again.
+            # The softmax of the logarithms gives the probabilities again.
             return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
 
         asked = reference.of_scores(
             *(scores_of, str(directory), limits.channels),
-            *(_within(images, limits), limits.fit(*SIZE)),
+            *(_within(images, limits), limits.fit(*reference.ANY_SIZE)),
         )
         return _reported(_findings(directory, asked, spec, limits.max_batch), report)
 
@@ -213,7 +211,7 @@ def _ask_all(ask: Ask, loader: str, asked: Reference, scores: np.ndarray) -> Ite
 
     probabilities = ask(SCORES, {"image": images})["probabilities"]
     expected = tf.nn.softmax(scores).numpy()
-    # A softmax moves by at most as much as its scores do.
+    # A softmax changes by at most as much as its scores.
     rounding = max(ROUNDING * np.ptp(scores), ROUNDING)
     if probabilities.shape != expected.shape or not np.allclose(
         probabilities, expected, rtol=0, atol=rounding

@@ -10,8 +10,6 @@ from exports.check import reference
 from exports.check.agreement import Agreement, near
 from exports.runtimes.litert import runner
 
-ANY_SIZE = (97, 131)  # of the textures for a file that takes any; no network's multiple
-
 
 def check_tflite(
     model: keras.Model,
@@ -42,7 +40,7 @@ def check_tflite(
     takes = answer.get_input_details()["image"]
     shape = tuple(int(side) for side in takes["shape_signature"][1:])
     any_size = shape[:2] == (-1, -1)
-    asked = reference.of_model(model, images, ANY_SIZE if any_size else shape[:2])
+    asked = reference.of_model(model, images, reference.ANY_SIZE if any_size else shape[:2])
     if not any_size and asked.images.shape[1:] != shape:
         raise ValueError(
             f"The file takes images of {shape}; received {asked.images.shape[1:]} to check it "

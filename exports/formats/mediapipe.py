@@ -28,7 +28,7 @@ from exports.graph.classes import classes_of
 
 LABELS = "labels.txt"
 
-# ModelMetadata, and where they have them SubGraphMetadata and TensorMetadata
+# Fields of ModelMetadata; SubGraphMetadata and TensorMetadata have some of them at the same place.
 _NAME, _DESCRIPTION, _SUBGRAPHS, _MIN_PARSER_VERSION = 0, 1, 3, 7
 _INPUTS, _OUTPUTS, _CUSTOM = 2, 3, 9
 _CONTENT, _PROCESS_UNITS, _FILES = 3, 4, 6

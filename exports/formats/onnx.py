@@ -55,8 +55,8 @@ def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Fi
     )
 
 
-# tf2onnx rounds the division of whole numbers towards zero, TensorFlow downwards. What a margin or
-# a multiple lacks at an unknown size is computed by dividing negative numbers.
+# tf2onnx rounds the division of whole numbers towards zero, TensorFlow downwards. The two differ
+# for negative numbers, with which margins are computed at an unknown size.
 
 
 def _floor_mod(context, node, name, arguments) -> None:

@@ -26,7 +26,7 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
     with saved_for_conversion(model, single_output.class_map(model, image)) as scratch:
         try:
             converted = openvino.convert_model(scratch)
-        except Exception as error:  # its own, which derives from nothing else
+        except Exception as error:  # OpenVINO's own derive from Exception only
             raise UnableError(f"OpenVINO cannot convert the graph ({error})") from error
         path.mkdir()
         # The default stores the weights in half precision.

@@ -101,7 +101,7 @@ def save(
         del part.attr[COMPILED]
         if inline:
             part.attr.pop("_noinline", None)
-    if compiled:  # otherwise the file stays the one that its fingerprint is of
+    if compiled:  # an unchanged file keeps its fingerprint
         file.write_bytes(saved.SerializeToString())
 
 

@@ -9,7 +9,7 @@ from exports.graph.limits import Limits
 MAX_INDICES = 256
 """The most class numbers of one request; no model has more classes."""
 
-# The signature, and the length and name of the first chunk: one before it would move the size.
+# PNG's signature, and the length and name of the first chunk; the size follows.
 _PNG = np.frombuffer(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", np.uint8)
 _JPEG = np.frombuffer(b"\xff\xd8\xff", np.uint8)
 _HEADER = 24  # bytes up to the end of the height in a PNG's IHDR
@@ -45,7 +45,7 @@ def checked_index(index: tf.Tensor, classes: int) -> tf.Tensor:
     rules = [
         _rule(
             (count > 0) & (count <= MAX_INDICES),
-            f"A request holds 1 to {MAX_INDICES} class numbers. Send so many. Numbers received:",
+            f"A request holds 1 to {MAX_INDICES} class numbers. Split it or fill it. Received:",
             count,
         ),
         _rule(
@@ -95,7 +95,7 @@ def decodable(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
     """
 
     def examined(row: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # The size makes the decoding a part of the answer: otherwise the optimizer drops it.
+        # The answer depends on the decoding: otherwise the optimizer drops it.
         return row, tf.size(decode(one, limits))
 
     count = tf.size(image_bytes, out_type=tf.int64)
@@ -104,7 +104,9 @@ def decodable(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
         tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
         .map(examined)
         .ignore_errors()
-        .concatenate(nothing)  # so that there is a batch when every image is bad
+        .concatenate(
+            nothing
+        )  # get_single_element fails where every image is bad and nothing is left
         .batch(count + 1)
     )
     rows, pixels = examined_rows.get_single_element()

@@ -168,7 +168,7 @@ def class_map_of(scores: tf.Tensor) -> tf.Tensor:
 
 
 def _check_size_is_kept(model: keras.Model, channels: int) -> None:
-    size = (61, 83)  # no network's multiple
+    size = (61, 83)  # a multiple of no network's stride
     try:
         answer = f"scores of {model.compute_output_shape((1, *size, channels))[1:3]}"
     except ValueError as error:

@@ -27,7 +27,7 @@ def loaded(path: pathlib.Path) -> Iterator[Ask]:
     def run(call, *arguments):
         try:
             return call(*arguments)
-        except Exception as error:  # each of its own classes is one of Python's
+        except Exception as error:  # its own exceptions share no class but Exception
             raise UnableError(f"ONNX Runtime cannot run the graph ({error})") from error
 
     def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

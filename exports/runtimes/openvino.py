@@ -24,7 +24,7 @@ def loaded(path: pathlib.Path) -> Iterator[Ask]:
         raise ImportError(
             'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
         ) from error
-    # It would compute in half precision where the processor can.
+    # The default is half precision where the processor has it.
     options = {"INFERENCE_PRECISION_HINT": "f32"}
 
     def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

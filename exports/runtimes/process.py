@@ -115,7 +115,7 @@ def _serve(path: pathlib.Path, loader: str) -> None:
     module = importlib.import_module(f"exports.runtimes.{loader}")
 
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what TensorFlow prints is no reply
+    os.dup2(2, 1)  # what TensorFlow prints must not get between the replies
 
     def reply(content: Any) -> None:
         pickle.dump(content, replies)

@@ -72,7 +72,7 @@ def loaded(directory: pathlib.Path) -> Iterator[Ask]:
         described = _signatures(ctypes.string_at(content.data, content.length))
 
         def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            # Asked for what is not in the graph, the session ends the process.
+            # A name that is not in the graph would abort the process.
             takes, gives = described.get(signature, ({}, {}))
             if not takes or set(inputs) != set(takes):
                 raise KeyError(f"no signature {signature!r} of {sorted(inputs)} in {directory}")

@@ -31,7 +31,7 @@ def library() -> ctypes.CDLL:
     Raises:
         OSError: This installation of TensorFlow has no library for C.
     """
-    # Found without an import, which would bring TensorFlow's Python into the process.
+    # Found without an import, which would load TensorFlow's Python.
     package = importlib.util.find_spec("tensorflow").submodule_search_locations[0]
     found = sorted(pathlib.Path(package).glob("libtensorflow_cc*"))
     if not found:

@@ -14,27 +14,23 @@ import pytest
 import tensorflow as tf
 
 import exports
-import zoo
 from exports import check
 from exports.check import saved_model
-from exports.check.reference import Reference, of_scores
+from exports.check.reference import Reference
 from exports.command import check as main
 from exports.formats.saved_model import save
 from exports.graph.limits import Limits
 from exports.graph.signatures import signatures
-from exports.images import textures
 from exports.runtimes import INVALID_ARGUMENT, StatusError, process, tensorflow_c
-from tests.support.toys import TOYS, build_toy, toy_images
+from tests.support import specs
+from tests.support.toys import build_toy, toy_images
 
 IMAGES = toy_images("unet").astype(np.uint8)
-SPEC = zoo.Spec("unet", TOYS["unet"].options, class_names=("a", "b", "c", "d"), background=1)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A SavedModel and a TFLite file of one toy."""
-    out, formats = tmp_path_factory.mktemp("files"), ["saved_model", "tflite"]
-    return exports.export(build_toy("unet"), out, formats, size=IMAGES.shape[1:3], spec=SPEC)
+def files(unet_files):
+    return unet_files
 
 
 def changed(amount: float) -> keras.Model:
@@ -50,7 +46,7 @@ both = pytest.mark.parametrize("form", sorted(CHECK))
 
 def checked(form: str, *arguments, **options) -> list[check.Finding]:
     """A SavedModel of `files` is checked with the class names that it has."""
-    options |= {"spec": SPEC} if form == "saved_model" else {}
+    options |= {"spec": specs.UNET} if form == "saved_model" else {}
     return CHECK[form](*arguments, **options)
 
 
@@ -160,32 +156,6 @@ def test_another_engine_is_not_held_to_what_rounding_decides(files, honest, monk
     monkeypatch.setattr(Reference, "unsettled", lambda self: 0.00009)
     with pytest.raises(check.MismatchError, match="OpenVINO, serving_default"):
         checked("saved_model", model, files["saved_model"])
-
-
-def test_what_rounding_decides():
-    def scores_of(images, gain):
-        waves = np.sin(gain * (images[..., 0].astype(np.float64) + 0.5))
-        return np.stack([waves, np.zeros_like(waves)], axis=-1)
-
-    images = np.random.default_rng(1).integers(0, 256, (2, 40, 50, 3)).astype(np.uint8)
-    for gain, least, most in ((1e5, 0.4, 0.6), (0.1, 0, 0)):
-        asked = of_scores(lambda x, gain=gain: scores_of(x, gain), "wave", 3, images, (1, 1))
-        assert least <= asked.unsettled() <= most
-
-
-def test_scores_are_computed_in_the_batches_that_are_asked():
-    seen = []
-
-    def scores_of(images):
-        seen.append(len(images))
-        return np.random.default_rng(len(images)).normal(size=(*images.shape[:3], 4))
-
-    asked = of_scores(scores_of, "batches", 3, IMAGES.repeat(3, 0)[:5], (1, 1))
-    assert seen == [1] * 5
-    scores = asked.in_batches(2)
-    assert seen[5:] == [2, 2, 1]
-    np.testing.assert_array_equal(scores[4:], asked.scores[4:])
-    assert asked.in_batches(1) is asked.scores
 
 
 @pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
@@ -298,52 +268,3 @@ def test_a_tflite_file_is_checked_at_its_size(files):
     text = "The file takes images of (33, 50, 3); received (32, 50, 3) to check it with. Cut or"
     with pytest.raises(ValueError, match=re.escape(text)):
         check.check_tflite(build_toy("unet"), files["tflite"], images=IMAGES[:, :32])
-
-
-def ties(count: int, behind: float) -> tuple[np.ndarray, np.ndarray]:
-    """Scores from 0 to 1, and a class map that takes the second best in `count` of 10,000."""
-    scores = np.tile(np.float32([0, 1, 1 - behind]), (1, 100, 100, 1))
-    class_map = np.ones((1, 100, 100), np.uint8)
-    class_map.flat[:count] = 2
-    return class_map, scores
-
-
-def test_ties_may_turn_and_nothing_else():
-    found = check.compare("here", "this", *ties(1, behind=0.5 * check.ROUNDING))
-    assert (found.agreement, found.ties, found.classes) == (0.9999, 1, 1)
-    assert str(found) == (
-        "here, this: 99.9900% of the pixels agree (1 others are ties), classes that occur: 1"
-    )
-    with pytest.raises(
-        check.MismatchError, match=r"here, this: 99\.9900%.*, and 1 are off .*by 2.0e-04"
-    ):
-        check.compare("here", "this", *ties(1, behind=2 * check.ROUNDING))
-    with pytest.raises(check.MismatchError, match=r"99\.9800% .* and 0 are off"):
-        check.compare("here", "this", *ties(2, behind=0.5 * check.ROUNDING))
-
-
-def test_a_file_may_be_allowed_to_differ():
-    differing = ties(100, behind=0.5)
-    assert check.compare("here", "this", *differing, least=0.99).agreement == 0.99
-    with pytest.raises(check.MismatchError, match=r"99\.0000%.*, and 100 are off"):
-        check.compare("here", "this", *differing, least=0.9901)
-
-
-def test_another_shape_or_a_class_that_is_none_is_a_mismatch():
-    class_map, scores = ties(0, 0.5)
-    for wrong in (class_map[:, 1:], class_map + 2):
-        with pytest.raises(check.MismatchError, match="here, this: the class map is"):
-            check.compare("here", "this", wrong, scores)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [(97, 131), (1, 1), (2, 300)])
-def test_textures_are_the_same_every_time_and_rich(size, channels):
-    images = textures(2, size, channels)
-    assert images.shape == (2, *size, channels)
-    assert images.dtype == np.uint8
-    np.testing.assert_array_equal(images, textures(2, size, channels))
-    assert not np.array_equal(images[0], images[1])
-    if size == (97, 131):
-        assert images.std() > 40
-        assert len(np.unique(images)) > 200

@@ -14,7 +14,7 @@ import zoo
 from exports import check, exporting
 from exports.command import export as main
 from exports.formats import KINDS, flatbuffer, tflite
-from exports.images import read_folder, textures
+from exports.images import textures
 from exports.runtimes import litert
 from tests.support.toys import TOYS, build_toy, toy_images
 
@@ -174,35 +174,6 @@ def test_wrong_options_are_refused(options, text, tmp_path):
     with pytest.raises(ValueError, match=re.escape(text)):
         export(build_toy("unet"), tmp_path, size=(9, 12), **options)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """150 grey pictures, each of its own value, in two formats and sizes, beside a text."""
-    path = tmp_path / "pictures"
-    path.mkdir()
-    for number in range(150):
-        picture = Image.new("L", (20 + number % 2, 10), number)
-        picture.save(path / f"{number:03}{'.png' if number % 3 else '.BMP'}")
-    (path / "notes.txt").write_text("no picture")
-    return path
-
-
-def test_a_folder_gives_images_that_are_spread_over_it(folder):
-    images = read_folder(folder, 1, (6, 7))
-    assert (images.shape, images.dtype) == ((100, 6, 7, 1), np.uint8)
-    values = images[:, 0, 0, 0].astype(int)
-    assert (values[0], values[-1]) == (0, 149)
-    assert set(np.diff(values)) == {1, 2}
-    assert read_folder(folder, 3, (6, 7)).shape == (100, 6, 7, 3)
-
-
-def test_a_folder_without_pictures_or_with_a_broken_one_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path} holds none. Pass the folder in")):
-        read_folder(tmp_path, 3, (6, 7))
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"broken\.png cannot be read"):
-        read_folder(tmp_path, 3, (6, 7))
 
 
 def test_the_command_quantizes_by_the_pictures_of_a_folder(tmp_path, capsys):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import exports
 from exports import graph
 from exports.formats.saved_model import save
 from exports.graph.signatures import signatures
@@ -22,11 +21,6 @@ from tests.support import serving_double as double
 from tests.support.toys import TOYS, build_toy
 
 IMAGE = {"image": textures(1, (9, 12), 3)}
-
-
-@pytest.fixture(scope="module")
-def version(tmp_path_factory) -> pathlib.Path:
-    return exports.export(build_toy("unet"), tmp_path_factory.mktemp("served"))["saved_model"]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +40,8 @@ def saved(small, tmp_path_factory) -> pathlib.Path:
     return directory
 
 
-def test_a_version_keeps_the_contract(version, capsys):
-    assert contract.main([str(version)]) == 0
+def test_a_version_keeps_the_contract(unet_files, capsys):
+    assert contract.main([str(unet_files["saved_model"])]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0].strip() for line in lines] == ["kept"] * len(contract.RULES)
 

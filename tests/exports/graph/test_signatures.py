@@ -13,16 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-import exports
 import zoo
 from exports.graph import signatures
 from exports.graph.limits import Limits
 from exports.runtimes import INVALID_ARGUMENT, StatusError, process, tensorflow_c
 from tests.fuzz.mutants import png_chunk
+from tests.support import specs
 from tests.support.toys import TOYS, build_toy, toy_images
-
-NAMES = ("sky", "sea [deep]", "Sønd", "background")
-COLOURS = ((1, 2, 3), (4, 5, 6), (7, 8, 255), (0, 0, 0))
 
 # What either loader raises when a request is refused.
 REFUSED = (RuntimeError, tf.errors.InvalidArgumentError)
@@ -34,9 +31,8 @@ def model() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    spec = model.spec.replace(class_names=NAMES, background=3, colours=COLOURS)
-    return exports.export(model, tmp_path_factory.mktemp("served"), spec=spec)["saved_model"]
+def exported(unet_files):
+    return unet_files["saved_model"]
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +111,11 @@ def test_the_signatures_are_those_of_the_table(exported):
 
 def test_classes_have_names_a_background_and_colours(ask):
     answer = ask("class_names", {"index": np.array([3, 1, 2, 1], np.int32)})
-    assert [name.decode() for name in answer["name"]] == [NAMES[n] for n in (3, 1, 2, 1)]
+    assert [name.decode() for name in answer["name"]] == [
+        specs.UNET.class_names[n] for n in (3, 1, 2, 1)
+    ]
     assert answer["is_background"].tolist() == [1, 0, 0, 0]
-    assert answer["colour"].tolist() == [list(COLOURS[n]) for n in (3, 1, 2, 1)]
+    assert answer["colour"].tolist() == [list(specs.UNET.colours[n]) for n in (3, 1, 2, 1)]
 
 
 def test_classes_of_a_model_without_a_spec_have_numbers_and_vocs_colours(model):
@@ -137,8 +135,11 @@ def test_class_numbers_are_checked(exported):
             ([4], r"A class number is from 0 to 3 here\. Ask about these\. Received:\] \[4\]"),
             ([0, -1], r"from 0 to 3 here\. .*\[0 -1\]"),
             ([2**31 - 1], r"from 0 to 3 here\. .*\[2147483647\]"),
-            ([], r"A request holds 1 to 256 class numbers\. Send so many\. .*\[0\]"),
-            ([0] * 257, r"A request holds 1 to 256 class numbers\. Send so many\. .*\[257\]"),
+            ([], r"A request holds 1 to 256 class numbers\. Split it or fill it\. .*\[0\]"),
+            (
+                [0] * 257,
+                r"A request holds 1 to 256 class numbers\. Split it or fill it\. .*\[257\]",
+            ),
             (0, rank + r"\[0\]"),
             ([[0]], rank + r"\[2\]"),
         ]:
