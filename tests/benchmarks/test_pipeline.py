@@ -73,7 +73,7 @@ def test_other_examples_are_not_timed(main, monkeypatch, capsys, changed, messag
 def test_a_median_of_few_is_refused(main, capsys):
     with pytest.raises(SystemExit):
         main(["--turns", "4"])
-    assert "the median is of 5 turns or more; received --turns 4" in capsys.readouterr().err
+    assert "the median needs 5 turns or more; received --turns 4" in capsys.readouterr().err
 
 
 def test_both_make_batches_of_the_same_kind(main, tmp_path):
