@@ -64,7 +64,8 @@ CASES = {
 # A program of its own, because this module imports PyTorch.
 READER = """
 import zoo, pathlib, resource, sys
-from recipes.data import pipeline, voc
+from recipes.data import pipeline
+from recipes.data.sets import voc
 dataset, last = voc.load(pathlib.Path(sys.argv[1]))["train"], int(sys.argv[2]) // 8
 options = dict(seed=0, crop=384, augment=("scale", "flip", "light"))
 for _ in pipeline.batches(dataset, batch_size=8, first=0, last=last, **options):

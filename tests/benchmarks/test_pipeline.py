@@ -28,7 +28,7 @@ def test_the_tables_are_printed(main, capsys):
     rate = r"\d+ \(\d+\.\d\)"
     line = rf"^\| {CASE} \| {rate} \| {rate} \| not installed \| \d+\.\d \|$"
     assert re.search(line, printed.out, re.MULTILINE)
-    assert "read 2,000 images" in printed.out
+    assert "reads 2,000 images" in printed.out
     assert "| 10 | 710 |\n| 2,000 | 2700 |" in printed.out
     assert "PyTorch is not installed" in printed.err
     assert not benchmark.DOCUMENT.exists()
