@@ -132,8 +132,8 @@ def fetch(
     except OSError as error:
         raise FetchError(
             f"A fetched file is written to {folder}; the system says: {error}. Make that folder "
-            "writable, with enough free space, or name another in ZOO_HOME; then run the same "
-            "command again."
+            "writable, with enough free space, or name another folder in ZOO_HOME; then run the "
+            "same command again."
         ) from error
 
 

@@ -30,7 +30,7 @@ from zoo.weights.hdf5_text import text_attribute
 
 # The root group's attribute that holds the Spec, one line of JSON.
 SPEC = "segmentation_zoo_spec"
-# The name of the weights in a `.keras` file, a zip; the most bytes of the list of its members.
+# A `.keras` file is a zip: the name of its weights, and the largest list of members in bytes.
 MEMBER, MAX_DIRECTORY = "model.weights.h5", 1 << 20
 # The members of the root group. The optimizer's state is not read.
 CONTENTS = {"layers", "vars", "optimizer"}
@@ -197,7 +197,7 @@ def _name(group: h5py.Group, data: mmap.mmap) -> str:
 
 
 def _check_numbers(layer: str, variable: h5py.Dataset) -> None:
-    """Refuses numbers of other types, and numbers that are not all in the file, uncompressed."""
+    """Refuses an array unless its numbers are floats, all in this file and uncompressed."""
     if variable.dtype.kind != "f" or variable.dtype.itemsize not in (2, 4, 8):
         raise RuntimeError(
             f"{layer} has numbers of type {variable.dtype}; float32, float16 and float64 are read"

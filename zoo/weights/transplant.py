@@ -141,7 +141,7 @@ def _trained_classes(model: keras.Model, layer: keras.layers.Layer, source: Sour
     have, need = tuple(source.layers[layer.name][0].shape), tuple(layer.weights[0].shape)
     if "score" not in layer.name or len(have) != len(need) or need[-1] != model.output_shape[-1]:
         return None
-    axes = 2 if layer.name.startswith("upscore") else 1  # as long as there are classes
+    axes = 2 if layer.name.startswith("upscore") else 1  # whose length is the number of classes
     return have[-1] if have[:-axes] == need[:-axes] and have != need else None
 
 

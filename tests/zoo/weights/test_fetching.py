@@ -731,7 +731,7 @@ def test_a_full_disk_harms_nothing(written, folder, server, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_an_error(folder):
     folder.parent.mkdir(exist_ok=True)
     folder.write_text("a file")
-    with pytest.raises(FetchError, match="name another in ZOO_HOME; then run the same") as caught:
+    with pytest.raises(FetchError, match="another folder in ZOO_HOME; then run the") as caught:
         fetch(NAME)
     assert "the system says: [Errno 20] Not a directory" in str(caught.value)
     assert folder.read_text() == "a file"
