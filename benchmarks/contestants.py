@@ -48,7 +48,7 @@ TFLITE_INT8 = "TFLite int8"
 SIGNATURES = (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES)
 CONTESTANTS = (KERAS, LOGITS, BARE, *SIGNATURES, TFLITE, TFLITE_INT8)
 
-Ask = keras_process.AskWithCost
+Ask = keras_process.Ask
 
 
 @dataclasses.dataclass(frozen=True)
