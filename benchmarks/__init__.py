@@ -1,1 +1,1 @@
-"""Programs that time the zoo side by side with other systems; each prints a table."""
+"""Programs that compare the zoo with other systems; each prints a table."""

@@ -1,4 +1,4 @@
-"""The bytes of an answer about the demonstration's photograph, on the way to a client."""
+"""Measures how many bytes a server sends for the demonstration's photograph."""
 
 import dataclasses
 import json
@@ -20,7 +20,10 @@ class MissingError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """The photograph, the bytes of its PNG and of its probabilities, and those of each answer."""
+    """The photograph in words, the bytes of its mask as PNG and of its probabilities.
+
+    `rows` has, for each answer, its signature, its bytes by gRPC and its bytes by REST.
+    """
 
     photograph: str
     png: int
@@ -29,18 +32,18 @@ class Sizes:
 
 
 def of_demonstration(workdir: pathlib.Path) -> Sizes:
-    """What the demonstration's newest export answers.
+    """Measures the answers of the demonstration's newest export.
 
     Raises:
-        MissingError: There is none.
+        MissingError: There is no export.
     """
     from recipes.data.sets import coins
 
     versions = sorted(workdir.glob("served/unet/[0-9]*"), key=lambda path: int(path.name))
     if not versions:
         raise MissingError(
-            f"The bytes are those of the demonstration's answers, and {workdir} holds no export of "
-            f"it. Run python -m recipes.demonstration --workdir {workdir}"
+            f"The bytes are those of the demonstration's answers; {workdir} holds no export of it. "
+            f"Run python -m recipes.demonstration --workdir {workdir}"
         )
     image = coins.photograph()
     with process.loaded(versions[-1]) as ask:
@@ -57,9 +60,9 @@ def of_demonstration(workdir: pathlib.Path) -> Sizes:
 
 
 def rest_bytes(outputs: Mapping[str, np.ndarray]) -> int:
-    """The bytes of an answer as JSON without spaces, whose numbers have the digits they need."""
+    """The bytes of an answer as JSON, without spaces and with the shortest form of each number."""
     floats = {
-        # JSON would have the digits of a double.
+        # As a double each number would have more digits than it needs.
         name: np.reshape([float(str(x)) for x in array.ravel()], array.shape)
         for name, array in outputs.items()
         if array.dtype == np.float32
@@ -69,6 +72,6 @@ def rest_bytes(outputs: Mapping[str, np.ndarray]) -> int:
 
 
 def byte_table(sizes: Sizes) -> str:
-    """A line for each answer."""
+    """A table with a row for each answer."""
     rows = [(name, f"{grpc:,}", f"{rest:,}") for name, grpc, rest in sizes.rows]
     return table(("signature", "gRPC, bytes", "REST, bytes"), *rows)

@@ -1,4 +1,4 @@
-"""A model in each form in which it can be asked for the classes of images, in its own process."""
+"""All forms in which a model can classify images, each in a process of its own."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ from exports.runtimes import process
 from tests.support import serving_double as double
 from tests.support.serving_contract import png
 
-# A quarter of the authors' widths: a sixteenth of their work.
+# A quarter of the authors' widths: a sixteenth of the work.
 _VGG = {"stages": (16, 32, 64, 128, 128), "head": 1024}
 NARROW = {
     "deconvnet": _VGG,
@@ -40,7 +40,7 @@ NARROW = {
     "fcn_alexnet": {"stages": (24, 64, 96, 96, 64), "head": 1024},
     "unet": {"filters": 16},
 }
-# Its bias is what levels the classes.
+# The score layers: `build` sets their bias so that several classes win.
 SCORE = {"deconvnet": "seg-score-voc", "unet": "conv_u0d-score"}
 
 KERAS, LOGITS, BARE, TFLITE = "Keras predict", "logits", "bare graph", "TFLite"
@@ -48,12 +48,12 @@ TFLITE_INT8 = "TFLite int8"
 SIGNATURES = (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES)
 CONTESTANTS = (KERAS, LOGITS, BARE, *SIGNATURES, TFLITE, TFLITE_INT8)
 
-Ask = keras_process.AskWithCost
+Ask = keras_process.Ask
 
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """A model, and what was made of it."""
+    """A model and the files that were written from it."""
 
     name: str
     options: dict[str, Any]
@@ -62,16 +62,16 @@ class Files:
     bare: pathlib.Path
     served: pathlib.Path
     tflite: pathlib.Path
-    int8: pathlib.Path | None  # not of FCN-AlexNet: integers have no infinity to pad with
+    int8: pathlib.Path | None  # None for FCN-AlexNet: integers have no infinity to pad with
 
     @property
     def contestants(self) -> tuple[str, ...]:
-        """Those that can be asked about this model, Keras first."""
+        """The contestants that this model has, Keras first."""
         return tuple(name for name in CONTESTANTS if self.int8 or name != TFLITE_INT8)
 
 
 def build(name: str, *, full: bool, image: np.ndarray) -> keras.Model:
-    """A model with random weights with which several classes win on this image `[1, h, w, 3]`."""
+    """A model with random weights for which several classes win on this image `[1, h, w, 3]`."""
     model = zoo.build(name, **({} if full else NARROW[name]))
     rng = np.random.default_rng(1)
     for variable in model.trainable_variables:
@@ -85,7 +85,7 @@ def build(name: str, *, full: bool, image: np.ndarray) -> keras.Model:
 
 
 def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.ndarray) -> Files:
-    """All files of a model: the exports, and what a user would write by hand."""
+    """Writes all files of a model: the exports, and what a user would write by hand."""
     channels = model.input_shape[-1]
     numbers = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
     pixels = tf.TensorSpec([None, None, None, channels], tf.uint8, name="image")
@@ -106,8 +106,8 @@ def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.nd
         folder / "model.tflite",
         folder / "int8.tflite" if model.name != "fcn_alexnet" else None,
     )
-    # What they answer is compared before they are timed. The check of an export would stop at the
-    # few pixels of a DeconvNet in which rounding decides which of two values was the larger.
+    # The answers are compared before they are timed, and not by the check of an export: it refuses
+    # a DeconvNet if rounding decides in a few pixels which of two values is larger.
     one = single_output.class_map(model, single_output.image_spec(images.shape[1:]))
     for path, kind in ((files.tflite, quantization.NONE), (files.int8, quantization.INTEGER)):
         if path:
@@ -121,7 +121,7 @@ def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.nd
 
 @contextlib.contextmanager
 def loaded(contestant: str, files: Files) -> Iterator[Ask]:
-    """A contestant in a process of its own."""
+    """Loads a contestant in a process of its own."""
     if contestant == KERAS:
         options = files.options | {"weights": str(files.weights)}
         with keras_process.loaded(files.name, **options) as ask:
@@ -135,11 +135,11 @@ def loaded(contestant: str, files: Files) -> Iterator[Ask]:
 
 
 def answered_by(contestant: str, ask: process.AskWithCost) -> Ask:
-    """What a file is asked. Of `logits`, the time has the argmax in the client in it."""
+    """A function that asks a file. The time of `logits` includes the argmax in the client."""
     signature = contestant if contestant in SIGNATURES else SERVING_DEFAULT
 
     def answered(images: np.ndarray) -> tuple[np.ndarray, float, int]:
-        if contestant in (TFLITE, TFLITE_INT8):  # of one image
+        if contestant in (TFLITE, TFLITE_INT8):  # which takes one image
             found = [ask(signature, {"image": image[None]}) for image in images]
             class_map = np.concatenate([answer.outputs["class_map"] for answer in found])
             return class_map, sum(answer.seconds for answer in found), found[-1].peak_bytes

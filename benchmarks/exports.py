@@ -3,31 +3,31 @@
     python -m recipes.demonstration --workdir runs/demonstration    # once, for the bytes
     python -m benchmarks.exports
 
-Every model is asked about an image of 500 × 500 pixels and about four of them, in each form in
-which it can be served:
+Every model classifies one image of 500 × 500 pixels, then a batch of four, in each form in which it
+can be served:
 
     Keras predict          model.predict, then the argmax
     logits                 a plain SavedModel of the network, and the argmax in the client
     bare graph             the same with the argmax in the graph, and nothing else
     serving_default …      the four signatures of the export
-    TFLite                 the float32 file of this size; four images one after the other
-    TFLite int8            the same in integers, which are not held to the classes of Keras (not of
-                           FCN-AlexNet, whose pooling pads with minus infinity)
+    TFLite                 the float32 file for this size; four images one after the other
+    TFLite int8            the same in integers; its classes may differ from those of Keras.
+                           FCN-AlexNet has none: its pooling pads with minus infinity
 
-The networks have a quarter of the authors' widths unless `--full` is given, and random weights with
-which several classes win. Each contestant is a process of its own; SavedModels are in TensorFlow's
-C++ loader. The memory is the most that the process has held after one request. For the times all
-have turns in random order, after one that does not count (one contestant after the other, if they
-do not fit into the memory together); the table has medians. `serving_default` and the bare graph
-then take turns alone, for the ratio of their fastest. Nothing is timed unless the class of 99.9 %
-of the pixels is that of Keras.
+The networks have a quarter of the authors' widths unless `--full` is given. Their weights are
+random, chosen so that several classes win. Each contestant has a process of its own; SavedModels
+run in TensorFlow's C++ loader. Nothing is timed unless 99.9 % of the pixels have the class of
+Keras.
 
-The exit code is 1, and nothing is written, if an answer is another, if `serving_default` takes more
-than 1.05 times the time of the bare graph, or if the PNG has more than a hundredth of the
-probabilities' bytes on the demonstration's photograph.
+The memory is the peak of the process after one request. For the times, all contestants take turns
+in random order; the first turn does not count, and the table has medians. If they do not fit into
+the memory together, they run one after the other. Then `serving_default` and the bare graph take
+turns alone: the ratio is that of their fastest turns.
+
+The exit code is 1, and nothing is written, if classes differ, if `serving_default` takes more than
+1.05 times as long as the bare graph, or if the PNG has more than a hundredth of the probabilities'
+bytes on the demonstration's photograph.
 """
-
-import zoo  # isort: skip  # noqa: F401  (first: it keeps the terminal free of TensorFlow's start)
 
 import argparse
 import contextlib
@@ -60,43 +60,43 @@ DOCUMENT_TEXT = """\
 # The cost of an answer
 
 Written by `python -m benchmarks.exports`; run it again instead of editing. The program's docstring
-says what the contestants are.
+explains the contestants.
 
 {versions}; {cores} cores, no GPU. {widths}, random weights; medians of {repeats} turns.
 
 ## Time
 
-Milliseconds for all images of the batch, {height} × {width} pixels each, all contestants in turns.
-The last column is the fastest turn of `serving_default` by that of the bare graph, from turns of
-these two alone; at most {most_ratio} is required.
+Milliseconds for all images of the batch, {height} × {width} pixels each. All contestants take
+turns. The last column is the time of `serving_default` divided by that of the bare graph: the
+fastest turns when these two take turns alone. It must be at most {most_ratio}.
 
 {times}
 
 ## Memory
 
-MB that the process held at most, after one request: the runtime and the weights are in it.
+The peak memory of the process after one request, in MB, with the runtime and the weights.
 
 {memory}
 
 ## Bytes of an answer
 
-The demonstration's photograph, {photograph}. REST writes numbers as text. Required is a PNG
-of at most a hundredth of the probabilities.
+The answers about the demonstration's photograph, {photograph}. REST writes numbers as text. The
+PNG must have at most a hundredth of the bytes of the probabilities.
 
 {bytes}
 
 ## Size of a batch and of an image
 
-{sweep}, in the C++ loader, medians of {sweep_repeats}. `mask_png` computes one image after the
-other, `serving_default` the batch at once.
+{sweep}, in TensorFlow's C++ loader, medians of {sweep_repeats} turns. `mask_png` computes one image
+after the other, `serving_default` the whole batch at once.
 
-![milliseconds of an image by the size of the batch, and by its side](exports.svg)
+![milliseconds per image by batch size, and by image size](exports.svg)
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A model and a batch: seconds of each contestant, its most memory in bytes, and the ratio."""
+    """A model and a batch size: each contestant's seconds and peak bytes, and the ratio."""
 
     name: str
     batch: int
@@ -110,7 +110,7 @@ class DifferenceError(Exception):
 
 
 def measured(files: contestants.Files, images: np.ndarray, repeats: int) -> Result:
-    """The memory of each contestant alone, then the times of all in turns."""
+    """Measures each contestant's memory alone, then the times of all in turns."""
     expected, peak = None, {}
     for name in files.contestants:  # Keras is the first
         with contestants.loaded(name, files) as ask:
@@ -119,11 +119,11 @@ def measured(files: contestants.Files, images: np.ndarray, repeats: int) -> Resu
         agreement = np.mean(class_map == expected)
         if agreement < LEAST_AGREEMENT and name != TFLITE_INT8:
             raise DifferenceError(
-                f"{files.name}, {name}: {agreement:.3%} of the classes are those of Keras"
+                f"{files.name}, {name}: {agreement:.3%} of the pixels have the class of Keras"
             )
     together = sum(peak.values()) < available()
     if not together:
-        report("They do not fit into the memory together: one after the other.")
+        report("They do not fit into the memory together, so they run one after the other.")
     rounds = times(files, images, repeats, together=together)
     return Result(
         files.name,
@@ -137,7 +137,7 @@ def measured(files: contestants.Files, images: np.ndarray, repeats: int) -> Resu
 def times(
     files: contestants.Files, images: np.ndarray, repeats: int, *, together: bool
 ) -> list[dict[str, float]]:
-    """The seconds of each contestant in each round; the first round is not among them."""
+    """The seconds of each contestant in each round, without the first round."""
     order, rounds = random.Random(0), [{} for _ in range(repeats + 1)]
     names = files.contestants
     for group in [names] if together else [(name,) for name in names]:
@@ -156,10 +156,10 @@ def available() -> int:
 
 
 def ratio(files: contestants.Files, images: np.ndarray, repeats: int) -> float:
-    """The fastest turn of `serving_default` by that of the bare graph.
+    """The fastest turn of `serving_default` divided by that of the bare graph.
 
-    Both have two turns in a round. What else the machine does makes turns slower and none faster:
-    their medians differ by it more than by what is measured here.
+    Both have two turns in a round. Other work on the machine makes some turns slower and none
+    faster. It changes the medians more than the difference that is measured here.
     """
     turns = {BARE: [], SERVING_DEFAULT: []}
     with (
@@ -173,7 +173,7 @@ def ratio(files: contestants.Files, images: np.ndarray, repeats: int) -> float:
 
 
 def swept(files: contestants.Files, repeats: int) -> str:
-    """The plot of milliseconds of an image by the size of the batch, and by its side."""
+    """Plots the milliseconds per image by batch size, and by image size."""
     batches, sides = {}, {}
     with process.loaded(files.served) as served:
         for name in (SERVING_DEFAULT, MASK_PNG):
@@ -187,13 +187,13 @@ def swept(files: contestants.Files, repeats: int) -> str:
             batches[name] = [(batch, image_ms(batch, 256)) for batch in SWEEP_BATCHES]
             sides[name] = [(side, image_ms(1, side)) for side in SWEEP_SIDES]
     return plot.svg(
-        plot.panel("by batch, 256 × 256 pixels", "images in the batch", "ms of an image", batches),
-        plot.panel("by size, one image", "pixels of a side", "ms of an image", sides),
+        plot.panel("by batch, 256 × 256 pixels", "images in the batch", "ms per image", batches),
+        plot.panel("by size, one image", "pixels per side", "ms per image", sides),
     )
 
 
 def time_table(results: list[Result]) -> str:
-    """A line for each model and batch."""
+    """A table with a row for each model and batch size."""
     rows = [
         (
             x.name,
@@ -210,7 +210,7 @@ def time_table(results: list[Result]) -> str:
 
 
 def memory_table(results: list[Result]) -> str:
-    """A line for each model and batch."""
+    """A table with a row for each model and batch size."""
     rows = [
         (
             x.name,
@@ -231,7 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--models", nargs="+", choices=NARROW, metavar="MODEL", help=str([*NARROW]))
     parser.add_argument(
-        "--full", action="store_true", help="the authors' widths, which are not written"
+        "--full", action="store_true", help="use the authors' widths and only print"
     )
     parser.add_argument("--repeats", type=int, default=7, help="turns of each, 3 or more")
     parser.add_argument(
@@ -239,7 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.repeats < 3:
-        parser.error(f"the median is of 3 turns or more; received --repeats {options.repeats}")
+        parser.error(f"the median needs 3 turns or more; received --repeats {options.repeats}")
     part = bool(options.models) or options.full
     try:
         sizes = None if part else answers.of_demonstration(options.demonstration)
@@ -267,7 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{time_table(results)}\n\n{memory_table(results)}")
     slow = [f"{x.name}, {x.batch}: {x.ratio:.3f}" for x in results if x.ratio > MOST_RATIO]
     if slow:
-        report(f"serving_default takes too much by the bare graph: {'; '.join(slow)}.")
+        report(f"serving_default takes too long compared with the bare graph: {'; '.join(slow)}.")
     if sizes:
         print(f"\n{answers.byte_table(sizes)}")
         if sizes.png > MOST_BYTES * sizes.probabilities:

@@ -1,5 +1,6 @@
-"""A Keras model in a process of its own, as `exports.runtimes.process` has an exported file:
-its time and its memory are its own.
+"""Runs a Keras model in a process of its own, so that its time and memory can be measured.
+
+`exports.runtimes.process` does the same for an exported file.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-# Images uint8 [n, h, w, c] → class map [n, h, w], seconds, the most bytes the process has held.
+# Images uint8 [n, h, w, c] → class map [n, h, w], seconds, peak memory of the process in bytes.
 Ask = Callable[[np.ndarray], tuple[np.ndarray, float, int]]
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -22,10 +23,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 @contextlib.contextmanager
 def loaded(name: str, **options: object) -> Iterator[Ask]:
-    """A model of the zoo with these options, of which `weights` is a path.
+    """Loads a model of the zoo with these options; among them, `weights` is a path.
 
     Raises:
-        OSError: The process ended; what it said is in the message.
+        OSError: The process ended; the message has what it printed.
     """
     command = [sys.executable, "-P", __file__, name, json.dumps(options)]
     pipe = subprocess.PIPE
@@ -53,7 +54,7 @@ def loaded(name: str, **options: object) -> Iterator[Ask]:
 
 def _serve(name: str, options: dict) -> None:
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no reply
+    os.dup2(2, 1)  # what a library prints must not mix with the replies
     import zoo
 
     model = zoo.build(name, **options)

@@ -1,20 +1,18 @@
-"""Holds the zoo's FCN nets against those of torchfcn, layer by layer, and writes docs/parity.md.
+"""Compares the zoo's FCN nets with those of torchfcn by layer, and writes docs/parity.md.
 
     python -m benchmarks.parity
 
 torchfcn 1.9.7 (github.com/wkentaro/pytorch-fcn, MIT) is Kentaro Wada's PyTorch version of the
-authors' nets. It asks for packages that its nets do not use and that no longer install, so it is
-installed alone, and stand-ins take their place while it is imported. In a clone:
+authors' nets. It requires packages that its nets do not use and that can no longer be installed. So
+it is installed without them, and mocks replace them while it is imported. In a clone:
 
     .venv/bin/pip install --extra-index-url https://download.pytorch.org/whl/cpu -e '.[parity]'
     .venv/bin/pip install --no-deps torchfcn==1.9.7
 
-The exit code is 1, and nothing is written, when scores differ by more than 1e-5 of the largest, or
-the class of fewer than 99.99 % of the pixels is the same. It takes a few minutes and 4 GB of
-memory. `--nets` and `--sizes` run a part, which is only printed.
+The exit code is 1, and nothing is written, if scores differ by more than 1e-5 of the largest, or if
+fewer than 99.99 % of the pixels have the same class. It takes a few minutes and 4 GB of memory.
+With `--nets` or `--sizes` it runs a part and only prints.
 """
-
-import zoo  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
 
 import argparse
 import dataclasses
@@ -30,6 +28,8 @@ import unittest.mock
 import keras
 import numpy as np
 
+import zoo
+
 try:
     import torch
 except ImportError:
@@ -39,7 +39,7 @@ SIZES = ("96x160", "201x133", "97x131", "33x50", "1x1")
 TOLERANCE, AGREEMENT = 1e-5, 0.9999
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "parity.md"
-# torchfcn's class, and the options of the zoo's net of the name before the space.
+# torchfcn's class, and the options of the zoo's net, whose name ends before the space.
 NETS = {
     "fcn32s": ("FCN32s", {}),
     "fcn16s": ("FCN16s", {}),
@@ -47,29 +47,29 @@ NETS = {
     "fcn8s_atonce": ("FCN8sAtOnce", {}),
     "fcn8s learned": ("FCN8s", {"upsampling": "learned"}),
 }
-# What the fixed scales of FCN-8s at-once make small is drawn larger, so that it matters.
+# FCN-8s at-once multiplies these scores by small scales; larger weights keep them visible.
 GAINS = {"score_pool4": 100, "score_pool3": 10_000}
-# In torchfcn's package, and not needed for its nets.
+# torchfcn imports them, but its nets do not need them.
 UNUSED = ("fcn", "torchvision", "torchfcn.datasets", "torchfcn.trainer")
 INSTALL = "\n".join(line for line in __doc__.splitlines() if "install" in line and "    " in line)
 DOCUMENT_TEXT = """\
-# FCN beside torchfcn
+# FCN compared with torchfcn
 
 Written by `python -m benchmarks.parity`; run it again instead of editing. The program's docstring
-says how to install what it needs.
+explains how to install what it needs.
 
 {versions}.
 
-FCN-32s, FCN-16s, FCN-8s and FCN-8s at-once of the zoo and of torchfcn, in full width, with 21
-classes and the same random parameters: He-normal kernels, and biases with which many classes win.
-`fcn8s learned` is `upsampling="learned"`, whose two deconvolutions between the skips are random,
-too; all others are the bilinear ones. Both nets see the same random image of coloured blocks and
-noise, torchfcn in BGR without the mean colour. Both compute in float32 on the CPU, each in its own
-order of sums.
+The nets are FCN-32s, FCN-16s, FCN-8s and FCN-8s at-once, of the zoo and of torchfcn, in full width
+and with 21 classes. Both have the same random parameters: He-normal kernels, and biases for which
+many classes win. `fcn8s learned` is `upsampling="learned"`: its two deconvolutions between the
+skips are random too. All other deconvolutions are bilinear. Both nets get the same random image of
+coloured blocks and noise, torchfcn in BGR without the mean colour. Both compute in float32 on the
+CPU, but they add in different orders.
 
-A difference is the largest between two values of a layer, divided by torchfcn's largest value.
-Required are at most {tolerance:g} for the scores, and the same class for {agreement:.2%} of all
-pixels.
+A difference is the largest difference of two values of a layer, divided by torchfcn's largest
+value. It must be at most {tolerance:g} for the scores, and {agreement:.2%} of all pixels must have
+the same class.
 
 ## Scores
 
@@ -83,20 +83,20 @@ The largest difference over all sizes. A convolution's output is taken after its
 
 ## Where torchfcn is not the authors' net
 
-In inference, nowhere that these tables or a reading of its source show: the border of 100, the
-poolings that round up, the offsets of the crops (19; 27 and 5; 31, 9 and 5), the scales of at-once
-(0.01, 0.0001) and the bilinear kernels are the authors'. In training:
+In inference, neither these tables nor its source show a difference. The border of 100, the poolings
+that round up, the offsets of the crops (19; 27 and 5; 31, 9 and 5), the scales of at-once (0.01,
+0.0001) and the bilinear kernels are the authors'. In training there are some:
 
 - `Dropout2d` drops whole feature maps after fc6 and fc7; Caffe and the zoo drop single values.
-- Up-scores are parameters with a gradient, for a training script to leave out; the authors' are
-  fixed, and so are the zoo's.
-- Its mean colour has three more digits (104.00698793 …); here both get the zoo's.
+- Up-scores are parameters with a gradient, which a training script must leave out. The authors' and
+  the zoo's are fixed.
+- Its mean colour has three more digits (104.00698793 …). Here both nets use the zoo's.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A net at one size: the difference of each layer, and what the class maps have in common."""
+    """A net at one size: the difference of each layer, and the count of pixels that agree."""
 
     net: str
     size: str
@@ -107,12 +107,12 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether scores and classes are those of torchfcn; a NaN passes nothing."""
+        """Whether scores and classes agree with torchfcn's; with a NaN they do not."""
         return self.layers["score"] <= TOLERANCE and self.agreeing >= AGREEMENT * self.pixels
 
 
 def load_torchfcn() -> types.ModuleType:
-    """The nets of torchfcn."""
+    """Imports torchfcn's nets."""
     stand_ins = {name: unittest.mock.MagicMock() for name in UNUSED}
     with unittest.mock.patch.dict(sys.modules, stand_ins):
         import torchfcn
@@ -135,7 +135,7 @@ def pair(net: str, torchfcn: types.ModuleType) -> tuple:
     ours = zoo.build(net.split()[0], **options)
     theirs = getattr(torchfcn, name)(n_class=21).eval()
     fill(ours, theirs, seed=list(NETS).index(net))
-    # Where every class scores 0 on average, many win somewhere.
+    # If every class scores 0 on average, many classes win somewhere.
     mean = their_layers(theirs, random_image(SIZES[0]))["score"].mean((0, 1, 2))
     ours.get_layer("score_fr").bias.assign_sub(mean)
     with torch.no_grad():
@@ -169,7 +169,7 @@ def fill(ours: keras.Model, theirs, *, seed: int) -> None:
                 parameters.pop(f"{layer.name}.{name}").copy_(torch.from_numpy(value))
     left = [name for name in parameters if not name.startswith("upscore")]
     if left:
-        raise ValueError(f"torchfcn has parameters that the zoo's {ours.name} has not: {left}.")
+        raise ValueError(f"torchfcn has parameters that the zoo's {ours.name} lacks: {left}.")
 
 
 def their_layers(theirs, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -180,8 +180,8 @@ def their_layers(theirs, image: np.ndarray) -> dict[str, np.ndarray]:
     def keep(name):
         return lambda module, inputs, output: outputs.__setitem__(name, output)
 
-    # ReLUs work in place: in the end a convolution's output is what its ReLU made of it, as in
-    # the zoo's layers.
+    # ReLUs work in place, so the kept output of a convolution is that of its ReLU, as in the zoo's
+    # layers.
     hooks = [module.register_forward_hook(keep(name)) for name, module in theirs.named_children()]
     with torch.inference_mode():
         outputs["score"] = theirs(torch.from_numpy(data))
@@ -205,7 +205,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def compared(net: str, size: str, ours: dict, theirs: dict) -> Result:
-    """What there is to say about the outputs of all layers that torchfcn's net computes with."""
+    """Compares the outputs of all layers of torchfcn's net but its ReLUs and dropouts."""
     names = [name for name in theirs if not name.startswith(("relu", "drop"))]
     layers = {name: difference(ours[name], theirs[name]) for name in names}
     expected = theirs["score"].argmax(-1)
@@ -215,14 +215,14 @@ def compared(net: str, size: str, ours: dict, theirs: dict) -> Result:
 
 
 def table(*rows: tuple, left: int = 1) -> str:
-    """A Markdown table whose columns from `left` on are numbers."""
+    """A Markdown table. The columns from `left` on are aligned right, as numbers."""
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
     rule = "|" + "---|" * left + "--:|" * (len(rows[0]) - left)
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def score_table(results: list[Result]) -> str:
-    """A line for each net and size."""
+    """A table with a row for each net and size."""
     head = ("net", "image", "largest difference", "same class, pixels", "classes", "passed")
     rows = []
     for x in results:
@@ -232,7 +232,7 @@ def score_table(results: list[Result]) -> str:
 
 
 def layer_table(results: list[Result]) -> str:
-    """A line for each layer: its largest difference over all sizes, in each net."""
+    """A table with a row for each layer: its largest difference over all sizes, in each net."""
     nets = list(dict.fromkeys(result.net for result in results))
     layers = dict.fromkeys(name for result in results for name in result.layers)
     layers["score"] = layers.pop("score")  # last, whatever the first net has before it
@@ -246,12 +246,12 @@ def layer_table(results: list[Result]) -> str:
 
 
 def report(text: str) -> None:
-    """Progress and errors, which are no part of the tables."""
+    """Prints progress and errors, apart from the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
 def write(text: str, path: pathlib.Path) -> None:
-    """Writes beside the file, then renames."""
+    """Writes a file beside its place, then renames it."""
     path.parent.mkdir(exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(text, encoding="utf-8")
@@ -283,7 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
             results.append(compared(net, size, our_layers(ours, expected, image), expected))
             report(score_table(results[-1:]).splitlines()[-1])
         del ours, theirs
-        gc.collect()  # a Keras model refers to itself: 1 GB would stay until Python gets to it
+        gc.collect()  # a Keras model refers to itself: 1 GB would stay for a while
     names = ("torchfcn", "torch", "tensorflow", "keras", "numpy")
     text = DOCUMENT_TEXT.format(
         versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in names),
@@ -294,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     print(text)
     if not all(result.passed for result in results):
-        report("Not all scores are those of torchfcn: nothing is written.")
+        report("Scores differ from those of torchfcn: nothing is written.")
         return 1
     if not (options.nets or options.sizes):
         write(text, DOCUMENT)

@@ -1,26 +1,25 @@
-"""Times how fast examples are read, augmented and batched, beside a plain loop and PyTorch.
+"""Times the reading, augmenting and batching of examples by the zoo, a plain loop and PyTorch.
 
     python -m benchmarks.pipeline
 
 The program draws a data set in PASCAL VOC's layout into a temporary folder: JPEG images of 500×500
-and palette PNG labels. The contestants make batches of 8 of it, images and labels in uint8:
+and palette PNG labels. The contestants make batches of 8 examples, images and labels in uint8:
 
     zoo          recipes.data.pipeline.batches
     loop         Pillow and NumPy, one example after the other
     DataLoader   the same code in torch.utils.data.DataLoader, with a worker for each core
 
-Before anything is timed, the code of loop and DataLoader must make the zoo's examples of the same
-random numbers: grey levels that differ by 3 at most and by 0.5 on average, and 98 % of the label;
-otherwise the exit code is 1. In every turn each contestant has one run, in random order, so that a
-busy moment of the machine meets all of them. The first and last batches of a run are not counted:
-queues are empty or full then. A ratio is the median over the turns.
+Before anything is timed, the code of loop and DataLoader must make the same examples as the zoo
+from the same random numbers. Grey levels may differ by 3 at most and by 0.5 on average, and 98 % of
+the label must be equal; otherwise the exit code is 1. In every turn each contestant has one run, in
+random order, so that a busy moment of the machine affects all of them. The first and last batches
+of a run are not counted, because queues are empty or full then. A ratio is the median over the
+turns.
 
-Then processes of their own read as many images from few files as from many, which are links to the
-few, and tell the most memory that they held. It takes some minutes, and Linux. Without options it
-writes docs/pipeline.md, too.
+Then the memory is measured. A new process reads images from few files, and another one reads as
+many images from many files, which are links to the few. The program needs Linux and takes some
+minutes. Without options it also writes docs/pipeline.md.
 """
-
-import zoo  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
 
 import argparse
 import dataclasses
@@ -55,17 +54,18 @@ except ImportError:
 CONTESTANTS = ("zoo", "loop", "DataLoader")
 SIZE, BATCH = 500, 8
 BEFORE, COUNTED, AFTER = 6, 16, 4  # batches of a run
-FILES = 48  # of the data set that is timed
-# The crop, and what is drawn at random.
+FILES = 48  # in the data set that is timed
+# The crop, and what is augmented.
 CASES = {
     "whole images: flip": (SIZE, ("flip",)),
     "whole images: flip, light": (SIZE, ("flip", "light")),
     "crops of 384: scale, flip, light": (384, ("scale", "flip", "light")),
 }
-# Alone, since this module imports PyTorch, too.
+# A program of its own, because this module imports PyTorch.
 READER = """
 import zoo, pathlib, resource, sys
-from recipes.data import pipeline, voc
+from recipes.data import pipeline
+from recipes.data.sets import voc
 dataset, last = voc.load(pathlib.Path(sys.argv[1]))["train"], int(sys.argv[2]) // 8
 options = dict(seed=0, crop=384, augment=("scale", "flip", "light"))
 for _ in pipeline.batches(dataset, batch_size=8, first=0, last=last, **options):
@@ -74,27 +74,27 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "pipeline.md"
 DOCUMENT_TEXT = """\
-# How fast the data come, and in how much memory
+# Speed and memory of the data pipeline
 
 Written by `python -m benchmarks.pipeline`; run it again instead of editing. The program's docstring
-says what is compared.
+explains what is compared.
 
 {hardware}; {versions}.
-Medians of {turns} turns, on a machine whose load was {load} when they began.
+Medians of {turns} turns, on a machine whose load was {load} at the start.
 
 ## Images per second
 
-In parentheses the milliseconds of all cores that an image takes, which other programs change less
-than the rate. The last column is the zoo's rate divided by that of the faster of the others.
+In parentheses is the time of all cores per image in milliseconds; other programs change it less
+than the rate. The last column is the zoo's rate divided by that of the faster of the other two.
 
 {rates}
 
-The cases are those of a recipe with `--augment flip` and so on; the last one's are those of
+The work of a row is that of a recipe with these values of `--augment`; the last row is the work of
 `folder_fcn8s`.
 
 ## Memory
 
-The most that a process held while it read {images:,} images for crops of 384, TensorFlow included:
+The peak memory of a process that reads {images:,} images for crops of 384, with TensorFlow:
 
 {memory}
 """
@@ -105,7 +105,7 @@ class DifferenceError(Exception):
 
 
 def draw_files(folder: pathlib.Path, count: int) -> None:
-    """A data set in VOC's layout: colours blurred over cells of three sizes, grain, and discs."""
+    """Draws a data set in VOC's layout: blurred colours at three scales, noise, and discs."""
     names = [f"{index:06d}" for index in range(count)]
     layout(folder, names)
     for seed, name in enumerate(names):
@@ -128,7 +128,7 @@ def draw_files(folder: pathlib.Path, count: int) -> None:
 
 
 def layout(folder: pathlib.Path, names: list[str]) -> None:
-    """The folders and lists of a data set in VOC's layout."""
+    """Makes the folders and lists of a data set in VOC's layout."""
     for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (folder / part).mkdir(parents=True)
     for split in ("train", "val"):
@@ -138,7 +138,7 @@ def layout(folder: pathlib.Path, names: list[str]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Examples as one writes them with Pillow and NumPy; a data set for PyTorch's DataLoader."""
+    """Examples in plain Pillow and NumPy, as a data set for PyTorch's DataLoader."""
 
     files: tuple[tuple[str, str], ...]
     crop: int
@@ -173,7 +173,7 @@ class Examples:
         if "light" in self.augment:
             light = image.astype(np.float32) * rng.uniform(0.7, 1.3) + rng.uniform(-25, 25)
             image = np.clip(np.rint(light), 0, 255).astype(np.uint8)
-        return image.copy(), label.copy()  # PyTorch takes no view that runs backwards
+        return image.copy(), label.copy()  # PyTorch takes no views with negative strides
 
 
 def check_equal(examples: Examples, dataset: Dataset, count: int = 12) -> None:
@@ -200,7 +200,7 @@ def check_equal(examples: Examples, dataset: Dataset, count: int = 12) -> None:
 
 
 def contestants(dataset: Dataset, case: str) -> dict[str, Callable[[], Iterator]]:
-    """A function of each contestant that begins a run."""
+    """For each contestant, a function that starts a run."""
     crop, augment = CASES[case]
     examples = Examples(dataset.files, crop, augment)
 
@@ -224,10 +224,10 @@ def contestants(dataset: Dataset, case: str) -> dict[str, Callable[[], Iterator]
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What one run of a contestant took."""
+    """The speed of one run of a contestant."""
 
     rate: float  # images per second
-    cpu: float  # milliseconds of all cores for an image
+    cpu: float  # milliseconds of all cores per image
 
 
 def timed(start: Callable[[], Iterator]) -> Run:
@@ -245,7 +245,7 @@ def timed(start: Callable[[], Iterator]) -> Run:
 
 
 def _cpu_seconds() -> float:
-    """What this process and its workers have computed so far."""
+    """The time that this process and its workers have computed, in seconds."""
     workers = [child.pid for child in multiprocessing.active_children()]
     nanoseconds = [
         int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in workers
@@ -254,7 +254,7 @@ def _cpu_seconds() -> float:
 
 
 def row(case: str, runs: dict[str, list[Run]]) -> tuple[str, ...]:
-    """A line of the table of rates."""
+    """A row of the table of rates."""
     rates = {name: statistics.median(run.rate for run in runs[name]) for name in runs}
     cpu = {name: statistics.median(run.cpu for run in runs[name]) for name in runs}
     best = max((name for name in rates if name != "zoo"), key=rates.get)
@@ -266,7 +266,7 @@ def row(case: str, runs: dict[str, list[Run]]) -> tuple[str, ...]:
 
 
 def memory(drawn: pathlib.Path, folder: pathlib.Path, files: int, images: int) -> float:
-    """The MB of a process that reads images of a new folder of links to the files drawn."""
+    """The peak MB of a process that reads images from a new folder of links to drawn files."""
     names = [f"{index:06d}" for index in range(files)]
     layout(folder, names)
     for part in ("JPEGImages", "SegmentationClass"):
@@ -293,11 +293,11 @@ def main(arguments: list[str] | None = None) -> int:
         type=int,
         default=[200, 20_000],
         metavar="COUNT",
-        help="of the data sets whose memory is compared (default: 200 20000)",
+        help="files of the data sets for the memory (default: 200 20000)",
     )
     options = parser.parse_args(arguments)
     if options.turns < 5:
-        parser.error(f"the median is of 5 turns or more; received --turns {options.turns}")
+        parser.error(f"the median needs 5 turns or more; received --turns {options.turns}")
     if torch is None:
         report(INSTALL)
     with tempfile.TemporaryDirectory() as folder:
@@ -313,7 +313,7 @@ def main(arguments: list[str] | None = None) -> int:
             except DifferenceError as error:
                 report(f"{case}: {error}. Nothing is timed.")
                 return 1
-        # PyTorch's workers are copies of this process: they begin before TensorFlow has threads.
+        # PyTorch forks its workers from this process, so they start before TensorFlow has threads.
         for name in reversed(CONTESTANTS):
             for case in CASES:
                 if name in starts[case]:

@@ -1,4 +1,4 @@
-"""A line plot as SVG, with both axes logarithmic: no library is needed to draw or to show it."""
+"""Draws a line plot with logarithmic axes as SVG, without a plotting library."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def svg(*panels: str) -> str:
 
 
 def panel(title: str, x_label: str, y_label: str, lines: Mapping[str, Points]) -> str:
-    """Lines through points of positive numbers; ticks at their x, and at 1, 2, 5 … of y."""
+    """A plot of lines through positive points, with ticks at each x and at y = 1, 2, 5, …."""
     xs = sorted({x for points in lines.values() for x, _ in points})
     ys = [y for points in lines.values() for _, y in points]
     ticks = [

@@ -1,12 +1,12 @@
-"""Whole images against patches and against loss sampling, as the FCN paper compares them.
+"""Compares training on whole images, on patches and with loss sampling, as the FCN paper does.
 
     python -m benchmarks.sampling
 
-Shelhamer, Long and Darrell, TPAMI 2017, Section 3.4 and Figure 5, say that drawing the loss from a
-part of an image makes training no better step by step, and slower, since more images are computed
-for as many pixels of loss. Here the recipe shapes_fcn8s is trained three times, each step on as
-many labelled pixels, and scored on the way. Writes docs/sampling.md; `--steps` other than the
-default only prints.
+Shelhamer, Long and Darrell, TPAMI 2017, Section 3.4 and Figure 5, take the loss over a part of each
+image. They report that this is not better per step, and that it is slower, because more images are
+computed for the same number of pixels. Here the recipe shapes_fcn8s is trained three times, each
+step with the loss of the same number of pixels, and scored four times. The program writes
+docs/sampling.md; with other `--steps` than the default it only prints.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from recipes.runs.shapes_fcn8s import RECIPE
 from recipes.training import records
 from recipes.training.train import train
 
-STEPS, SCORED = 400, 4  # of a run; times that it is scored
+STEPS, SCORED = 400, 4  # steps of a run; how often it is scored
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "sampling.md"
-# The scenes are 96×128; what a crop has beyond them is void. 24 patches of 64×64 have as many
-# pixels as 8 scenes.
+# The scenes are 96×128; a larger crop is filled with void. 24 patches of 64×64 have as many pixels
+# as 8 scenes.
 VARIANTS = {
     "whole images": {"crop": 128, "batch_size": 8},
     "patches of 64×64": {"crop": 64, "batch_size": 24},
@@ -35,19 +35,19 @@ TEXT = """\
 
 Written by `python -m benchmarks.sampling`; run it again instead of editing.
 
-The recipe `shapes_fcn8s` (a narrow FCN-8s from scratch, one seed) with {steps} steps, on the same
-400 scenes of 96×128. Each step has the loss of 98,304 pixels: of 8 whole scenes, of 24 patches, or
-of 16 scenes of which each cell of 32×32 is kept with probability 0.5. {hardware}, one
-run after the other; seconds are those of the run with its scoring.
+The recipe `shapes_fcn8s` (a narrow FCN-8s from scratch, one seed) is trained for {steps} steps on
+the same 400 scenes of 96×128. The loss of each step is over 98,304 pixels: 8 whole scenes, 24
+patches, or 16 scenes in which each cell of 32×32 is kept with probability 0.5. Hardware:
+{hardware}; one run after the other. The seconds include the scoring.
 
 {table}
 
-The mean IU is that of the 100 held-out scenes after so many steps.
+The last columns are the mean IoU on the 100 held-out scenes after that many steps.
 """
 
 
 def measured(changes: dict, steps: int, folder: pathlib.Path, data: pathlib.Path) -> list[str]:
-    """Trains one variant: its seconds, its seconds for each step, and its mean IU on the way."""
+    """Trains one variant. Returns its seconds, seconds per step, and mean IoU at each scoring."""
     recipe = dataclasses.replace(RECIPE, steps=steps, validate_every=steps // SCORED, **changes)
     train(recipe, folder, data_dir=data)
     with open(folder / "log.csv", newline="") as file:

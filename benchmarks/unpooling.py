@@ -1,25 +1,23 @@
-"""Times max pooling with switches and its unpooling, beside TensorFlow's operations and PyTorch's.
+"""Times max pooling with switches and its unpooling, in the zoo, TensorFlow and PyTorch.
 
     python -m benchmarks.unpooling
 
 The sizes are what DeconvNet pools in an image of 224 × 224 (Noh et al., 2015, Table 3): those of
-pool1 to pool4. Pool5 has the channels of pool4 on a quarter of the pixels, and is no case of its
-own. The batch is the authors' 8 unless another is given. The contestants:
+pool1 to pool4. Pool5 is left out: it has the channels of pool4 on a quarter of the pixels. The
+batch is the authors' 8 unless another is given. The contestants:
 
     zoo          MaxPoolingWithArgmax and MaxUnpooling in a tf.function
     zoo XLA      the same, with jit_compile=True
     scatter_nd   tf.nn.max_pool_with_argmax and tf.scatter_nd (XLA cannot compile the former)
     PyTorch      max_pool2d and max_unpool2d on channels_last, the faster of its memory formats
 
-"forward" computes the unpooled image, "forward+backward" that and the gradient of the image.
-Before anything is timed, the values and gradients of all contestants must be equal, ties included;
+"forward" computes the unpooled image, "forward+backward" the gradient of the image too. Before
+anything is timed, the values and gradients of all contestants must be equal, ties included;
 otherwise the exit code is 1. In every repeat each contestant has one turn, in random order, so that
-a busy moment of the machine meets all of them. A turn is two runs, of which the second counts: the
-first meets what the one before left behind, such as threads of PyTorch that still wait for work.
+a busy moment of the machine affects all of them. A turn is two runs, and the second counts: the
+contestant before may slow the first one, for example by PyTorch's threads that still wait for work.
 The table has the medians in milliseconds.
 """
-
-import zoo.layers  # isort: skip  # first: it keeps the terminal free of TensorFlow's start
 
 import argparse
 import collections
@@ -33,6 +31,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+
+import zoo.layers
 
 try:
     import torch
@@ -49,21 +49,21 @@ INSTALL = (
     "--extra-index-url https://download.pytorch.org/whl/cpu"
 )
 
-Step = Callable[[], list]  # gives the unpooled image and, with backward, the gradient
+Step = Callable[[], list]  # returns the unpooled image and, with backward, the gradient
 
 
 class DifferenceError(Exception):
-    """Two contestants do not compute the same."""
+    """Two contestants compute different values."""
 
 
 def zoo_pair(image: tf.Tensor) -> tf.Tensor:
-    """The image, pooled and unpooled by the zoo's layers."""
+    """Pools and unpools an image with the zoo's layers."""
     pooled, switches = zoo.layers.MaxPoolingWithArgmax()(image)
     return zoo.layers.MaxUnpooling()(pooled, switches, like=image)
 
 
 def scatter_pair(image: tf.Tensor) -> tf.Tensor:
-    """The image, pooled and unpooled by TensorFlow's operations."""
+    """Pools and unpools an image with TensorFlow's operations."""
     pooled, indices = tf.nn.max_pool_with_argmax(image, 2, 2, "SAME", include_batch_in_index=True)
     flat = tf.scatter_nd(
         tf.reshape(indices, (-1, 1)), tf.reshape(pooled, (-1,)), [tf.size(image, tf.int64)]
@@ -74,7 +74,7 @@ def scatter_pair(image: tf.Tensor) -> tf.Tensor:
 def tensorflow_step(
     pair: Callable, which: str, image: np.ndarray, upstream: np.ndarray, *, xla: bool
 ) -> Step:
-    """One run of a pair of layers or operations."""
+    """A function that runs a pair of layers or operations once."""
 
     def forward(image, upstream):
         return [pair(image)]
@@ -91,7 +91,7 @@ def tensorflow_step(
 
 
 def torch_step(which: str, image: np.ndarray, upstream: np.ndarray) -> Step:
-    """One run of PyTorch's pair."""
+    """A function that runs PyTorch's pair once."""
     image, upstream = (
         torch.from_numpy(array).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         for array in (image, upstream)
@@ -112,7 +112,7 @@ def torch_step(which: str, image: np.ndarray, upstream: np.ndarray) -> Step:
 
 
 def contestants(shape: tuple[int, ...], which: str) -> dict[str, Step]:
-    """The run of each contestant on one image."""
+    """For each contestant, a function that runs it once on the same image."""
     rng = np.random.default_rng(0)
     # Whole numbers after a ReLU, as before DeconvNet's poolings: many windows have ties.
     image = np.maximum(rng.integers(-9, 10, shape), 0).astype("float32")
@@ -140,7 +140,7 @@ def check_equal(steps: dict[str, Step]) -> None:
 
 
 def medians(steps: dict[str, Step], repeats: int) -> dict[str, float]:
-    """The milliseconds of each contestant."""
+    """The median milliseconds of each contestant."""
     times = collections.defaultdict(list)
     order = random.Random(0)
     for _ in range(repeats):
@@ -156,7 +156,7 @@ def medians(steps: dict[str, Step], repeats: int) -> dict[str, float]:
 
 
 def row(size: str, which: str, times: dict[str, float]) -> str:
-    """A line of the table."""
+    """A row of the table."""
     best_other = min(times[name] for name in ("scatter_nd", "PyTorch") if name in times)
     cells = [f"{times[name]:.2f}" if name in times else "not installed" for name in CONTESTANTS]
     ratios = best_other / times["zoo XLA"], times["scatter_nd"] / times["zoo"]
@@ -164,12 +164,12 @@ def row(size: str, which: str, times: dict[str, float]) -> str:
 
 
 def line(*cells: str) -> str:
-    """Cells as a line of a Markdown table."""
+    """Cells as a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def report(text: str) -> None:
-    """Progress and errors, which are no part of the table."""
+    """Prints progress and errors, apart from the table."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -186,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.batch < 1 or options.repeats < 10:
         parser.error(
-            "a batch has 1 image or more, and the median is of 10 repeats or more; received "
+            "a batch has 1 image or more, and the median needs 10 repeats or more; received "
             f"--batch {options.batch} --repeats {options.repeats}"
         )
     versions = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"

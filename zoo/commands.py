@@ -39,7 +39,7 @@ def list_(arguments: list[str]) -> int:
 def show(arguments: list[str]) -> int:
     """`zoo show NAME`."""
     parser = Parser(prog="zoo show", description="Prints the card of a model, and its options.")
-    parser.add_argument("name", help="of a model; zoo list lists them")
+    parser.add_argument("name", help="name of a model; zoo list lists them")
     name = parser.parse_args(arguments).name
 
     def command() -> int:
@@ -62,7 +62,7 @@ def weights(arguments: list[str]) -> int:
         prog="zoo weights",
         description="Prints the weights files that the authors published, or how to use one.",
     )
-    parser.add_argument("name", nargs="?", help="of a model, or of one of the files")
+    parser.add_argument("name", nargs="?", help="name of a model, or of one of the files")
     name = parser.parse_args(arguments).name
 
     def command() -> int:
@@ -87,14 +87,14 @@ def fetch(arguments: list[str]) -> int:
         prog="zoo fetch",
         description="Downloads a weights file that its authors published, and checks it.\n\n"
         "It goes to the folder that ZOO_HOME names, or else to the cache folder of the system.\n"
-        "zoo.load(NAME) finds it there. A download that was interrupted goes on where it stopped.",
+        "zoo.load(NAME) finds it there. A download that broke off is resumed.",
     )
     parser.add_argument("file", help="its name; zoo weights lists them")
     parser.add_argument(
         "--unverified",
         action="store_true",
-        help="download a file although no hash of it is known; the hash that it has is recorded, "
-        "and every later download must have it",
+        help="download a file whose hash is unknown; its hash is then recorded, and every later "
+        "download must have it",
     )
     chosen = parser.parse_args(arguments)
 
@@ -190,7 +190,7 @@ def published() -> str:
 
 
 def explain(record: Record, model: str | None) -> str:
-    """All that is known about a published file, and how `model` takes it."""
+    """All that is known about a published file, and how to load it into `model`."""
     fields = [("data set", f"{record.data}, {record.classes} classes")]
     fields += [("address", record.address), ("licence", record.licence)]
     for score in record.scores:
@@ -211,7 +211,7 @@ def explain(record: Record, model: str | None) -> str:
 
 
 def use(record: Record, model: str | None) -> list[str]:
-    """The commands with which `model` takes a published file."""
+    """The commands that load a published file into `model`."""
     if model is None:
         return ["  use       no model of the zoo takes it"]
     unverified = "" if record.hash else " --unverified"

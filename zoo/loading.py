@@ -33,7 +33,7 @@ class Found:
 
 
 def read_spec(path: str | os.PathLike) -> Spec:
-    """What the model at a path is, without building it.
+    """Reads the Spec of the model at a path, without building the model.
 
     ```python
     zoo.read_spec("runs/coins").class_names  # ("background", "coin")
@@ -44,7 +44,7 @@ def read_spec(path: str | os.PathLike) -> Spec:
 
     Raises:
         FileNotFoundError: Nothing is there.
-        ValueError: It is no trained model, is damaged, or does not say what it is.
+        ValueError: It is not a trained model, is damaged, or does not say what it is.
     """
     found = find(path)
     if found.spec is None:
@@ -79,7 +79,7 @@ def load(
             the held-out split, or the step of a checkpoint.
         class_names: For a file that does not say them: a name for each class, or the name of a data
             set in `zoo.class_names.CLASS_NAMES`.
-        progress: Is told, after each array, how many numbers are filled in, and of how many.
+        progress: Called after each array with the count of numbers filled in so far, and the total.
         **options: The builder's, for a file that does not say them. `name`, `border` and `dropout`
             may differ from the file's.
 
@@ -88,8 +88,8 @@ def load(
 
     Raises:
         FileNotFoundError: Nothing is there.
-        ValueError: It is no trained model, is damaged, does not say what it is and neither do
-            `model` and `options`, or says something else than they do.
+        ValueError: It is not a trained model, is damaged, does not say what it is and neither do
+            `model` and `options`, or contradicts them.
     """
     found = find(path, checkpoint)
     if found.spec is None and model is None:
@@ -112,7 +112,7 @@ def load(
 
 
 def _named(spec: Spec, class_names: str | Sequence[str], *, where: str) -> Spec:
-    """The Spec with these class names, unless it has others."""
+    """The Spec with these class names; raises ValueError if it has others already."""
     names, background = named(class_names)
     if spec.class_names not in (None, names):
         raise ValueError(
@@ -127,7 +127,7 @@ def find(path: str | os.PathLike, checkpoint: str | int | None = None) -> Found:
 
     Raises:
         FileNotFoundError: Nothing is there.
-        ValueError: It is no trained model, or is damaged.
+        ValueError: It is not a trained model, or is damaged.
     """
     path = pathlib.Path(path)
     if path.is_dir():

@@ -174,7 +174,7 @@ def build(name: str, /, **options: Any) -> "keras.Model":
 
 
 def check_options(card: Card, names: Iterable[str]) -> None:
-    """Raises TypeError for the names that are no options of a model."""
+    """Raises TypeError if some of the names are not options of the model."""
     known = card.options
     unknown = sorted(set(names) - set(known))
     if unknown:

@@ -13,8 +13,8 @@ MAX_OPTIONS = 64
 
 _FORMAT = 1
 _NOT_OPTIONS = ("name", "weights", "encoder_weights")
-# They change no weight's meaning: dropout acts in training only, and both borders of U-Net take
-# the same weights.
+# They do not change what the weights mean: dropout acts in training only, and both borders of U-Net
+# take the same weights.
 _FREE = ("border", "dropout")
 
 
@@ -110,7 +110,7 @@ def from_json(text: str, *, where: str) -> Spec:
     """The Spec that `to_json` wrote; `where` names the file in messages.
 
     Raises:
-        ValueError: The text is too long, no JSON, or not a Spec.
+        ValueError: The text is too long, is not JSON, or is not a Spec.
     """
     try:
         if len(text) > MAX_BYTES:
@@ -167,7 +167,7 @@ def check_agrees(stored: Spec, model: str | None, given: Mapping[str, Any], *, w
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as JSON gives them back: lists instead of tuples."""
+    """The options as JSON reads them back: lists instead of tuples."""
     if not isinstance(options, Mapping) or len(options) > MAX_OPTIONS:
         raise ValueError(
             f"options maps at most {MAX_OPTIONS} names to values; received {_short(options)}."

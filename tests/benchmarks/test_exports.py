@@ -114,7 +114,7 @@ def test_other_classes_are_not_timed(stand_ins, files):
     wrong = np.zeros((1, 100, 100), np.uint8)
     wrong[0, :11, 0] = 1
     said["mask_png"] = wrong, 2.0, 5e6
-    text = "unet, mask_png: 99.890% of the classes are those of Keras"
+    text = "unet, mask_png: 99.890% of the pixels have the class of Keras"
     with pytest.raises(exports.DifferenceError, match=re.escape(text)):
         exports.measured(files, IMAGES[:1], 3)
     assert len(asked) == contestants.CONTESTANTS.index("mask_png") + 1
@@ -173,7 +173,7 @@ def test_what_a_model_cannot_be_asked_in_is_left_out(stand_ins, files):
 def test_what_is_slower_or_larger_is_not_written(main, capsys):
     assert main(ratio=1.051) == (1, "before")
     said = capsys.readouterr().err
-    assert "serving_default takes too much by the bare graph: unet, 4: 1.051" in said
+    assert "serving_default takes too long compared with the bare graph: unet, 4: 1.051" in said
     assert main(sizes=answers.Sizes("", 101, 10_000, [])) == (1, "before")
     assert "The PNG has 101 bytes, the probabilities 10000." in capsys.readouterr().err
     assert not exports.PLOT.exists()
@@ -188,7 +188,7 @@ def test_a_part_is_only_printed(main, capsys):
 def test_a_median_of_few_is_refused(main, capsys):
     with pytest.raises(SystemExit):
         main("--repeats", "2")
-    assert "the median is of 3 turns or more; received --repeats 2" in capsys.readouterr().err
+    assert "the median needs 3 turns or more; received --repeats 2" in capsys.readouterr().err
 
 
 def test_without_the_demonstration_it_says_what_to_run(tmp_path, monkeypatch, capsys):

@@ -28,7 +28,7 @@ def test_the_tables_are_printed(main, capsys):
     rate = r"\d+ \(\d+\.\d\)"
     line = rf"^\| {CASE} \| {rate} \| {rate} \| not installed \| \d+\.\d \|$"
     assert re.search(line, printed.out, re.MULTILINE)
-    assert "read 2,000 images" in printed.out
+    assert "reads 2,000 images" in printed.out
     assert "| 10 | 710 |\n| 2,000 | 2700 |" in printed.out
     assert "PyTorch is not installed" in printed.err
     assert not benchmark.DOCUMENT.exists()
@@ -73,7 +73,7 @@ def test_other_examples_are_not_timed(main, monkeypatch, capsys, changed, messag
 def test_a_median_of_few_is_refused(main, capsys):
     with pytest.raises(SystemExit):
         main(["--turns", "4"])
-    assert "the median is of 5 turns or more; received --turns 4" in capsys.readouterr().err
+    assert "the median needs 5 turns or more; received --turns 4" in capsys.readouterr().err
 
 
 def test_both_make_batches_of_the_same_kind(main, tmp_path):

@@ -47,4 +47,4 @@ def test_without_pytorch_it_says_how_to_install_it(capsys, monkeypatch):
 def test_a_median_of_few_is_refused(wrong, capsys):
     with pytest.raises(SystemExit):
         unpooling.main(wrong)
-    assert "the median is of 10 repeats or more; received" in capsys.readouterr().err
+    assert "the median needs 10 repeats or more; received" in capsys.readouterr().err

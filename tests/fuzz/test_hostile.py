@@ -53,13 +53,13 @@ HOSTILE = {
     ),
     "cut off after much": (
         lambda: net(layer(b"fc1", shape(6) + PACKED * 9_000))[:-1],
-        "is longer than what holds it",
+        "is longer than its message",
     ),
     "a name of 100 MB": (lambda: net(layer(bytes(100_000_000), NUMBER)), "has 100000000 bytes"),
     "messages in messages": (lambda: one(bomb(900)), "should have the shape [] and has 0"),
     "a length of ten bytes": (
         lambda: net(field(1, b"fc") + field(7, varint(-1), wire=2)),
-        "is longer than what holds it",
+        "is longer than its message",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Weights from files and into files: all of a model's, or those of its trunk."""
+"""Loads and saves the weights of a model, or loads those of its trunk."""
 
 from zoo import lazy as _lazy
 

@@ -1,8 +1,8 @@
-"""The weights that the authors published: what each file holds, where it lies, what is known of it.
+"""The weights files that the authors published: contents, address, licence, scores and hash.
 
-`zoo weights` prints this, and `zoo fetch` downloads a file, only when asked. Addresses are those in
-the authors' repositories; whether they still answer, and what the files hold, was not tried. Scores
-and hashes are their sources', not measured here.
+`zoo weights` prints this table; `zoo fetch` downloads a file on request. The addresses come from
+the authors' repositories; nobody tried whether they still work, or opened the files. Scores and
+hashes are quoted from their sources, not measured here.
 
 Sources: the README and `caffemodel-url` files of github.com/shelhamer/fcn.berkeleyvision.org, and
 its authors' gists for the files of 2015; the README and `model/get_model.sh` of
@@ -20,7 +20,7 @@ from zoo.spec import Spec, of_options
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What the weights reach on some images, says a source: percent, by the score's name."""
+    """The scores that a source reports on some images, in percent, by the score's name."""
 
     on: str
     percent: dict[str, float]
@@ -29,7 +29,7 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Hash:
-    """The digest that a source gives for a file, and its algorithm."""
+    """The digest of a file as a source gives it, with the algorithm."""
 
     algorithm: str
     digest: str
@@ -40,10 +40,10 @@ class Hash:
 class Record:
     """One published file.
 
-    `model`, built with `options`, takes every weight of it as `weights=`; None if no model of the
-    zoo is this net. The models in `encoder_of` take its trunk as `encoder_weights=`. `classes`
-    counts those of `data`, which `zoo.class_names.CLASS_NAMES[data]` names, but for ImageNet and
-    PhC-U373. `member` is the file of weights in an archive.
+    `model`, built with `options`, loads the whole file as `weights=`; it is None if the zoo has no
+    such net. The models in `encoder_of` load its trunk as `encoder_weights=`. `classes` is the
+    number of classes of `data`; their names are in `zoo.class_names.CLASS_NAMES[data]`, except for
+    ImageNet and PhC-U373. `member` is the weights file in an archive.
     """
 
     file: str
@@ -61,27 +61,27 @@ class Record:
 
     @property
     def weights(self) -> str:
-        """The name of the file that the zoo reads."""
+        """The name of the file that the zoo reads: the archive's member, or the file itself."""
         return self.member or self.file
 
     @property
     def takers(self) -> tuple[str, ...]:
-        """The models that take it, or its trunk."""
+        """The models that load the file or its trunk."""
         return (self.model, *self.encoder_of) if self.model else self.encoder_of
 
 
 def records(name: str | None = None) -> tuple[Record, ...]:
-    """The published files: all, or those that a model takes, or the one of this name."""
+    """The records of all files, of the files for a model, or of the file with this name."""
     return tuple(x for x in RECORDS if name is None or name in (x.file, *x.takers))
 
 
 def by_weights(name: str) -> Record | None:
-    """The published file whose weights lie in a file of this name; None if there is none."""
+    """The record whose weights file has this name; None if there is none."""
     return next((record for record in RECORDS if record.weights == name), None)
 
 
 def spec_of(record: Record) -> Spec | None:
-    """What the model of a published file is; None if no model of the zoo is that net."""
+    """The Spec of a published file; None if the zoo has no such net."""
     if record.model is None:
         return None
     options = registry.describe(record.model).options | record.options
@@ -130,7 +130,7 @@ def _voc(file: str, model: str, percent: float, *four: float, sha1: str | None =
 
 
 def _voc_2015(file: str, model: str, *four: float, **known: Any) -> Record:
-    """A file of 2015: up-samplings between skips were learned."""
+    """A file of 2015, when the up-samplings between the skips were learned."""
     known["options"] = {} if model == "fcn32s" else {"upsampling": "learned"}
     known["scores"] = (_four("seg11valid", "CVPR 2015, Table 2", *four), *known.pop("scores", ()))
     return _fcn(file, model, "voc", licence="not stated", **known)
@@ -143,7 +143,7 @@ def _sift_flow(file: str) -> Record:
         "sift_flow",
         encoder_of=VGG,
         notes="One trunk with two heads: 33 semantic classes, and 3 geometric ones "
-        "(sift_flow_geometric). The zoo's nets have one head and take the trunk alone.",
+        "(sift_flow_geometric). The zoo's nets have one head and load the trunk only.",
     )
 
 
@@ -182,13 +182,13 @@ RECORDS = (
         *("nyud-fcn32s-hha-heavy.caffemodel", "fcn32s", "nyudv2"),
         options={"mean_bgr": [132.431, 94.076, 118.477]},
         notes="For depth as HHA images (Gupta et al., rcnn-depth). The authors keep the order of "
-        "their channels and the zoo's nets reverse it: reverse the channels first.",
+        "their channels, but the zoo's nets reverse it: reverse the channels first.",
     ),
     _fcn(
         *("nyud-fcn32s-color-hha-heavy.caffemodel", None, "nyudv2"),
-        notes="Late fusion: two trunks, for colour and for HHA, and the mean of their scores. No "
-        "model of the zoo is this net; it is listed so that nobody looks in vain. The weights of "
-        "the early fusion, of colour and depth, were never published.",
+        notes="Late fusion: two trunks, for colour and for HHA, and the mean of their scores. The "
+        "zoo has no such net; the list is of all published files. The weights of the early fusion "
+        "(colour and depth) were never published.",
     ),
     _sift_flow("siftflow-fcn32s-heavy.caffemodel"),
     _sift_flow("siftflow-fcn16s-heavy.caffemodel"),
@@ -201,21 +201,21 @@ RECORDS = (
     _voc_2015("fcn-16s-pascal.caffemodel", "fcn16s", 90.0, 75.7, 62.4, 83.0),
     _voc_2015(
         *("fcn-8s-pascal.caffemodel", "fcn8s", 90.3, 75.9, 62.7, 83.2),
-        notes="The FCN-8s that DeconvNet's authors join with theirs.",
+        notes="DeconvNet's authors combine their net with this FCN-8s.",
     ),
     _deconvnet(
         *("DeconvNet/DeconvNet_trainval_inference.caffemodel", "deconvnet", "voc"),
         scores=(_mean_iou("VOC2012 test", "ICCV 2015", 69.6),),
-        notes="72.5 when joined with FCN-8s and a conditional random field (README).",
+        notes="72.5 when combined with FCN-8s and a conditional random field (README).",
     ),
     _deconvnet(
         *("stage_2_train_result/stage_2_train_result.caffemodel", "deconvnet", "voc"),
-        notes="As trained, without the averages of its normalizations: to train on from, not to "
-        "predict with.",
+        notes="The trained net without the averages of its normalizations. Continue training from "
+        "it; do not predict with it.",
     ),
     _deconvnet(
         *("stage_1_train_result/stage_1_train_result.caffemodel", "deconvnet", "voc"),
-        notes="After the first of two stages, and as that of the second: not to predict with.",
+        notes="The same after the first of two training stages: do not predict with it.",
     ),
     _deconvnet(
         *("VGG_conv/VGG_ILSVRC_16_layers_conv.caffemodel", None, "imagenet"),
@@ -240,7 +240,7 @@ RECORDS = (
         ),
         hash=Hash("sha1", "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46", "BVLC"),
         notes="It pools before it normalizes, as FCN-AlexNet does. bvlc_alexnet.caffemodel has the "
-        "same shapes and the other order: it would load and be wrong.",
+        "same shapes but normalizes first: it would load and be wrong.",
     ),
     Record(
         *("u-net-release-2015-10-02.tar.gz", "unet", "phc_u373", 2),

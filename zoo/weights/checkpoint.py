@@ -18,15 +18,15 @@ def variable_keys(model: keras.Model) -> list[str]:
 
 
 def fill(model: keras.Model, file: str | os.PathLike) -> None:
-    """Sets every variable of `model`; `file` is the path of a checkpoint without its endings.
+    """Sets every variable of `model` from a checkpoint; `file` is its path without `.index`.
 
     Raises:
         DamagedError: The checkpoint cannot be read.
-        ValueError: It is of another model.
+        ValueError: The checkpoint was saved from another model.
     """
     keys = variable_keys(model)
     try:
-        # TensorFlow takes the path for a pattern.
+        # TensorFlow reads the path as a pattern, so its special characters are escaped.
         saved = tf.train.load_checkpoint(re.sub(r"([*?\[\]\\])", r"\\\1", str(file)))
         shapes = {
             key: shape
@@ -36,10 +36,10 @@ def fill(model: keras.Model, file: str | os.PathLike) -> None:
         values = [saved.get_tensor(key) for key in keys if key in shapes]
     except (
         tf.errors.OpError,
-        IndexError,
+        IndexError,  # the file is cut off
         RuntimeError,
         ValueError,
-    ) as error:  # IndexError: cut off
+    ) as error:
         raise DamagedError(
             f"The checkpoint {file} is damaged ({_first_line(error)}). Load another step."
         ) from error

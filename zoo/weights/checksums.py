@@ -1,4 +1,4 @@
-"""The `.sha256` beside a file, as `sha256sum --check` reads it."""
+"""The `.sha256` file beside a file, in the format that `sha256sum --check` reads."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def record_of(path: pathlib.Path) -> pathlib.Path:
-    """The file beside `path` that holds its SHA-256."""
+    """The path of the `.sha256` file that belongs to `path`."""
     return path.with_name(path.name + ".sha256")
 
 

@@ -1,4 +1,7 @@
-"""Downloads a file over HTTP: resumed, bounded in time and size, from servers that err or lie."""
+"""Downloads a file over HTTP, with limits of time and size, and resumes a download.
+
+A server's answers are checked: it may be slow, wrong or hostile.
+"""
 
 import contextlib
 import dataclasses
@@ -17,10 +20,10 @@ from typing import Any
 
 from zoo import files
 
-MAX_BYTES = 2_000_000_000  # twice the largest published file; of an archive, also unpacked
+MAX_BYTES = 2_000_000_000  # twice the largest published file; the limit of an unpacked archive too
 MAX_REDIRECTS = 5
-MIN_RATE = 1000  # bytes per second; at less, the largest file would take more than ten days
-_PIECE = 1 << 20  # bytes at most that are taken at once
+MIN_RATE = 1000  # bytes per second; below it the largest file would take more than ten days
+_PIECE = 1 << 20  # bytes that are read at once, at most
 _REDIRECTS = (301, 302, 303, 307, 308)
 PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|\?xml|html|head|body|script)", re.IGNORECASE)
 
@@ -28,13 +31,15 @@ Progress = Callable[[int, int | None], None]
 
 
 class FetchError(OSError):
-    """A file was not fetched: the rule, what was received, and what to do."""
+    """A file could not be fetched. The message has the rule, what was received, and the remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Origin:
-    """The file that a part is of. `validator` is the server's ETag or Last-Modified: another one
-    means another file. Without it or without `total`, in bytes, a download cannot go on.
+    """The file on the server that a partial file belongs to.
+
+    `validator` is the server's ETag or Last-Modified: if it changes, the file has changed. `total`
+    is the length in bytes. A download can be resumed only if both are known.
     """
 
     address: str
@@ -43,7 +48,7 @@ class _Origin:
 
 
 def download(address: str, part: pathlib.Path, timeout: float, progress: Progress) -> None:
-    """Fills `part`, from its end if it can; afterwards it has the length that the server said."""
+    """Writes `part`, or resumes it; afterwards it has the length that the server announced."""
     origin = _origin_of(part)
     done = part.stat().st_size if origin and origin.address == address else 0
     if done and done == origin.total:
@@ -58,7 +63,7 @@ def download(address: str, part: pathlib.Path, timeout: float, progress: Progres
             raise
         except OSError as error:
             raise FetchError(
-                f"A file is fetched from a server that answers; that of {address} did not: "
+                f"A file is fetched from a server that answers; the server of {address} did not: "
                 f"{quoted(error)}. Check the network, or try again later. {_elsewhere(part)}"
             ) from error
         if done and response.status in (206, 416) and not _goes_on(response, origin, done):
@@ -78,7 +83,7 @@ def download(address: str, part: pathlib.Path, timeout: float, progress: Progres
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise FetchError(
-                f"A download runs to its end; that of {address} broke off: {quoted(error)}. "
+                f"A download must be complete; that of {address} broke off: {quoted(error)}. "
                 f"{f'Make room in {part.parent}, then run' if full else 'Run'} the same command "
                 f"again: {_continuation(part)}."
             ) from error
@@ -106,12 +111,12 @@ def _receive(
                 rate = (done - begun_at) / seconds
                 if rate < MIN_RATE:
                     raise TimeoutError(
-                        f"{rate:.0f} bytes per second came, and at least {MIN_RATE} are awaited"
+                        f"{rate:.0f} bytes per second arrived; at least {MIN_RATE} are required"
                     )
                 begun, begun_at = time.monotonic(), done
     files.sync_one(part)
     if done < (total or 1):
-        raise ConnectionError(f"{done:,} of {total or 1:,} bytes came")
+        raise ConnectionError(f"{done:,} of {total or 1:,} bytes arrived")
 
 
 def _origin_file(part: pathlib.Path) -> pathlib.Path:
@@ -119,7 +124,7 @@ def _origin_file(part: pathlib.Path) -> pathlib.Path:
 
 
 def _origin_of(part: pathlib.Path) -> _Origin | None:
-    """What a part is of, if the download can go on."""
+    """The origin of a partial file; None if the download cannot be resumed."""
     try:
         origin = _Origin(**json.loads(_origin_file(part).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -128,10 +133,10 @@ def _origin_of(part: pathlib.Path) -> _Origin | None:
 
 
 def _new_origin(address: str, response: Any, part: pathlib.Path) -> _Origin:
-    """The file of a whole answer; refuses an answer that is none of the published files."""
+    """The origin of a new download; refuses an answer that cannot be a published file."""
     if response.status != 200:
         raise FetchError(
-            f"A server answers with status 200; that of {address} answered {response.status} "
+            f"A server must answer with status 200; that of {address} answered {response.status} "
             f"{quoted(response.reason)}. Open it in a browser, or try later. {_elsewhere(part)}"
         )
     if re.match(
@@ -144,8 +149,9 @@ def _new_origin(address: str, response: Any, part: pathlib.Path) -> _Origin:
         total = None
     elif total is None:
         raise FetchError(
-            f"A server says how long a file is, or where it ends; that of {address} said "
-            f"Content-Length {quoted(length)}. Try again later. {_elsewhere(part)}"
+            "A server must send a file's length (Content-Length) or send the file in chunks; that "
+            f"of {address} sent Content-Length {quoted(length)}. Try again later. "
+            f"{_elsewhere(part)}"
         )
     elif total > MAX_BYTES:
         raise _too_long(f"{total:,}", part)
@@ -154,13 +160,13 @@ def _new_origin(address: str, response: Any, part: pathlib.Path) -> _Origin:
 
 def _validator(response: Any) -> str | None:
     tag = response.headers.get("ETag", "")
-    # A weak tag, W/"…", may stay when bytes change.
+    # A weak tag, W/"…", may stay the same when bytes change.
     mark = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
-    return mark if mark.isprintable() and mark else None  # else it could not be sent back
+    return mark if mark.isprintable() and mark else None  # others cannot be sent back in a header
 
 
 def _goes_on(response: Any, origin: _Origin, done: int) -> bool:
-    """Whether an answer is the rest of the same file; some servers overlook If-Range."""
+    """Whether an answer is the rest of the same file; some servers ignore If-Range."""
     return (
         response.status == 206
         and _validator(response) == origin.validator
@@ -170,53 +176,53 @@ def _goes_on(response: Any, origin: _Origin, done: int) -> bool:
 
 
 def forget(part: pathlib.Path) -> None:
-    """Removes a part, and only then what it was of: no part is ever taken for one of another."""
+    """Removes a partial file, then its origin: a part never remains with a wrong origin."""
     part.unlink(missing_ok=True)
     _origin_file(part).unlink(missing_ok=True)
 
 
 def _answer(address: str, headers: dict[str, str], timeout: float) -> Iterator[Any]:
-    """Yields the server's answer, then its bytes as they come.
+    """Yields the server's answer, then its bytes as they arrive.
 
-    A thread reads them. The time limit of a socket begins anew with each byte, so that a server
-    could send one header for ever.
+    A thread reads them, because a socket's timeout starts again with each byte: a server could send
+    one header for ever.
     """
-    handed = queue.Queue(maxsize=4)
-    left = threading.Event()
+    received = queue.Queue(maxsize=4)
+    abandoned = threading.Event()
 
     def read() -> None:
         try:
             with _open(address, headers, timeout) as response:
-                handed.put(response)
-                while not left.is_set() and (piece := response.read1(_PIECE)):
-                    handed.put(piece)
-            handed.put(None)
-        except Exception as error:  # raised again where it is awaited
-            handed.put(error)
+                received.put(response)
+                while not abandoned.is_set() and (piece := response.read1(_PIECE)):
+                    received.put(piece)
+            received.put(None)
+        except Exception as error:  # raised again by the generator below
+            received.put(error)
 
     threading.Thread(target=read, daemon=True).start()
     try:
         while True:
             try:
-                item = handed.get(timeout=timeout)
+                item = received.get(timeout=timeout)
             except queue.Empty:
-                raise TimeoutError(f"no byte came for {timeout:g} seconds") from None
+                raise TimeoutError(f"no byte arrived for {timeout:g} seconds") from None
             if item is None:
                 return
             if isinstance(item, FetchError):
                 raise item
-            if isinstance(item, Exception):  # of the network, of HTTP, of an address
+            if isinstance(item, Exception):  # network, HTTP or address
                 raise ConnectionError(str(item) or type(item).__name__) from item
             yield item
     finally:
-        left.set()
-        while not handed.empty():  # the thread may wait for room
-            handed.get_nowait()
+        abandoned.set()
+        while not received.empty():  # the thread may wait for space in the queue
+            received.get_nowait()
 
 
 def _open(address: str, headers: dict[str, str], timeout: float) -> Any:
-    """The answer after all redirects, whatever its status."""
-    # Without urllib's other handlers: they read a redirect's whole body, and open file:// and ftp://.
+    """The answer after all redirects, with any status."""
+    # Only these handlers: urllib's others read a redirect's whole body, and open file:// and ftp://.
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
@@ -228,11 +234,11 @@ def _open(address: str, headers: dict[str, str], timeout: float) -> Any:
     for _ in range(MAX_REDIRECTS + 1):
         if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
             raise FetchError(
-                f"A file is fetched by http:// or https://, also where a server redirects; "
-                f"{first} led to {quoted(address)}. Give another address."
+                f"A file is fetched by http:// or https://, after a redirect too; {first} led to "
+                f"{quoted(address)}. Give another address."
             )
         request = urllib.request.Request(address, headers=headers)
-        response = opener.open(request, timeout=2 * timeout)  # `_answer` gives up before
+        response = opener.open(request, timeout=2 * timeout)  # `_answer` gives up earlier
         location = response.headers.get("Location")
         if response.status not in _REDIRECTS or not location:
             return response
@@ -240,28 +246,28 @@ def _open(address: str, headers: dict[str, str], timeout: float) -> Any:
         location = urllib.parse.quote(location, safe=string.punctuation, errors="replace")
         address = urllib.parse.urljoin(address, location)
     raise FetchError(
-        f"A server redirects at most {MAX_REDIRECTS} times; {first} led on to {quoted(address)}. "
+        f"At most {MAX_REDIRECTS} redirects are followed; {first} led on to {quoted(address)}. "
         "Give another address."
     )
 
 
 def quoted(text: object) -> str:
-    """What came from outside, safe to print: cut short, control characters escaped."""
+    """Text from outside, made safe to print: cut to 100 characters, control characters escaped."""
     return repr(str(text)[:100])
 
 
 def _elsewhere(part: pathlib.Path) -> str:
-    return f"A copy from elsewhere may be put at {part.with_suffix('')}: it is checked there."
+    return f"You can also put a copy from elsewhere at {part.with_suffix('')}: it is checked there."
 
 
 def _continuation(part: pathlib.Path) -> str:
     if _origin_of(part):
-        return f"it goes on from byte {part.stat().st_size:,}"
-    return "it begins anew, because the server offers no other way"
+        return f"it resumes at byte {part.stat().st_size:,}"
+    return "it starts again, because the server cannot resume it"
 
 
 def page_error(address: str, part: pathlib.Path) -> FetchError:
-    """The error for a web page in the place of a file."""
+    """The error if a web page arrives instead of a file."""
     return FetchError(
         f"A weights file is not a web page; {address} answered with one. Open the address in a "
         f"browser to see what it says. {_elsewhere(part)}"
@@ -270,6 +276,6 @@ def page_error(address: str, part: pathlib.Path) -> FetchError:
 
 def _too_long(received: str, part: pathlib.Path) -> FetchError:
     return FetchError(
-        f"A published file has at most {MAX_BYTES:,} bytes, and as many as its server says; "
+        f"A published file has at most {MAX_BYTES:,} bytes, and as many as its server announces; "
         f"received {received}. {_elsewhere(part)}"
     )

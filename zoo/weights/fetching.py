@@ -1,11 +1,16 @@
-"""Fetches the weights files that the authors published: on request only, checked, into one folder.
+"""Fetches the weights files that the authors published: on request only, into one folder, checked.
 
 >>> zoo.weights.fetching.fetch("fcn8s-heavy-pascal.caffemodel")
 
-The folder holds the files under their own names; of a file that is not whole yet `NAME.part`, and
-`NAME.part.json` that says which file it is a part of; `hashes.json` with the hashes of the files
-fetched unverified; and `lock`. The hash says whether a file is the right one, so a server may
-redirect to any other host, by http:// or https://.
+The folder holds
+
+    NAME                      a whole file
+    NAME.part, NAME.part.json a file that is not complete yet, and where it comes from
+    hashes.json               the hashes of the files that were fetched unverified
+    lock                      the lock of the process that downloads
+
+A server may redirect to any host, by http:// or https://, because the hash decides whether a file
+is the right one.
 """
 
 import contextlib
@@ -38,12 +43,12 @@ from zoo.weights.downloading import (
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks
+except ImportError:  # Windows has no such module
     fcntl = None
 
 
 def cache_folder() -> pathlib.Path:
-    """Where fetched files lie: `ZOO_HOME` if it is set, or the user's cache folder for the zoo."""
+    """The folder of fetched files: `ZOO_HOME` if it is set, else the zoo's in the user's cache."""
     if chosen := os.environ.get("ZOO_HOME"):
         return pathlib.Path(chosen).expanduser()
     home = pathlib.Path.home()
@@ -57,9 +62,9 @@ def cache_folder() -> pathlib.Path:
 
 
 def cached(name: str | os.PathLike) -> pathlib.Path | None:
-    """The fetched file of a published weights file (`Record.weights`); None if it is not there.
+    """The cached file of a published weights file (`Record.weights`); None if it is not there.
 
-    A path with a folder in it is none of these names.
+    `name` is a bare file name: nothing is found for a path with a folder.
     """
     if all(str(name) != record.weights for record in records()):
         return None
@@ -76,33 +81,33 @@ def fetch(
     timeout: float = 60.0,
     progress: Progress | None = None,
 ) -> pathlib.Path:
-    """Fetches a published file unless it is there, checks its hash, and returns the weights file.
+    """Downloads a published file if it is not there, checks its hash, returns the weights file.
 
-    A download that broke off goes on where it ended, if the server can do that and still has the
-    same file. A file that is there is checked too, so one from elsewhere may be put there by hand.
-    Of an archive, the weights file is unpacked beside it. One process at a time fetches into a
-    folder, where the system has locks (Windows has not).
+    A download that broke off is resumed, if the server can do that and still has the same file. A
+    file that is there already is checked too, so you can put a copy there by hand. The weights file
+    of an archive is unpacked beside it. Only one process at a time fetches into a folder, if the
+    system has locks (Windows has none).
 
     Args:
         name: `Record.file` of a record of the catalog.
         folder: Where to put it; `cache_folder()` by default.
-        address: Of a mirror, http:// or https://; that of the record by default.
-        unverified: Whether to fetch a file of which no hash is known. Its SHA-256 is noted in the
-            folder's `hashes.json`, and every later file of this name must have it. A hash that is
-            known is always checked.
-        timeout: Seconds without a byte after which the server is given up. It is also given up
-            if it sends fewer than `MIN_RATE` bytes per second for as long.
-        progress: Is called with the bytes that are there, and their number in the end or None.
+        address: The address of a mirror, http:// or https://; the record's by default.
+        unverified: Whether to fetch a file whose hash is unknown. Its SHA-256 is then recorded in
+            the folder's `hashes.json`, and every later file of this name must have it. A known
+            hash is always checked.
+        timeout: Seconds. The download fails if no byte arrives for so long, or fewer than
+            `MIN_RATE` bytes per second.
+        progress: Called with the number of bytes so far, and the total or None.
 
     Raises:
-        FetchError: The name is unknown, no hash is known, the server gave no such file, or the
-            file cannot be written. No other file is put in its place.
+        FetchError: The name is unknown, the hash is unknown, the server did not send the right
+            file, or the file cannot be written. A wrong file never gets the file's name.
     """
     record = _record(name)
     if not 0 < timeout < math.inf:
         raise FetchError(
-            f"A server has a number of seconds above 0 to send something; received {timeout:g}. "
-            "Pass a number such as 60."
+            f"timeout is a number of seconds above 0 and finite; received {timeout:g}. Pass a "
+            "number such as 60."
         )
     folder = cache_folder() if folder is None else pathlib.Path(folder)
     file = folder / record.file
@@ -111,11 +116,11 @@ def fetch(
         if not known and not unverified:
             raise FetchError(
                 f"A file is fetched if its hash is known; that of {name} is not. If you trust "
-                f"{address or record.address}, pass --unverified (in Python unverified=True): the "
-                "hash that it has then is noted, and every later download must have it."
+                f"{address or record.address}, pass --unverified (in Python unverified=True): its "
+                "hash is then recorded, and every later download must have it."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        # What is there and has a hash is only read: many processes may do that at once.
+        # A file that is there and has a hash is only read: many processes may do that at once.
         with contextlib.nullcontext() if known and file.exists() else _only_process(folder):
             if file.exists():
                 _check(file, record)
@@ -126,9 +131,9 @@ def fetch(
         raise
     except OSError as error:
         raise FetchError(
-            f"A fetched file is written to {folder}; the system says: {error}. Give that "
-            "folder room and rights to write, or name another in ZOO_HOME; then run the same "
-            "command again."
+            f"A fetched file is written to {folder}; the system says: {error}. Make that folder "
+            "writable, with enough free space, or name another folder in ZOO_HOME; then run the "
+            "same command again."
         ) from error
 
 
@@ -158,7 +163,7 @@ def _of_model(name: str) -> str:
 def _put(
     file: pathlib.Path, record: Record, address: str, timeout: float, progress: Progress
 ) -> None:
-    """Downloads beside the place, checks, renames."""
+    """Downloads to a partial file, checks it, and renames it."""
     part = file.with_name(f"{file.name}.part")
     download(address, part, timeout, progress)
     try:
@@ -167,7 +172,7 @@ def _put(
                 raise page_error(address, part)
         _check(part, record)
     except FetchError:
-        forget(part)  # to go on with it would never end well
+        forget(part)  # a wrong part must not be resumed
         raise
     os.replace(part, file)
     forget(part)
@@ -177,12 +182,13 @@ def _put(
 
 
 def _known_hash(record: Record, folder: pathlib.Path) -> Hash | None:
-    """The hash of the catalog, or the one noted when the file was fetched unverified."""
-    noted = _noted(folder / "hashes.json").get(record.file)
-    return record.hash or (noted and Hash("sha256", noted, f"noted in {folder / 'hashes.json'}"))
+    """The catalog's hash, or the one that was recorded when the file was fetched unverified."""
+    hashes = folder / "hashes.json"
+    digest = _recorded(hashes).get(record.file)
+    return record.hash or (digest and Hash("sha256", digest, f"recorded in {hashes}"))
 
 
-def _noted(file: pathlib.Path) -> dict[str, str]:
+def _recorded(file: pathlib.Path) -> dict[str, str]:
     try:
         hashes = json.loads(file.read_bytes())
         if all(re.fullmatch("[0-9a-f]{64}", value) for value in hashes.values()):
@@ -193,45 +199,45 @@ def _noted(file: pathlib.Path) -> dict[str, str]:
         pass
     raise FetchError(
         f"{file} is a JSON object of file names and their SHA-256; it holds something else. Repair "
-        "it, or move it away: then the hashes of unverified files are noted anew."
+        "it, or move it away: then the hashes of unverified files are recorded again."
     )
 
 
 def _check(file: pathlib.Path, record: Record) -> None:
-    """Holds a file to its hash; one without gets the hash that it has."""
+    """Compares a file with its known hash; if none is known, records the hash that it has."""
     known = _known_hash(record, file.parent)
     with open(file, "rb") as stream:
         digest = hashlib.file_digest(stream, known.algorithm if known else "sha256").hexdigest()
     if not known:
         hashes = file.with_name("hashes.json")
-        content = json.dumps(_noted(hashes) | {record.file: digest}, indent=1, sort_keys=True)
+        content = json.dumps(_recorded(hashes) | {record.file: digest}, indent=1, sort_keys=True)
         files.write_text(hashes, content)
     elif digest != known.digest:
         remedy = (
-            "It was removed. Run the same command again; if that ends here too, the address has "
+            "It was removed. Run the same command again. If this error returns, the address has "
             "another file now: look for the right one elsewhere."
             if file.suffix == ".part"
             else "Move it away and run the same command again."
         )
         if known is not record.hash:
-            remedy += f" If the change is right, remove the line of {record.file} in hashes.json."
+            remedy += f" If the new file is right, remove the line of {record.file} in hashes.json."
         raise FetchError(
-            f"{record.file} has the {known.algorithm} {known.digest} ({known.source}); {file} has "
-            f"{digest}. {remedy}"
+            f"{record.file} must have the {known.algorithm} {known.digest} ({known.source}); "
+            f"{file} has {digest}. {remedy}"
         )
 
 
 @contextlib.contextmanager
 def _only_process(folder: pathlib.Path) -> Iterator[None]:
-    """Keeps other processes from fetching. However one ends, the system takes its lock."""
+    """Lets only one process download. The system frees the lock however the process ends."""
     with open(folder / "lock", "ab") as file:
         try:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FetchError(
-                f"One process at a time fetches into a folder; another fetches into {folder}. Wait "
-                "until it has ended, then run the same command again."
+                f"One process at a time fetches into a folder; another is fetching into {folder}. "
+                "Wait until it ends, then run the same command again."
             ) from None
         except OSError:
             pass  # a file system without locks
@@ -242,7 +248,7 @@ def _only_process(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _unpack(archive: pathlib.Path, member: str) -> pathlib.Path:
-    """Writes the one file of this name in a .tar.gz beside it, whatever its folder there."""
+    """Writes the file of this name, from any folder of a .tar.gz, beside the archive."""
     target = archive.with_name(member)
     try:
         with files.replacing(target) as unfinished:
@@ -250,13 +256,13 @@ def _unpack(archive: pathlib.Path, member: str) -> pathlib.Path:
                 shutil.copyfileobj(_find(tar, archive, member), stream)
             if target.exists() and not filecmp.cmp(unfinished, target, shallow=False):
                 raise FetchError(
-                    f"{target} is the {member} of {archive.name}; it holds something else. Move it "
-                    "away and run the same command again."
+                    f"{target} must be the {member} of {archive.name}; it holds something else. "
+                    "Move it away and run the same command again."
                 )
     except tarfile.TarError as error:
         raise FetchError(
-            f"A file that ends in .tar.gz is such an archive; {archive} is not, or is damaged: "
-            f"{quoted(error)}. Move it away and run the same command again."
+            f"A .tar.gz file must be a tar archive compressed by gzip; {archive} is not, or is "
+            f"damaged: {quoted(error)}. Move it away and run the same command again."
         ) from error
     return target
 
@@ -271,6 +277,6 @@ def _find(tar: tarfile.TarFile, archive: pathlib.Path, member: str) -> Any:
         if found.isfile() and pathlib.PurePosixPath(found.name).name == member:
             return tar.extractfile(found)
     raise FetchError(
-        f"{archive.name} holds {member}; {archive} does not. Move it away and run the same command "
-        "again."
+        f"{archive.name} must hold {member}; {archive} does not. Move it away and run the same "
+        "command again."
     )

@@ -30,27 +30,27 @@ def load(
 
     >>> model = zoo.weights.load(zoo.build("fcn8s"), weights="fcn8s-heavy-pascal.caffemodel")
 
-    Weights only are read, never code, and nothing is left out in silence: when this fails, the
-    model is as it was.
+    Only weights are read, never code. If a weight does not fit, an error lists all that do not,
+    and the model is unchanged.
 
     Args:
         model: A model of the zoo.
         weights: A `.weights.h5`, `.keras` or `.h5` (Keras 2) file of the same model, or the
             `.caffemodel` of its authors. Sets every weight. A `.caffemodel` of DeconvNet must be
-            the one for inference: its normalizations have a scale and a shift with the averages
-            folded in, or these and a mean and a variance.
-        encoder_weights: `"imagenet"`, or a file as above of any net on the same trunk: a coarser
-            FCN, a VGG. Sets the layers of the same name, the whole trunk among them, and leaves
-            the others, and score layers for another number of classes, as they were initialised.
-        progress: Is told, after each array, how many numbers are copied, and of how many.
+            the one for inference: each normalization has a scale and a shift with the averages
+            folded in, or a scale, a shift, a mean and a variance.
+        encoder_weights: `"imagenet"`, or a file as above of any net with the same trunk, such as a
+            coarser FCN or a VGG. Sets the layers that both nets have by name; the file must have
+            the whole trunk. The other layers, and score layers for another number of classes, keep
+            their initial values.
+        progress: Called after each array with the count of numbers copied so far, and the total.
 
     Raises:
         FileNotFoundError: There is no such file.
-        CaffeFileError: What is wrong with a `.caffemodel`; a ValueError.
-        ValueError: Both are given; the file is of an unknown kind or damaged, or not the one that
-            the `.sha256` beside it was written for; or its weights are not the model's: other
-            layers, shapes or class count, or numbers that are not finite. All that does not fit
-            is listed.
+        CaffeFileError: A `.caffemodel` is damaged or does not fit. It is a ValueError.
+        ValueError: Both are given; the file is of an unknown kind or damaged, or its SHA-256 is not
+            the one in the `.sha256` beside it; or its weights do not fit: other layers, shapes or
+            class count, or numbers that are not finite. All that does not fit is listed.
         OSError: The ImageNet weights could not be fetched.
     """
     if weights is not None and encoder_weights is not None:
@@ -73,7 +73,7 @@ def load(
 
 
 def _check_spec(model: keras.Model, path: str | os.PathLike) -> None:
-    """Compares what a file and a model say of themselves, where both do."""
+    """Compares the Spec in a file with the model's, if both have one."""
     built, stored = getattr(model, "spec", None), hdf5.stored_spec(path)
     if built is not None and stored is not None:
         check_agrees(stored, built.model, built.options, where=str(path))
@@ -81,7 +81,7 @@ def _check_spec(model: keras.Model, path: str | os.PathLike) -> None:
 
 @contextlib.contextmanager
 def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterator[Source]:
-    """The weights in a file, in Keras's layouts where `model` has the layer too."""
+    """Opens the weights in a file. Layers that `model` has too are in Keras's layouts."""
     if not str(path).endswith(ENDINGS):
         hint = ' Or did you mean encoder_weights="imagenet"?' if path == "imagenet" else ""
         raise ValueError(
@@ -93,7 +93,7 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
         if fetched is None:
             raise FileNotFoundError(
                 f"{option} is the path of a file; there is none at {str(path)!r}. Check the path; "
-                "it is looked up from the current directory."
+                "it is relative to the current directory."
             )
         path = fetched
     if is_whole(path) is False:
@@ -106,6 +106,6 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
         yield Source(str(path), layers, error=CaffeFileError)
     else:
         with hdf5.opened(path) as (name, layers):
-            # A model may have a name of its own, which tells nothing.
+            # A model may have been given any name; only the zoo's names can be compared.
             known = {name, model.name} <= set(registry.list_models())
             yield Source(str(path), layers, model=name if known else None)

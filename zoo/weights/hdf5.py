@@ -1,9 +1,13 @@
 """Opens the weights in a `.weights.h5` or `.keras` file, or a `.h5` of Keras 2, layer by layer.
 
-Keras writes each layer's variables to `layers/<key>/vars/<index>`; the keys are made up, and the
-layer's own name is an attribute of `vars`. Nothing but these arrays is used: no configuration, no
-code and no pickle of the file is ever looked at. What Keras never writes is refused, above all
-what could grow as it is read: compressed parts, numbers in other files, names without end.
+Keras writes each layer's variables to `layers/<key>/vars/<index>`; the layer's name is not the key
+but an attribute of `vars`. Only these arrays are used, never a configuration, code or pickle in the
+file. What Keras never writes is refused, above all what could grow as it is read: compressed parts,
+numbers in other files, very long names.
+
+The reader is our own because Keras's `load_weights` would break two promises: it takes layers by
+their position and not by their names, so it fills a wrong model without an error; and when it
+fails, some layers are changed already.
 """
 
 import contextlib
@@ -24,32 +28,33 @@ import h5py
 from zoo.spec import MAX_BYTES, Spec, from_json
 from zoo.weights.hdf5_text import text_attribute
 
-# The attribute of the root group that holds a Spec, as one line of JSON.
+# The root group's attribute that holds the Spec, one line of JSON.
 SPEC = "segmentation_zoo_spec"
-# What Keras calls the weights inside of a `.keras` file, which is a zip; it has few other members.
-MEMBER, LONGEST_DIRECTORY = "model.weights.h5", 1 << 20
-# What Keras writes beside each other. The state of an optimizer is not weights.
+# A `.keras` file is a zip: the name of its weights, and the largest list of members in bytes.
+MEMBER, MAX_DIRECTORY = "model.weights.h5", 1 << 20
+# The members of the root group. The optimizer's state is not read.
 CONTENTS = {"layers", "vars", "optimizer"}
-# Far more than any model has: they bound the time that a file from a stranger can cost.
-MOST_LAYERS, MOST_VARIABLES, MOST_GROUPS = 1024, 64, 4
-# What an array of Keras 2 is, by its name, and the order in which layers have them.
+# Far above what any model needs. They limit the time that a hostile file can cost.
+MAX_LAYERS, MAX_VARIABLES, MAX_GROUPS = 1024, 64, 4
+# The role of a Keras 2 array is the end of its name; a layer has its arrays in this order.
 ROLE_OF_KERAS_2 = re.compile(r"(kernel|bias|gamma|beta|moving_mean|moving_variance|W|b)(_1)?:0$")
 ORDER = ("kernel", "W", "gamma", "bias", "b", "beta", "moving_mean", "moving_variance")
-# What the two libraries raise for files that are not as they should be; we raise RuntimeError.
+# What h5py and zipfile raise for damaged files; our own checks raise RuntimeError.
 DAMAGE = (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError)
 DAMAGE += (OverflowError, struct.error, zipfile.BadZipFile)
 
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike) -> Iterator[tuple[str | None, dict[str, list[h5py.Dataset]]]]:
-    """The name of the model and the variables of each layer by its name, until the block ends.
+    """Yields the model's name and each layer's variables, by layer name.
 
-    Keras 2 did not write down the name of the model. The numbers are read only where a variable is
-    used as an array: compare its shape before. They take no more memory than its shape says.
+    The variables can be read until the block ends. Their numbers are read when a variable is used
+    as an array, so compare its shape first: they take no more memory than it says. A file of Keras
+    2 does not hold the model's name, which is None then.
 
     Raises:
-        ValueError: The file is of another kind, damaged, holds more than Keras writes, or refers
-            to what lies outside of it.
+        ValueError: The file is of another kind or damaged, holds more than Keras writes, or
+            refers to data outside of the file.
     """
     with contextlib.ExitStack() as stack:
         archived = str(path).endswith(".keras")
@@ -109,13 +114,13 @@ def _damaged(path: str | os.PathLike, error: Exception) -> ValueError:
 
 
 def _unzip(file: BinaryIO, target: BinaryIO) -> None:
-    """Copies the weights of a `.keras` file, checking the sum that the zip keeps."""
-    # zipfile makes an object of each member that the directory lists, before we can count.
+    """Copies the weights of a `.keras` file, and checks the zip's checksum."""
+    # zipfile makes an object for each listed member before we can count them.
     end = zipfile._EndRecData(file)
-    if end and end[zipfile._ECD_SIZE] > LONGEST_DIRECTORY:
+    if end and end[zipfile._ECD_SIZE] > MAX_DIRECTORY:
         raise RuntimeError("the list of its members is too long")
     with zipfile.ZipFile(file) as archive:
-        # Keras does not compress; what grows as it is read was made to fill the disk.
+        # Keras does not compress; a compressed member could fill the disk.
         if archive.getinfo(MEMBER).compress_type != zipfile.ZIP_STORED:
             raise RuntimeError(f"{MEMBER} in it is compressed")
         with archive.open(MEMBER) as member:
@@ -135,15 +140,15 @@ def _model(file: h5py.File, data: mmap.mmap) -> str:
 def _layers(file: h5py.File, data: mmap.mmap) -> dict[str, list[h5py.Dataset]]:
     layers = {}
     groups = _child(file, "layers", h5py.Group)
-    if len(groups) > MOST_LAYERS:
-        raise RuntimeError(f"it has more than {MOST_LAYERS} layers")
+    if len(groups) > MAX_LAYERS:
+        raise RuntimeError(f"it has more than {MAX_LAYERS} layers")
     for key in groups:
         group = _child(groups, key, h5py.Group)
         variables = _child(group, "vars", h5py.Group)
         if len(group) > 1:
-            raise RuntimeError(f"{group.name} is a model or layer that holds others")
-        if len(variables) > MOST_VARIABLES:
-            raise RuntimeError(f"{variables.name} has more than {MOST_VARIABLES} members")
+            raise RuntimeError(f"{group.name} is a model or layer that holds other layers")
+        if len(variables) > MAX_VARIABLES:
+            raise RuntimeError(f"{variables.name} has more than {MAX_VARIABLES} members")
         name = _name(variables, data)
         if name in layers:
             raise RuntimeError(f"two layers have the name {name!r}")
@@ -158,15 +163,15 @@ def _layers(file: h5py.File, data: mmap.mmap) -> dict[str, list[h5py.Dataset]]:
 def _layers_of_keras_2(file: h5py.File) -> dict[str, list[h5py.Dataset]]:
     """The variables in a `.h5` of Keras 2: of weights alone, or of a model that holds them."""
     groups = _child(file, "model_weights", h5py.Group) if "model_weights" in file else file
-    if len(groups) > MOST_LAYERS:
-        raise RuntimeError(f"it has more than {MOST_LAYERS} layers")
+    if len(groups) > MAX_LAYERS:
+        raise RuntimeError(f"it has more than {MAX_LAYERS} layers")
     layers = {}
     for name in groups:
         variables = {}
         for key, variable in _leaves(_child(groups, name, h5py.Group)):
             role = ROLE_OF_KERAS_2.search(key)
             if not role or role[1] in variables:
-                raise RuntimeError(f"{variable.name} is no weight of a layer")
+                raise RuntimeError(f"{variable.name} is not a weight of a layer")
             _check_numbers(name, variable)
             variables[role[1]] = variable
         if variables:
@@ -175,14 +180,14 @@ def _layers_of_keras_2(file: h5py.File) -> dict[str, list[h5py.Dataset]]:
 
 
 def _leaves(group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
-    """The arrays of a layer, which lie below groups that repeat its name."""
-    for _ in range(MOST_GROUPS):
+    """The arrays of a layer. They lie in nested groups that repeat its name."""
+    for _ in range(MAX_GROUPS):
         inner = _child(group, next(iter(group)), h5py.HLObject) if len(group) == 1 else None
         if not isinstance(inner, h5py.Group):
             break
         group = inner
-    if len(group) > MOST_VARIABLES:
-        raise RuntimeError(f"{group.name} has more than {MOST_VARIABLES} members")
+    if len(group) > MAX_VARIABLES:
+        raise RuntimeError(f"{group.name} has more than {MAX_VARIABLES} members")
     for key in group:
         yield key, _child(group, key, h5py.Dataset)
 
@@ -192,23 +197,23 @@ def _name(group: h5py.Group, data: mmap.mmap) -> str:
 
 
 def _check_numbers(layer: str, variable: h5py.Dataset) -> None:
-    """Refuses numbers that are not there, as they are, as many as the shape says."""
+    """Refuses an array unless its numbers are floats, all in this file and uncompressed."""
     if variable.dtype.kind != "f" or variable.dtype.itemsize not in (2, 4, 8):
         raise RuntimeError(
             f"{layer} has numbers of type {variable.dtype}; float32, float16 and float64 are read"
         )
     if variable.external or variable.is_virtual:
-        raise RuntimeError(f"{variable.name} keeps its numbers in another file")
+        raise RuntimeError(f"{variable.name} stores its numbers in another file")
     if variable.chunks:  # a chunk may be larger than the array
-        raise RuntimeError(f"{variable.name} keeps its numbers in chunks, compressed or not")
+        raise RuntimeError(f"{variable.name} stores its numbers in chunks, compressed or not")
     if variable.id.get_storage_size() != math.prod(variable.shape) * variable.dtype.itemsize:
         raise RuntimeError(f"{variable.name} holds fewer numbers than its shape says")
 
 
 def _child(group: h5py.Group, name: str, kind: type) -> h5py.Group | h5py.Dataset:
-    """A member of a group, never one that lies in another place or file."""
+    """A member of a group; a link to another place or file is refused."""
     path = f"{group.name.rstrip('/')}/{name}"
-    if not path.isprintable():  # messages show it
+    if not path.isprintable():  # errors print it
         raise RuntimeError(f"{path!r} is not printable")
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise RuntimeError(f"{path} is missing or a link")

@@ -1,8 +1,9 @@
-"""Reads the texts that are attributes in an HDF5 file, without the HDF5 library.
+"""Reads texts that are attributes in an HDF5 file, without the HDF5 library.
 
-The library believes a damaged text: it takes the four gigabytes that a file of twelve kilobytes
-claims for one, or never ends. So the few texts that weights have are found here, as h5py writes
-them, by "HDF5 File Format Specification Version 3.0", sections III.D, IV.A.1 and IV.A.2.m.
+The reader is our own because the HDF5 library would break the promise of little time and memory. It
+trusts the length in a damaged text: on a file of 12 kB it took 4 GB, and on others it never ended.
+Weights files need a few texts only, as h5py writes them. The format is in "HDF5 File Format
+Specification Version 3.0", sections III.D, IV.A.1 and IV.A.2.m.
 """
 
 import itertools
@@ -10,35 +11,35 @@ import mmap
 import struct
 from collections.abc import Iterator
 
-LONGEST_TEXT = 256
-# Of one object: the bytes of a block of its header, its messages, and the bytes of a heap of texts.
-MOST_BYTES, MOST_MESSAGES = 1 << 16, 256
+MAX_TEXT = 256
+# The bytes of a block of an object's header, or of a heap of texts; the messages of an object.
+MAX_BLOCK, MAX_MESSAGES = 1 << 16, 256
 # Types of messages.
 CONTINUATION, ATTRIBUTE = 0x10, 0x0C
 
 
 def text_attribute(
-    data: mmap.mmap | bytes, address: int, name: str, *, longest: int = LONGEST_TEXT
+    data: mmap.mmap | bytes, address: int, name: str, *, longest: int = MAX_TEXT
 ) -> str:
-    """The attribute of the object whose header begins at `address`: one printable line.
+    """The text of an attribute, one printable line.
 
     Args:
         data: The whole file.
         address: Where the header of the object begins.
-        name: The attribute's.
-        longest: The most bytes that the text may have.
+        name: The name of the attribute.
+        longest: The largest length of the text, in bytes.
 
     Raises:
-        RuntimeError: It is missing, or anything else than such a text.
-        struct.error: What it refers to lies outside of the file.
+        RuntimeError: The attribute is missing or is not such a text.
+        struct.error: It refers to bytes outside of the file.
     """
-    for kind, body in itertools.islice(_messages(data, address), MOST_MESSAGES):
+    for kind, body in itertools.islice(_messages(data, address), MAX_MESSAGES):
         if kind != ATTRIBUTE:
             continue
         version, *sizes = struct.unpack_from("<BxHHH", body)
         start, padding = (9, 1) if version == 3 else (8, 8 if version == 1 else 1)
         parts = []
-        for size in sizes:  # of the name, the type and the dimensions
+        for size in sizes:  # the name, the type, the dimensions
             parts.append(body[start : start + size])
             start += -(-size // padding) * padding
         found, dtype, dimensions = parts
@@ -63,7 +64,7 @@ def _messages(data: mmap.mmap | bytes, address: int) -> Iterator[tuple[int, byte
         blocks = [(address + 16, *struct.unpack_from("<8xI", data, address))]
         head, around = "<HHB3x", 0
     for start, size in blocks:
-        block, position = data[start : start + min(size, MOST_BYTES)], 0
+        block, position = data[start : start + min(size, MAX_BLOCK)], 0
         while position + struct.calcsize(head) <= len(block):
             kind, size, _ = struct.unpack_from(head, block, position)
             position += struct.calcsize(head)
@@ -76,9 +77,9 @@ def _messages(data: mmap.mmap | bytes, address: int) -> Iterator[tuple[int, byte
 
 
 def _text(data: mmap.mmap | bytes, length: int, heap: int, number: int, longest: int) -> str:
-    """A text of a "global heap": before each are 16 bytes with its number and its size."""
+    """A text in a "global heap". 16 bytes before each text hold its number and its size."""
     mark, end = struct.unpack_from("<4s4xQ", data, heap)
-    if mark != b"GCOL" or end > MOST_BYTES or length > longest:
+    if mark != b"GCOL" or end > MAX_BLOCK or length > longest:
         raise RuntimeError(f"there is no text of at most {longest} bytes at byte {heap}")
     end, position = heap + end, heap + 16
     while position + 16 <= end:

@@ -50,7 +50,7 @@ def as_keras(model: keras.Model, blobs: dict[str, list[np.ndarray]]) -> dict[str
 
 
 def fixed_blobs(model: keras.Model) -> dict[str, np.ndarray]:
-    """The blobs that a Caffe file has for the layers without weights in `model`, by their names."""
+    """The blobs that a Caffe file must have for constant layers of `model`, by layer name."""
     fixed = {}
     for layer in model.layers:
         if isinstance(layer, BilinearUpsampling) and not layer.weights:

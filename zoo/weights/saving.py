@@ -1,4 +1,4 @@
-"""Writes a model's weights with what the model is, so that one file says everything."""
+"""Saves a model's weights and its Spec in one file, which is then enough to load it."""
 
 import os
 import pathlib
@@ -21,18 +21,18 @@ def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = Non
     zoo.load("fcn8s.weights.h5")
     ```
 
-    The file holds the model's Spec; Keras's own `load_weights` reads it too. A file of that name is
-    replaced once the new one is written and read back.
+    The file holds the model's Spec; Keras's own `load_weights` can read the file too. An existing
+    file is replaced after the new one is written and read back.
 
     Args:
-        model: A model of the zoo, or any other whose layers hold no models.
+        model: A model of the zoo, or any other model without models inside.
         path: Ends in `.weights.h5`.
-        spec: What the model is; its attribute `spec` if None. A model of another source has none.
+        spec: The Spec to write; `model.spec` by default. If the model has none, the file has none.
 
     Raises:
         ValueError: The name does not end in `.weights.h5`; a weight is NaN or infinite.
-        OSError: The file cannot be written, or does not hold the model's weights when read back;
-            what was there is unharmed.
+        OSError: The file cannot be written, or reads back with other values. A file that was
+            there is unchanged.
     """
     path = pathlib.Path(path)
     if not path.name.endswith(".weights.h5"):
@@ -50,21 +50,21 @@ def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = Non
         _read_back(model, spec, unfinished)
         digest = sha256(unfinished)
         unfinished_record.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
-        # Without a record the file can be used; with that of the file before, it is refused.
+        # A file without a .sha256 can be used; with the one of the old file it would be refused.
         record.unlink(missing_ok=True)
     return path
 
 
 def _read_back(model: keras.Model, spec: Spec | None, file: pathlib.Path) -> None:
     if hdf5.spec_text(file) != (spec and spec.to_json()):
-        raise OSError(f"{file}: what the model is reads back as another text. Save it again.")
+        raise OSError(f"{file}: the Spec reads back as another text. Save it again.")
     with hdf5.opened(file) as (_, layers):
         for layer in model.layers:
             for weight, array in zip(layer.weights, layers.get(layer.name, ()), strict=True):
                 numbers = weight.numpy()
                 if not np.isfinite(numbers).all():
                     raise ValueError(
-                        f"Saved weights are finite; {weight.path} holds NaN or infinity. Train "
+                        f"Saved weights must be finite; {weight.path} holds NaN or infinity. Train "
                         "again with a lower learning rate, or save an earlier state."
                     )
                 if not np.array_equal(numbers, array):

@@ -1,6 +1,6 @@
 """Copies weights into a model by the names of its layers.
 
-Everything that is to be copied is checked before anything in the model changes.
+All weights are checked before any is copied.
 """
 
 import dataclasses
@@ -20,12 +20,12 @@ LEARNED = ("upscore2", "upscore_pool4")
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Weights from outside.
+    """The weights in a file.
 
-    `name` is for messages. `layers` maps names to arrays in Keras's order and layouts: anything
-    with a shape that NumPy can read, such as a variable or an array in an open file.
-    `model` is the name of the model that they were saved from, where that is known; `error` is
-    what is raised when they do not fit.
+    `name` is for messages. `layers` maps layer names to arrays in Keras's order and layouts:
+    anything with a shape that NumPy can read, such as a variable or an array in an open file.
+    `model` is the name of the model that was saved, if known. `error` is raised if the weights do
+    not fit.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Source:
     error: type[ValueError] = ValueError
 
 
-Progress = Callable[[int, int], None]  # told the numbers copied so far, and of how many
+Progress = Callable[[int, int], None]  # called with the numbers copied and the total
 
 
 def fill(
@@ -44,13 +44,13 @@ def fill(
     fixed: Mapping[str, np.ndarray],
     progress: Progress,
 ) -> None:
-    """Sets every weight of `model` from a source that was made by the same net.
+    """Sets every weight of `model` from a source of the same net.
 
-    `fixed` holds what the source must have for layers that are constants in `model`.
+    `fixed` holds the values that the source must have for layers that are constants in `model`.
 
     Raises:
-        ValueError: All that does not fit: layers that one of the two lacks, other shapes, other
-            constants, numbers that are not finite. `model` is unchanged then.
+        ValueError: Layers are missing on one side, shapes or constants differ, or numbers are not
+            finite. All that does not fit is listed; `model` is unchanged.
     """
     layers = [layer for layer in model.layers if layer.weights]
     names = [layer.name for layer in layers] + list(fixed)
@@ -64,26 +64,27 @@ def fill(
         if lacking
     ]
     if source.model not in (None, model.name):
-        misfits.insert(0, f"they are of {source.model}")
+        misfits.insert(0, f"they were saved from {source.model}")
     misfits += filter(None, (_misfit(model, layer, source) for layer in shared))
     misfits += filter(None, (_other_constants(n, x, source) for n, x in fixed.items()))
     if misfits:
         raise source.error(
-            f"The weights in {source.name} do not fit {model.name}, which is as it was:\n"
-            f"{_lines(misfits)}Build the model that they were trained in, with its options, or "
-            f"take the layers that both have with encoder_weights={source.name!r}."
+            f"The weights in {source.name} do not fit {model.name}, which is unchanged:\n"
+            f"{_lines(misfits)}Build the model that was trained, with its options, or copy the "
+            f"layers that both have with encoder_weights={source.name!r}."
         )
     _copy(layers, source, progress)
 
 
 def fill_encoder(model: keras.Model, source: Source, *, progress: Progress) -> None:
-    """Sets the weights of the layers that both have and leaves the others as they are.
+    """Sets the layers that both have, and leaves the others unchanged.
 
-    The whole trunk must be there. A score layer for another number of classes is left as it is.
+    The source must have the whole trunk. A score layer for another number of classes is left
+    unchanged too.
 
     Raises:
-        ValueError: No layer or not the whole trunk is there, or shapes differ; numbers that are not
-            finite. `model` is unchanged then.
+        ValueError: No layer is shared, a layer of the trunk is missing, shapes differ, or numbers
+            are not finite. `model` is unchanged.
     """
     layers = [layer for layer in model.layers if layer.weights]
     shared = [layer for layer in layers if layer.name in source.layers]
@@ -104,9 +105,9 @@ def fill_encoder(model: keras.Model, source: Source, *, progress: Progress) -> N
     misfits = list(filter(None, (_misfit(model, layer, source) for layer in shared)))
     if misfits:
         raise source.error(
-            f"The weights in {source.name} do not fit the trunk of {model.name}, which is as it "
-            f"was:\n{_lines(misfits)}Build with the channels and widths that they were trained in, "
-            "or give weights of the same trunk."
+            f"The weights in {source.name} do not fit the trunk of {model.name}, which is "
+            f"unchanged:\n{_lines(misfits)}Build with the channels and widths of the trained "
+            "model, or give weights of the same trunk."
         )
     _copy(shared, source, progress)
 
@@ -124,41 +125,41 @@ def _misfit(model: keras.Model, layer: keras.layers.Layer, source: Source) -> st
         )
     try:
         if not all(_is_finite(array) for array in arrays):
-            return f"{layer.name}: numbers that are not finite; take weights from before"
+            return f"{layer.name}: not all numbers are finite; take earlier weights"
     except OSError as error:
         return f"{layer.name}: damaged ({error}); copy or download the file again"
     return None
 
 
 def _fits(have: tuple[int, ...], need: tuple[int, ...]) -> bool:
-    """The same shape, or a fully connected kernel of Keras's over a convolution's window."""
+    """Whether shapes are equal, or a fully connected kernel fits the convolution made of it."""
     return have == need or (len(need) == 4 and have == (math.prod(need[:3]), need[3]))
 
 
 def _trained_classes(model: keras.Model, layer: keras.layers.Layer, source: Source) -> int | None:
-    """The number of classes that a score layer was trained for, if that alone does not fit."""
+    """The number of classes that a score layer was trained for, if nothing else differs."""
     have, need = tuple(source.layers[layer.name][0].shape), tuple(layer.weights[0].shape)
     if "score" not in layer.name or len(have) != len(need) or need[-1] != model.output_shape[-1]:
         return None
-    classes = 2 if layer.name.startswith("upscore") else 1  # of its dimensions
-    return have[-1] if have[:-classes] == need[:-classes] and have != need else None
+    axes = 2 if layer.name.startswith("upscore") else 1  # whose length is the number of classes
+    return have[-1] if have[:-axes] == need[:-axes] and have != need else None
 
 
 def _other_constants(name: str, expected: np.ndarray, source: Source) -> str | None:
     arrays, hint = source.layers.get(name, [expected]), ""
     if len(arrays) == 1 and arrays[0].size == expected.size:
-        found = np.asarray(arrays[0]).reshape(expected.shape)  # old files put ones in front
+        found = np.asarray(arrays[0]).reshape(expected.shape)  # old files have ones in front
         if np.allclose(found, expected, rtol=1e-5, atol=1e-7):
             return None
         hint = "; trained ones load with upsampling='learned'" if name in LEARNED else ""
     return (
-        f"{name}: {_joined([array.shape for array in arrays])} in the file, and not the fixed "
-        f"numbers {list(expected.shape)} of at most {expected.max():g}{hint}"
+        f"{name}: {_joined([array.shape for array in arrays])} in the file, but fixed numbers "
+        f"{list(expected.shape)} of at most {expected.max():g} are required{hint}"
     )
 
 
 def _is_finite(array: Any) -> bool:
-    # A part at a time: NumPy writes down an answer for each number.
+    # One row at a time: np.isfinite needs a byte for each number.
     parts = (array[()],) if len(array.shape) < 2 else (array[row] for row in range(array.shape[0]))
     return all(np.isfinite(_numbers(part)).all() for part in parts)
 
@@ -174,7 +175,7 @@ def _copy(layers: list[keras.layers.Layer], source: Source, progress: Progress) 
 
 
 def _numbers(array: Any) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow gives infinity, which is refused
         return np.asarray(array, dtype="float32")
 
 

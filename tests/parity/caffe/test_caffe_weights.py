@@ -159,8 +159,8 @@ def refused_as(model: str, *lines: str) -> str:
     """The whole error about a file that does not fit."""
     listed = "".join(f"  {line}\n" for line in lines)
     return (
-        f"The weights in FILE do not fit {model}, which is as it was:\n{listed}Build the model "
-        "that they were trained in, with its options, or take the layers that both have with "
+        f"The weights in FILE do not fit {model}, which is unchanged:\n{listed}Build the model "
+        "that was trained, with its options, or copy the layers that both have with "
         "encoder_weights='FILE'."
     )
 
@@ -168,15 +168,16 @@ def refused_as(model: str, *lines: str) -> str:
 @pytest.mark.parametrize(
     ("layer", "change", "text"),
     [
-        ("upscore2", lambda x: x + 0.01, "[4, 4, 4, 4] in the file, and not the fixed numbers "
-         "[4, 4, 4, 4] of at most 0.5625; trained ones load with upsampling='learned'"),
-        ("upscore8", lambda x: np.roll(x, 1, 0), "[4, 4, 16, 16] in the file, and not the fixed "
-         "numbers [4, 4, 16, 16] of at most 0.878906"),
-        ("upscore8", lambda x: x[:, :1], "[4, 4, 16, 16] in the file, and not the fixed"),
-        ("upscore8", lambda x: x[:, :2], "[4, 2, 16, 16] in the file, and not the fixed"),
-        ("upscore8", lambda x: x * np.float32(np.nan), "[4, 4, 16, 16] in the file, and not"),
-        ("scale_pool3", lambda x: x * 100, "[8] in the file, and not the fixed numbers [8] of at "
-         "most 0.0001"),
+        ("upscore2", lambda x: x + 0.01, "[4, 4, 4, 4] in the file, but fixed numbers "
+         "[4, 4, 4, 4] of at most 0.5625 are required; trained ones load with "
+         "upsampling='learned'"),
+        ("upscore8", lambda x: np.roll(x, 1, 0), "[4, 4, 16, 16] in the file, but fixed "
+         "numbers [4, 4, 16, 16] of at most 0.878906 are required"),
+        ("upscore8", lambda x: x[:, :1], "[4, 4, 16, 16] in the file, but fixed"),
+        ("upscore8", lambda x: x[:, :2], "[4, 2, 16, 16] in the file, but fixed"),
+        ("upscore8", lambda x: x * np.float32(np.nan), "[4, 4, 16, 16] in the file, but fixed"),
+        ("scale_pool3", lambda x: x * 100, "[8] in the file, but fixed numbers [8] of at most "
+         "0.0001 are required"),
     ],
 )  # fmt: skip
 def test_other_constants_are_refused(layer, change, text, model, blobs, tmp_path):
@@ -189,7 +190,7 @@ def test_a_bias_of_zeros_in_a_fixed_up_sampling_is_none(model, blobs, tmp_path):
     blobs["upscore8"].append(np.zeros(4, "float32"))
     load(model, tmp_path, blobs)
     blobs["upscore8"][1][2] = 1e-3
-    text = "upscore8: [4, 4, 16, 16] and [4] in the file, and not the fixed numbers"
+    text = "upscore8: [4, 4, 16, 16] and [4] in the file, but fixed numbers"
     check_refused(model, tmp_path, blobs, text)
 
 
@@ -229,20 +230,20 @@ def test_all_that_does_not_fit_is_in_one_error(blobs, tmp_path):
             "not in the file: conv3_2, score_pool3",
             "not in fcn8s_atonce: score_pool2",
             "conv1_1: [3, 3, 2, 4] and [4] in the file, [3, 3, 3, 4] and [4] in fcn8s_atonce",
-            "conv1_2: numbers that are not finite; take weights from before",
+            "conv1_2: not all numbers are finite; take earlier weights",
             "fc6: [12, 391] and [12] in the file, [7, 7, 8, 12] and [12] in fcn8s_atonce",
             "fc7: [1, 1, 12, 12] in the file, [1, 1, 12, 12] and [12] in fcn8s_atonce",
             "score_fr: [1, 1, 12, 4] and [4] in the file, [1, 1, 12, 7] and [7] in fcn8s_atonce; "
             "trained with classes=4",
             "score_pool4: [1, 1, 8, 4] and [4] in the file, [1, 1, 8, 7] and [7] in "
             "fcn8s_atonce; trained with classes=4",
-            "scale_pool4: [8] in the file, and not the fixed numbers [8] of at most 0.01",
-            "upscore2: [4, 4, 4, 4] in the file, and not the fixed numbers [7, 7, 4, 4] of at "
-            "most 0.5625",
-            "upscore_pool4: [4, 4, 4, 4] in the file, and not the fixed numbers [7, 7, 4, 4] of "
-            "at most 0.5625",
-            "upscore8: [4, 4, 16, 16] in the file, and not the fixed numbers [7, 7, 16, 16] of "
-            "at most 0.878906",
+            "scale_pool4: [8] in the file, but fixed numbers [8] of at most 0.01 are required",
+            "upscore2: [4, 4, 4, 4] in the file, but fixed numbers [7, 7, 4, 4] of at "
+            "most 0.5625 are required",
+            "upscore_pool4: [4, 4, 4, 4] in the file, but fixed numbers [7, 7, 4, 4] of "
+            "at most 0.5625 are required",
+            "upscore8: [4, 4, 16, 16] in the file, but fixed numbers [7, 7, 16, 16] of "
+            "at most 0.878906 are required",
         ),
     )
 
@@ -268,11 +269,11 @@ def test_the_trunk_of_another_width(model, blobs, tmp_path):
         model,
         tmp_path,
         blobs,
-        "The weights in FILE do not fit the trunk of fcn8s_atonce, which is as it was:\n"
+        "The weights in FILE do not fit the trunk of fcn8s_atonce, which is unchanged:\n"
         "  conv3_1: [3, 3, 3, 8] and [8] in the file, [3, 3, 6, 8] and [8] in fcn8s_atonce\n"
-        "  fc7: numbers that are not finite; take weights from before\n"
-        "Build with the channels and widths that they were trained in, or give weights of the "
-        "same trunk.",
+        "  fc7: not all numbers are finite; take earlier weights\n"
+        "Build with the channels and widths of the trained model, or give weights of the same "
+        "trunk.",
         option="encoder_weights",
     )
 
@@ -291,5 +292,5 @@ def test_numbers_that_are_not_finite(option, value, model, blobs, tmp_path):
     kernel = blobs["score_pool3"][0].astype("float64")
     kernel[0, 1] = value
     blobs["score_pool3"][0] = kernel
-    text = "  score_pool3: numbers that are not finite; take weights from before\n"
+    text = "  score_pool3: not all numbers are finite; take earlier weights\n"
     check_refused(model, tmp_path, blobs, text, option=option, double=True)

@@ -116,13 +116,13 @@ ONE = net(data=[1, 2], shape={"dim": [2]})
 DAMAGED = {
     "longer than its layer": (  # and followed by enough bytes of another layer
         ONE.replace(bytes([0x3A, 15]), bytes([0x3A, 40])) + WHOLE,
-        "the field at byte 7 is longer than what holds it",
+        "the field at byte 7 is longer than its message",
     ),
     "empty": (b"", "it is empty"),
-    "cut": (WHOLE[:-9], "is longer than what holds it"),
+    "cut": (WHOLE[:-9], "is longer than its message"),
     "cut in a tag": (ONE[:1], "the number at byte 0 does not end"),
-    "web page": (b"<!DOCTYPE html><html>Not found</html>", "there is no field at byte 0"),
-    "text": (b'name: "net"\nlayer { name: "conv1" }', "there is no field at byte 0"),
+    "web page": (b"<!DOCTYPE html><html>Not found</html>", "no valid field begins at byte 0"),
+    "text": (b'name: "net"\nlayer { name: "conv1" }', "no valid field begins at byte 0"),
     "lying shape": (
         net(data=[1, 2, 3], shape={"dim": [2, 2]}),
         "a blob of layer 'fc' should have the shape [2, 2] and has 3 numbers",
@@ -156,14 +156,14 @@ DAMAGED = {
     ),
     "numbers as a varint": (
         ONE.replace(bytes([0x2A, 8]), bytes([0x28, 8])),
-        "field 5 is not of the type that it should be",
+        "field 5 has the wrong type",
     ),
     "floats of eight bytes": (
         open_net(b"\x3a\x03\x0a\x01\x02\x29" + bytes(8)),  # the shape [2]; field 5, fixed64
-        "field 5 is not of the type that it should be",
+        "field 5 has the wrong type",
     ),
-    "layer as a number": (bytes([0x10, 1]), "field 2 is not of the type that it should be"),
-    "group": (bytes([0x0B]), "there is no field at byte 0"),
+    "layer as a number": (bytes([0x10, 1]), "field 2 has the wrong type"),
+    "group": (bytes([0x0B]), "no valid field begins at byte 0"),
     "endless number": (b"\x80" * 11, "the number at byte 0 does not end"),
     "name is no text": (layers(1, "fc").replace(b"fc", b"\xff\xfe"), "can't decode byte 0xff"),
     "one name twice": (layers(2, "fc"), "two layers with weights have the name 'fc'"),

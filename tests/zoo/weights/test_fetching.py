@@ -273,7 +273,7 @@ def test_a_proxy_is_asked_as_urllib_does(folder, server, monkeypatch):
 def test_another_file_is_not_put_in_place(folder, server):
     server.answer = ranged(OTHER)
     said = refused()
-    assert f"has the sha1 {hashlib.sha1(CONTENT).hexdigest()} (the authors); " in said
+    assert f"must have the sha1 {hashlib.sha1(CONTENT).hexdigest()} (the authors); " in said
     assert f"has {hashlib.sha1(OTHER).hexdigest()}. It was removed. Run the same" in said
     assert files(folder) == ["lock"]
     server.answer = whole()
@@ -296,7 +296,7 @@ def test_an_unverified_file_is_held_to_its_first_hash(folder, server):
     server.answer = whole(OTHER)
     for unverified in (False, True):
         said = refused(UNKNOWN, unverified=unverified)
-        assert f"(noted in {folder / 'hashes.json'}); " in said
+        assert f"(recorded in {folder / 'hashes.json'}); " in said
         assert f"remove the line of {UNKNOWN} in hashes.json" in said
     assert json.loads((folder / "hashes.json").read_bytes()) == noted
     (folder / "hashes.json").write_text("{}")  # as it says
@@ -333,7 +333,7 @@ def test_a_file_put_there_by_hand_is_checked(folder, server):
         fetch(UNKNOWN)
     fetch(UNKNOWN, unverified=True)
     (folder / UNKNOWN).write_bytes(CONTENT)
-    with pytest.raises(FetchError, match=r"noted in .* Move it away"):
+    with pytest.raises(FetchError, match=r"recorded in .* Move it away"):
         fetch(UNKNOWN, unverified=True)
     assert not server.asked
 
@@ -346,8 +346,8 @@ def test_a_download_that_broke_off_goes_on(dated, folder, server):
     tag = "Wed, 21 Oct 2015 07:28:00 GMT" if dated else '"1"'
     server.answer = ranged(first=150_000, dated=dated, tag=tag)
     said = refused()
-    assert f"broke off: '150,000 of {len(CONTENT):,} bytes came'" in said
-    assert said.endswith("Run the same command again: it goes on from byte 150,000.")
+    assert f"broke off: '150,000 of {len(CONTENT):,} bytes arrived'" in said
+    assert said.endswith("Run the same command again: it resumes at byte 150,000.")
     told = []
     fetch(NAME, progress=lambda *x: told.append(x))
     assert (folder / NAME).read_bytes() == CONTENT
@@ -435,7 +435,7 @@ def test_a_rest_of_another_place_is_not_taken(change, folder, server):
 def test_without_a_strong_mark_a_download_begins_anew(headers, folder, server):
     server.answer = in_turn(whole(sent=CONTENT[:1000], **headers), whole(**headers))
     said = refused()
-    assert said.endswith("it begins anew, because the server offers no other way.")
+    assert said.endswith("it starts again, because the server cannot resume it.")
     fetch(NAME)
     assert (folder / NAME).read_bytes() == CONTENT
     assert "Range" not in server.asked[1][1]
@@ -453,7 +453,7 @@ def test_a_damaged_note_on_a_part_begins_anew(content, folder, server):
 def test_a_mark_that_cannot_be_sent_back_is_none(folder, server):
     tag = b'ETag: "a\r\n b"\r\n'
     server.answer = raw(HEAD, tag, b"Content-Length: %d\r\n\r\n" % len(CONTENT), CONTENT[:1000])
-    assert "it begins anew" in refused()
+    assert "it starts again" in refused()
     server.answer = whole()
     assert fetch(NAME)
 
@@ -487,9 +487,12 @@ def test_another_status_is_refused(number, folder, server):
     server.answer = status(number)
     said = refused()
     assert (
-        f"A server answers with status 200; that of {server.url}/{NAME} answered {number}" in said
+        f"A server must answer with status 200; that of {server.url}/{NAME} answered {number}"
+        in said
     )
-    assert f"A copy from elsewhere may be put at {folder / NAME}: it is checked there." in said
+    assert (
+        f"You can also put a copy from elsewhere at {folder / NAME}: it is checked there." in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -519,15 +522,15 @@ def test_a_name_of_sixty_letters_is_no_page(folder, server):
     [
         (
             whole(declared=len(CONTENT) + 9),
-            f"'{len(CONTENT):,} of {len(CONTENT) + 9:,} bytes came'",
+            f"'{len(CONTENT):,} of {len(CONTENT) + 9:,} bytes arrived'",
         ),
-        (whole(sent=b""), f"'0 of {len(CONTENT):,} bytes came'"),
-        (whole(b""), "'0 of 1 bytes came'"),
+        (whole(sent=b""), f"'0 of {len(CONTENT):,} bytes arrived'"),
+        (whole(b""), "'0 of 1 bytes arrived'"),
         (whole(declared=len(CONTENT) - 9), f"has {hashlib.sha1(CONTENT[:-9]).hexdigest()}"),
-        (whole(declared="-9"), "said Content-Length '-9'"),
-        (whole(declared="x"), "said Content-Length 'x'"),
-        (raw(HEAD, "Content-Length: ٩\r\n\r\n".encode(), b"123456789"), "said Content-Length"),
-        (raw(HEAD, b"\r\n", CONTENT), "or where it ends; that of"),
+        (whole(declared="-9"), "sent Content-Length '-9'"),
+        (whole(declared="x"), "sent Content-Length 'x'"),
+        (raw(HEAD, "Content-Length: ٩\r\n\r\n".encode(), b"123456789"), "sent Content-Length"),
+        (raw(HEAD, b"\r\n", CONTENT), "or send the file in chunks; that of"),
         (whole(declared=2_000_000_001), "received 2,000,000,001."),
     ],
 )
@@ -538,7 +541,9 @@ def test_a_wrong_length_is_noticed(answer, said, folder, server):
 
 def test_more_than_the_largest_file_is_not_taken(folder, server, monkeypatch):
     monkeypatch.setattr(downloading, "MAX_BYTES", 100_000)
-    assert "at most 100,000 bytes, and as many as its server says; received 200,007." in refused()
+    assert (
+        "at most 100,000 bytes, and as many as its server announces; received 200,007." in refused()
+    )
     server.answer = lambda handler: (raw(CHUNKS)(handler), many_chunks(handler))
     assert "received more than 1" in refused()
     assert files(folder) == ["lock"]
@@ -571,26 +576,26 @@ def drip(*start):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        pytest.param(lambda x: x.server.over.wait(5), "did not: 'no byte came", id="no head"),
+        pytest.param(lambda x: x.server.over.wait(5), "did not: 'no byte arrived", id="no head"),
         pytest.param(
             lambda x: (whole(sent=b"0")(x), x.server.over.wait(5)),
-            f"broke off: 'no byte came for {QUICK:g} seconds'",
+            f"broke off: 'no byte arrived for {QUICK:g} seconds'",
             id="no body",
         ),
-        pytest.param(drip(HEAD, b"X: "), "did not: 'no byte came", id="dripped head"),
+        pytest.param(drip(HEAD, b"X: "), "did not: 'no byte arrived", id="dripped head"),
         pytest.param(
             drip(HEAD, b"Content-Length: 999999\r\n\r\n"),
-            "bytes per second came, and at least 1000 are awaited'",
+            "bytes per second arrived; at least 1000 are required'",
             id="dripped body",
         ),
         pytest.param(
             drip(HEAD, b"Content-Length: 999999999\r\n\r\n", bytes(1_000_000)),
-            "bytes per second came, and at least 1000 are awaited'",
+            "bytes per second arrived; at least 1000 are required'",
             id="dripped rest",
         ),
         pytest.param(
             drip(CHUNKS, b"1\r\n0\r\n0\r\nX: "),
-            "broke off: 'no byte came",
+            "broke off: 'no byte arrived",
             id="dripped trailer",
         ),
     ],
@@ -633,9 +638,11 @@ def test_no_server_is_an_error(folder):
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/x"
         said = refused(address=address)
-    assert f"that of {address} did not: '" in said
+    assert f"the server of {address} did not: '" in said
     assert "Connection refused" in said
-    assert "Check the network, or try again later. A copy from elsewhere may be put at" in said
+    assert (
+        "Check the network, or try again later. You can also put a copy from elsewhere at" in said
+    )
 
 
 def test_the_certificate_of_a_server_is_checked(folder, server):
@@ -666,7 +673,7 @@ def test_a_redirect_is_followed(folder, server):
 def test_a_redirect_leads_to_the_web(location, folder, server):
     server.answer = status(301, Location=location)
     said = refused()
-    assert "by http:// or https://, also where a server redirects" in said
+    assert "by http:// or https://, after a redirect too" in said
     assert f"{server.url}/{NAME} led to '{location}'. Give another address." in said
     assert len(server.asked) == 1
 
@@ -678,7 +685,7 @@ def test_an_address_is_of_the_web(folder, tmp_path):
 
 def test_a_redirect_to_itself_ends(folder, server):
     server.answer = status(302, Location=f"/{NAME}")
-    assert f"A server redirects at most 5 times; {server.url}/{NAME} led on to" in refused()
+    assert f"At most 5 redirects are followed; {server.url}/{NAME} led on to" in refused()
     assert len(server.asked) == 6
 
 
@@ -715,7 +722,7 @@ def test_a_full_disk_harms_nothing(written, folder, server, monkeypatch):
         patch.setattr(downloading, "open", opened, raising=False)
         said = refused()
     assert "No space left on device" in said
-    assert f"Make room in {folder}, then run the same command again: it goes on from byte" in said
+    assert f"Make room in {folder}, then run the same command again: it resumes at byte" in said
     told = []
     assert fetch(NAME, progress=lambda *x: told.append(x)).read_bytes() == CONTENT
     assert told[0][0] == written
@@ -724,7 +731,7 @@ def test_a_full_disk_harms_nothing(written, folder, server, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_an_error(folder):
     folder.parent.mkdir(exist_ok=True)
     folder.write_text("a file")
-    with pytest.raises(FetchError, match="name another in ZOO_HOME; then run the same") as caught:
+    with pytest.raises(FetchError, match="another folder in ZOO_HOME; then run the") as caught:
         fetch(NAME)
     assert "the system says: [Errno 20] Not a directory" in str(caught.value)
     assert folder.read_text() == "a file"
@@ -744,7 +751,9 @@ def test_one_process_at_a_time_fetches(folder, server):
     thread.start()
     assert ready.wait(10)
     said = refused()
-    assert f"One process at a time fetches into a folder; another fetches into {folder}." in said
+    assert (
+        f"One process at a time fetches into a folder; another is fetching into {folder}." in said
+    )
     go_on.set()
     thread.join()
     assert fetch(NAME).read_bytes() == CONTENT
@@ -825,7 +834,9 @@ def test_of_an_archive_the_weights_are_unpacked(folder, server):
     assert fetch(ARCHIVE).read_bytes() == CONTENT
     assert len(server.asked) == 1
     (folder / MEMBER).write_bytes(OTHER)
-    with pytest.raises(FetchError, match=f"the {MEMBER} of {ARCHIVE}; it holds something else"):
+    with pytest.raises(
+        FetchError, match=f"must be the {MEMBER} of {ARCHIVE}; it holds something else"
+    ):
         fetch(ARCHIVE)
     assert (folder / MEMBER).read_bytes() == OTHER
     assert files(folder) == sorted([ARCHIVE, MEMBER, "lock"])
@@ -843,8 +854,8 @@ def link(name):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (archive(("read.me", b"x")), "holds m.caffemodel; "),
-        (link(MEMBER), "holds m.caffemodel; "),
+        (archive(("read.me", b"x")), "must hold m.caffemodel; "),
+        (link(MEMBER), "must hold m.caffemodel; "),
         (archive((MEMBER, bytes(300_000))), "unpacked up to 250,000 bytes"),
         (archive(("big", bytes(200_000)), (MEMBER, bytes(60_000))), "unpacked up to 250,000 bytes"),
         (b"no archive", "is not, or is damaged"),

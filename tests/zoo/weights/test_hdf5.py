@@ -85,7 +85,11 @@ def test_other_files_by_these_names(model, path, tmp_path):
         ("vars/0", np.zeros(3), "its model has variables outside of the layers"),
         ("layers/conv2d/layers", np.zeros(3), "/layers/conv2d is a model or layer that holds"),
         ("layers/conv2d/vars", None, "/layers/conv2d/vars is missing or a link"),
-        ("layers/conv2d/more", np.zeros(3), "/layers/conv2d is a model or layer that holds others"),
+        (
+            "layers/conv2d/more",
+            np.zeros(3),
+            "/layers/conv2d is a model or layer that holds other layers",
+        ),
         ("more", np.zeros(3), "it holds more than layers, optimizer, vars"),
         ("layers/conv2d/vars/more", np.zeros(3), "/layers/conv2d/vars/2 is missing or a link"),
         ("layers/\x1b[31m", np.zeros(3), r"'/layers/\x1b[31m' is not printable"),
@@ -117,7 +121,7 @@ def test_numbers_in_another_file(model, path, tmp_path):
     with h5py.File(path, "a") as file:
         del file["layers/conv2d/vars/1"]
         file["layers/conv2d/vars"].create_dataset("1", (4,), "f4", external="/etc/passwd")
-    check_refused(model, path, DAMAGED + "/layers/conv2d/vars/1 keeps its numbers in another file")
+    check_refused(model, path, DAMAGED + "/layers/conv2d/vars/1 stores its numbers in another file")
 
 
 def test_numbers_that_lie_beyond_the_file(model, path):
@@ -163,7 +167,7 @@ def test_a_terabyte_that_is_not_there(model, path):
 def test_a_chunk_larger_than_its_array(model, path):
     """A kilobyte that is four gigabytes when read, though the shape is the model's."""
     create(path, shape=(4,), maxshape=(None,), chunks=(1 << 29,), compression="gzip")
-    check_refused(model, path, DAMAGED + "/layers/conv2d/vars/1 keeps its numbers in chunks")
+    check_refused(model, path, DAMAGED + "/layers/conv2d/vars/1 stores its numbers in chunks")
 
 
 def test_an_array_too_many(model, path):

@@ -57,7 +57,7 @@ def test_a_whole_net_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file["fc6/fc6"].create_dataset("other:0", data=1.0), "other:0 is no w"),
+        (lambda file: file["fc6/fc6"].create_dataset("other:0", data=1.0), "other:0 is not a w"),
         (lambda file: file["fc6/fc6"].move("bias:0", "bias_1:0"), None),
         (
             lambda file: file["fc6/fc6"].create_dataset("b:0", data=[1.0]),
@@ -65,7 +65,7 @@ def test_a_whole_net_comes_back(tmp_path):
         ),
         (
             lambda file: file["fc6/fc6"].create_dataset("x_bias:0", data=[1.0]),
-            "is no weight of a l",
+            "is not a weight of a l",
         ),
         (lambda file: file.create_dataset("fc8", data=[1.0]), "/fc8 is not a group"),
         (lambda file: file.__setitem__("fc8", h5py.SoftLink("/fc7")), "/fc8 is missing or a link"),

@@ -105,7 +105,7 @@ def test_missing_file(option, ending, model, tmp_path):
             model,
             tmp_path / f"{name}.{ending}",
             f"{option} is the path of a file; there is none at 'FILE'. Check the path; it is "
-            "looked up from the current directory.",
+            "relative to the current directory.",
             option=option,
             kind=FileNotFoundError,
         )
@@ -118,12 +118,12 @@ def test_weights_of_another_model(path):
     check_refused(
         zoo.build("fcn16s", **FCN),
         path,
-        "The weights in FILE do not fit fcn16s, which is as it was:\n  they are of fcn8s\n"
-        "  not in fcn16s: score_pool3\nBuild the model that they were trained in, with its "
-        "options, or take the layers that both have with encoder_weights='FILE'.",
+        "The weights in FILE do not fit fcn16s, which is unchanged:\n  they were saved from fcn8s\n"
+        "  not in fcn16s: score_pool3\nBuild the model that was trained, with its "
+        "options, or copy the layers that both have with encoder_weights='FILE'.",
     )
     # Same names and shapes as fcn8s, other scores.
-    check_refused(zoo.build("fcn8s_atonce", **FCN), path, "  they are of fcn8s\nBuild")
+    check_refused(zoo.build("fcn8s_atonce", **FCN), path, "  they were saved from fcn8s\nBuild")
 
 
 def test_another_trunk(tmp_path, model):
@@ -133,7 +133,7 @@ def test_another_trunk(tmp_path, model):
     check_refused(
         model,
         path,
-        "fcn8s, which is as it was:\n  not in fcn8s: conv3_4, conv4_4, conv5_4\nBuild the model",
+        "fcn8s, which is unchanged:\n  not in fcn8s: conv3_4, conv4_4, conv5_4\nBuild the model",
     )
 
 
@@ -171,7 +171,7 @@ def test_numbers_that_are_not_finite(option, value, model, path):
     check_refused(
         model,
         path,
-        "  score_pool3: numbers that are not finite; take weights from before\n",
+        "  score_pool3: not all numbers are finite; take earlier weights\n",
         option=option,
     )
 
