@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-import exports.formats.tflite
 from tests.support.toys import NAMES, build_toy, scores_of, toy_images
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_tflite_file_gives_the_class_map(name, tmp_path):
+def test_the_tflite_file_gives_the_class_map(name, exported_toy):
     model = build_toy(name)
     images = toy_images(name, 1)
-    path = exports.formats.tflite.export(model, tmp_path, size=images.shape[1:3])
-    runner = Interpreter(str(path)).get_signature_runner()
+    runner = Interpreter(str(exported_toy(name, "tflite"))).get_signature_runner()
     class_map = runner(image=images.astype("uint8"))["class_map"]
     assert class_map.dtype == np.int32
     # Another order of sums may turn a tie, and nothing else.
