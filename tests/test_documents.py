@@ -32,10 +32,3 @@ def test_what_the_documents_name_is_there(document):
     for module in re.findall(r"python -m ((?:exports|recipes|benchmarks)[\w.]*)", text):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
-
-
-def test_the_first_lines_of_python_run():
-    (code, *_) = re.findall(r"```python\n(import zoo.*?)```", README, re.DOTALL)
-    listed = re.search(r"# (\[.*\])", code)[1]
-    assert repr(zoo.list_models("fcn*")) == listed
-    assert 'zoo.build("fcn8s", classes=21)' in code
