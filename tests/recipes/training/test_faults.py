@@ -25,7 +25,7 @@ def field(tmp_path_factory):
 
 def test_a_run_of_two_workers_of_which_one_is_killed_ends_as_one_that_was_not(field):
     """Of one process `test_stop.py` kills; all nets and points are in the whole program."""
-    checks.killed(field, "fcn8s", "workers", "save")
+    checks.killed(field, "unet", "workers", "save")
 
 
 def test_a_row_that_fails_is_told(field):
