@@ -11,7 +11,7 @@ demo: .venv/ready
 
 test: lint .venv/mediapipe/ready
 	env $$(test -e .venv/mediapipe/ready && echo MEDIAPIPE_PYTHON=.venv/mediapipe/bin/python) \
-		.venv/bin/python -m pytest
+		.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: .venv/ready
 	.venv/bin/ruff check

@@ -1,6 +1,10 @@
 """One setting for all tests: two CPU devices, and tolerances in one place."""
 
 import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Callable
 
 import pytest
 import tensorflow as tf
@@ -33,6 +37,17 @@ def mirrored() -> tf.distribute.Strategy:
     TensorFlow takes two sums with one number for one, with an error if their types differ.
     """
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def exported_toy(tmp_path_factory) -> Callable[[str, str], pathlib.Path]:
+    """`exported_toy(name, form)`: the path of a toy's export, which all tests of a run share."""
+    from tests.support.exported import exported  # brings all writers of files
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the folder of a worker lies in that of the run
+        folder = folder.parent
+    return functools.partial(exported, folder / "exported")
 
 
 @pytest.fixture(autouse=True)

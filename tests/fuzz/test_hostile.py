@@ -1,5 +1,6 @@
-"""Files made to cost time or memory: refused in 0.1 s of computing, with 16 MB at most."""
+"""Files made to cost time or memory: refused in little time, with 16 MB at most."""
 
+import gc
 import re
 import time
 import tracemalloc
@@ -10,7 +11,7 @@ from tests.fuzz.corpus import CASES, DATA, FLOATS, PACKED, bomb, one, one_by_one
 from tests.fuzz.wire import field, layer, net, shape, varint
 from zoo.weights import CaffeFileError, read_caffemodel
 
-MOST_SECONDS, MOST_BYTES = 0.1, 16 << 20
+MOST_STORES, MOST_BYTES = 3_000_000, 16 << 20  # so many stores take 0.1 to 0.2 s
 TOO_MANY = "it has more than 20000 fields"
 NUMBER = field(DATA, FLOATS[:4])
 RUN = one_by_one(DATA, bytes(4 * 17))
@@ -64,19 +65,29 @@ HOSTILE = {
 }
 
 
+def seconds_of_a_store() -> float:
+    """How long Python takes now to store a number: longer where others compute, as all else."""
+    count, found = 300_000, {}
+    started = time.thread_time()
+    for number in range(count):
+        found[number & 1023] = number
+    return (time.thread_time() - started) / count
+
+
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_costs_little(case, tmp_path):
     written, reason = HOSTILE[case]
     path = tmp_path / "net.caffemodel"
     path.write_bytes(written())
+    gc.collect()  # its turn comes at any time, and takes as long as there are objects of others
     for _ in range(5):  # the best of five: others compute here, too
-        started = time.process_time()
+        started = time.thread_time()
         with pytest.raises(CaffeFileError, match=re.escape(reason)):
             read_caffemodel(path)
-        seconds = time.process_time() - started
-        if seconds < MOST_SECONDS:
+        stores = (time.thread_time() - started) / seconds_of_a_store()
+        if stores < MOST_STORES:
             break
-    assert seconds < MOST_SECONDS
+    assert stores < MOST_STORES
     tracemalloc.start()
     try:
         with pytest.raises(CaffeFileError):

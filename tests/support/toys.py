@@ -1,7 +1,9 @@
 """The conformance table: one toy of every registered model. A test names the model without one."""
 
+import contextlib
 import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -34,6 +36,7 @@ TOYS = {
     ),
     "unet": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "conv_u0d-score"),
 }
+NAMES = sorted(TOYS)
 
 
 def toy_images(name: str, count: int = 2, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -108,6 +111,25 @@ def build_toy(name: str, **options: Any) -> keras.Model:
     model = zoo.build(name, **(TOYS[name].options | options))
     model.set_weights(toy_weights(name))
     return model
+
+
+def scores_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    return keras.ops.convert_to_numpy(model(images))
+
+
+def difference(actual: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, relative to the largest score."""
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Models that are built here compute in this type, as `"mixed_float16"`."""
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def keras_vgg(stages, head, *, trunk="vgg16") -> keras.Model:

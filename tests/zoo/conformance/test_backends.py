@@ -1,0 +1,48 @@
+"""Keras's other backends give TensorFlow's scores."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.support.toys import NAMES, TOYS, build_toy, difference, scores_of, toy_images
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_gives_tensorflows_scores(backend, tmp_path, tolerance):
+    if backend == "torch":
+        pytest.importorskip("torch", reason="PyTorch comes with the extra `benchmarks`")
+    for name in NAMES:
+        build_toy(name).save_weights(tmp_path / f"{name}.weights.h5")
+        np.save(tmp_path / f"{name}.npy", toy_images(name))
+    code = (
+        "import json, pathlib, sys\n"
+        "import keras, numpy, zoo\n"
+        "folder, toys = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])\n"
+        "for name, options in toys.items():\n"
+        "    weights = folder / f'{name}.weights.h5'\n"
+        "    model = zoo.build(name, **options, weights=weights)\n"
+        "    scores = model.predict_on_batch(numpy.load(folder / f'{name}.npy'))\n"
+        "    numpy.save(folder / f'{name}.scores.npy', scores)\n"
+        "print(keras.backend.backend())\n"
+    )
+    options = json.dumps({name: toy.options for name, toy in TOYS.items()})
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), options],
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split()[-1] == backend
+    for name in NAMES:
+        other = np.load(tmp_path / f"{name}.scores.npy")
+        expected = scores_of(build_toy(name), toy_images(name))
+        assert difference(other, expected) < tolerance.engine, name

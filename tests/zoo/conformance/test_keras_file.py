@@ -1,0 +1,31 @@
+"""A `.keras` file holds the whole model."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+from tests.support.toys import NAMES, build_toy, difference, scores_of, toy_images
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+def test_the_keras_file_opens_in_a_fresh_process(tmp_path, tolerance):
+    for name in NAMES:
+        build_toy(name).save(tmp_path / f"{name}.keras")
+        np.save(tmp_path / f"{name}.npy", toy_images(name))
+    code = (
+        "import pathlib, sys\n"
+        "import keras, numpy\n"
+        "import zoo\n"
+        "for path in pathlib.Path(sys.argv[1]).glob('*.keras'):\n"
+        "    model = keras.saving.load_model(path)\n"
+        "    scores = model(numpy.load(path.with_suffix('.npy')))\n"
+        "    numpy.save(path.with_suffix('.scores.npy'), keras.ops.convert_to_numpy(scores))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=ROOT)
+    for name in NAMES:
+        scores = scores_of(build_toy(name), toy_images(name))
+        loaded = np.load(tmp_path / f"{name}.scores.npy")
+        assert difference(loaded, scores) < tolerance.same, name

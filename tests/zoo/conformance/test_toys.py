@@ -1,0 +1,22 @@
+"""Every registered model has a toy, and the toys' class maps can be told apart."""
+
+import numpy as np
+import pytest
+
+import zoo
+from tests.support.toys import NAMES, TOYS, build_toy, scores_of, toy_images
+
+
+def test_every_model_has_a_toy():
+    missing = sorted(set(zoo.list_models()) - set(TOYS))
+    assert not missing, f"Add a toy of {missing} to tests/support/toys.py."
+    assert set(TOYS) == set(zoo.list_models()), (
+        "tests/support/toys.py holds a model that is not registered"
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_class_wins_somewhere(name):
+    """Without this the tests of class maps below could not fail."""
+    class_map = scores_of(build_toy(name), toy_images(name)).argmax(-1)
+    assert np.bincount(class_map.ravel(), minlength=4).min() > 0.01 * class_map.size
