@@ -6,8 +6,7 @@ import io
 import math
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -15,7 +14,6 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from benchmarks import keras_process
 from exports.formats import flatbuffer, quantization, saved_model, tflite_converter
 from exports.graph import single_output
 from exports.graph.signatures import (
@@ -48,7 +46,8 @@ TFLITE_INT8 = "TFLite int8"
 SIGNATURES = (SERVING_DEFAULT, CLASS_MAP_FROM_BYTES, MASK_PNG, SCORES)
 CONTESTANTS = (KERAS, LOGITS, BARE, *SIGNATURES, TFLITE, TFLITE_INT8)
 
-Ask = keras_process.Ask
+# Images uint8 [n, h, w, c] → class map [n, h, w], seconds, peak memory of the process in bytes.
+Ask = Callable[[np.ndarray], tuple[np.ndarray, float, int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,6 @@ class Files:
     """A model and the files that were written from it."""
 
     name: str
-    options: dict[str, Any]
     weights: pathlib.Path
     logits: pathlib.Path
     bare: pathlib.Path
@@ -84,7 +82,7 @@ def build(name: str, *, full: bool, image: np.ndarray) -> keras.Model:
     return model
 
 
-def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.ndarray) -> Files:
+def write(model: keras.Model, folder: pathlib.Path, *, images: np.ndarray) -> Files:
     """Writes all files of a model: the exports, and what a user would write by hand."""
     channels = model.input_shape[-1]
     numbers = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
@@ -101,7 +99,6 @@ def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.nd
 
     files = Files(
         model.name,
-        {} if full else NARROW[model.name],
         *(folder / name for name in ("model.weights.h5", "logits", "bare", "served")),
         folder / "model.tflite",
         folder / "int8.tflite" if model.name != "fcn_alexnet" else None,
@@ -112,7 +109,7 @@ def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.nd
     for path, kind in ((files.tflite, quantization.NONE), (files.int8, quantization.INTEGER)):
         if path:
             path.write_bytes(flatbuffer.written(tflite_converter.convert(model, one, kind, images)))
-    model.save_weights(files.weights)
+    zoo.weights.save(model, files.weights)
     saved_model.save(model, {SERVING_DEFAULT: logits}, files.logits)
     saved_model.save(model, {SERVING_DEFAULT: bare}, files.bare)
     saved_model.save(model, signatures(model), files.served)
@@ -122,15 +119,14 @@ def write(model: keras.Model, folder: pathlib.Path, *, full: bool, images: np.nd
 @contextlib.contextmanager
 def loaded(contestant: str, files: Files) -> Iterator[Ask]:
     """Loads a contestant in a process of its own."""
-    if contestant == KERAS:
-        options = files.options | {"weights": str(files.weights)}
-        with keras_process.loaded(files.name, **options) as ask:
-            yield ask
-        return
-    lite = {TFLITE: files.tflite, TFLITE_INT8: files.int8}
-    plain = {LOGITS: files.logits, BARE: files.bare}
-    path = (lite | plain).get(contestant, files.served)
-    with process.loaded(path, "litert" if contestant in lite else "tensorflow_c") as ask:
+    own = {
+        KERAS: (files.weights, "keras"),
+        LOGITS: (files.logits, "tensorflow_c"),
+        BARE: (files.bare, "tensorflow_c"),
+        TFLITE: (files.tflite, "litert"),
+        TFLITE_INT8: (files.int8, "litert"),
+    }
+    with process.loaded(*own.get(contestant, (files.served, "tensorflow_c"))) as ask:
         yield answered_by(contestant, ask)
 
 

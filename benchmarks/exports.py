@@ -186,10 +186,11 @@ def swept(files: contestants.Files, repeats: int) -> str:
 
             batches[name] = [(batch, image_ms(batch, 256)) for batch in SWEEP_BATCHES]
             sides[name] = [(side, image_ms(1, side)) for side in SWEEP_SIDES]
-    return plot.svg(
-        plot.panel("by batch, 256 × 256 pixels", "images in the batch", "ms per image", batches),
-        plot.panel("by size, one image", "pixels per side", "ms per image", sides),
-    )
+    panels = {
+        "by batch, 256 × 256 pixels|images in the batch": batches,
+        "by size, one image|pixels per side": sides,
+    }
+    return plot.svg(panels, y_label="ms per image")
 
 
 def time_table(results: list[Result]) -> str:
@@ -249,9 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
             report(f"{name}: building and exporting …")
             model = contestants.build(name, full=options.full, image=image[:1, :120, :160])
             with tempfile.TemporaryDirectory() as folder:
-                files = contestants.write(
-                    model, pathlib.Path(folder), full=options.full, images=image
-                )
+                files = contestants.write(model, pathlib.Path(folder), images=image)
                 del model
                 gc.collect()  # a Keras model refers to itself
                 for batch in BATCHES:

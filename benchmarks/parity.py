@@ -19,7 +19,6 @@ import dataclasses
 import gc
 import importlib.metadata
 import math
-import os
 import pathlib
 import sys
 import types
@@ -29,6 +28,7 @@ import keras
 import numpy as np
 
 import zoo
+from zoo import files
 
 try:
     import torch
@@ -253,9 +253,7 @@ def report(text: str) -> None:
 def write(text: str, path: pathlib.Path) -> None:
     """Writes a file beside its place, then renames it."""
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+    files.write_text(path, text)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -32,6 +32,7 @@ MAY = {
     "exports.protobuf": (),
     "exports.reading": ("exports.protobuf", "zoo.spec"),
     "exports.graph": ("exports.graph", "zoo.pictures", "zoo.spec"),
+    "exports.runtimes.keras": ("exports.runtimes", "zoo"),
     "exports.runtimes": ("exports.runtimes", "exports.graph", "exports.protobuf"),
     "exports.serving": (
         *("exports.serving", "exports.runtimes.Ask", "exports.graph", "exports.protobuf"),

@@ -1,8 +1,8 @@
 """One loader for each runtime, all called alike.
 
 Each module has a context manager `loaded(path)` that gives an `Ask`. `exports.runtimes.process`
-runs a loader in a process of its own, which has neither TensorFlow's Python nor the zoo: nothing
-here may import them, but `exports.runtimes.tensorflow`.
+runs a loader in a process of its own, which need have neither TensorFlow's Python nor the zoo: only
+`exports.runtimes.tensorflow` and `exports.runtimes.keras` import them.
 """
 
 from collections.abc import Callable, Mapping

@@ -112,6 +112,7 @@ def _serve(path: pathlib.Path, loader: str) -> None:
     # The other Python need not have this package installed; its own __init__ would import the zoo.
     package = sys.modules["exports"] = types.ModuleType("exports")
     package.__path__ = [str(pathlib.Path(__file__).parents[1])]
+    sys.path.append(str(pathlib.Path(__file__).parents[2]))  # where the zoo lies
     module = importlib.import_module(f"exports.runtimes.{loader}")
 
     replies = os.fdopen(os.dup(1), "wb")
