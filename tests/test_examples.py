@@ -28,10 +28,9 @@ MODULES = {"exports": exports, "keras": keras, "np": np, "pathlib": pathlib, "tf
 NOT_RUN = {
     "docs/serving.md, block 1": "asks a server",
     "docs/serving.md, block 2": "is SageMaker's",
-    "exports.client.server.connected": "asks a server",
-    "exports.formats.exchange.export": "takes long; the tests of exports do it",
-    "exports.formats.saved_model.export": "takes long; the tests of exports do it",
-    "exports.formats.tflite.export": "takes long; the tests of exports do it",
+    "exports.client.connection.connected": "asks a server",
+    "exports.exporting.export": "takes long; the tests of exports do it",
+    "exports.reading.read_spec": "takes long; the tests of exports do it",
     "exports.runtimes.tensorflow_c.loaded": "takes long; the tests of exports do it",
     "recipes.data.mat.read_array": "reads a file of SBD",
     "zoo.weights.caffe.read_caffemodel": "reads a file of the authors",

@@ -104,6 +104,8 @@ def test_the_commands_run_from_the_wheel(bin_folder, tmp_path):
     listed = run([bin_folder / "zoo", "list"], tmp_path)
     assert [line.split()[0] for line in listed.splitlines()] == zoo.list_models()
     assert run([python, "-m", "zoo", "list"], tmp_path) == listed
+    for verb in ("export", "check", "ask"):
+        assert run([bin_folder / "zoo", verb, "--help"], tmp_path).startswith(f"usage: zoo {verb} ")
     code = "import zoo, exports, recipes; print(zoo.__file__, exports.__file__, recipes.__file__)"
     for file in run([python, "-c", code], tmp_path).split():
         assert bin_folder.parent in pathlib.Path(file).parents

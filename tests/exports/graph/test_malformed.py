@@ -6,19 +6,14 @@ import itertools
 
 import pytest
 
-from exports.formats.saved_model import save
-from exports.graph.signatures import signatures
 from exports.runtimes import Ask, StatusError, tensorflow_c
 from tests.fuzz import images, mutants
 from tests.support import serving_double as double
-from tests.support.toys import build_toy
 
 
 @pytest.fixture(scope="module")
-def version(tmp_path_factory):
-    directory, model = tmp_path_factory.mktemp("served"), build_toy("unet")
-    save(model, signatures(model), directory)
-    return directory
+def version(unet_files):
+    return unet_files["saved_model"]
 
 
 @pytest.fixture(scope="module")
