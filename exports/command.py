@@ -132,33 +132,31 @@ def _spec(chosen: argparse.Namespace, found: "Found") -> Spec:
     return _named(spec, chosen.class_names, chosen.background, where)
 
 
-def _named(spec: Spec, names: list[str] | None, background: str | None, where: str) -> Spec:
+def _named(spec: Spec, typed: list[str] | None, background: str | None, where: str) -> Spec:
     """The Spec with the class names and the background that were typed."""
-    if names is None:
-        if background is not None:
-            raise ValueError(
-                f"--background is one of the names of --class-names; received {background!r} "
-                "without them. Give both."
-            )
-        return spec
-    data_set = names[0] if len(names) == 1 else None  # no model has a single class
-    names = CLASS_NAMES.get(data_set, names)
-    if spec.class_names is not None and tuple(names) != spec.class_names:
+    data_set = typed[0] if typed and len(typed) == 1 else None  # no model has a single class
+    names = spec.class_names if typed is None else tuple(CLASS_NAMES.get(data_set, typed))
+    if background is not None and background not in (names or ()):
+        raise ValueError(
+            f"--background is one of the class names, "
+            f"{', '.join(names or ('which are unknown',))}; received {background!r}. Give it with "
+            "--class-names."
+        )
+    if typed is not None and spec.class_names not in (None, names):
         raise ValueError(
             f"{where} says that its classes are {', '.join(spec.class_names)}; received "
             f"--class-names {' '.join(names)}. Leave --class-names out, or give another file."
         )
-    if spec.class_names is not None:
-        return spec
-    number = BACKGROUND.get(data_set)
-    if background is not None:
-        if background not in names:
-            raise ValueError(
-                f"--background is one of the names of --class-names, {', '.join(names)}; received "
-                f"{background!r}."
-            )
-        number = list(names).index(background)
-    return spec.replace(class_names=tuple(names), background=number)
+    number = BACKGROUND.get(data_set) if background is None else names.index(background)
+    if spec.class_names is None:
+        return spec if names is None else spec.replace(class_names=names, background=number)
+    if background is not None and number != spec.background:
+        known = "no class is" if spec.background is None else f"{names[spec.background]} is"
+        raise ValueError(
+            f"{where} says that {known} background; received --background {background}. Leave "
+            "--background out, or give another file."
+        )
+    return spec
 
 
 def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:

@@ -110,15 +110,18 @@ def test_two_exports_of_one_version_at_a_time_keep_the_first(
 
 
 @both
-@pytest.mark.parametrize("error", [check.MismatchError("wrong"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [check.MismatchError("wrong"), OSError("the loader ended"), KeyboardInterrupt()]
+)
 def test_what_fails_its_check_does_not_appear(form, error, model, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(FORMATS[form].writer(), "check", fail)
     out = tmp_path / "made" / "for it"
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as raised:
         export(form, model, out)
+    assert raised.value is error  # no failure to write
     assert not list(tmp_path.iterdir())
 
 

@@ -106,6 +106,19 @@ def test_a_file_that_lies_is_a_value_error(content, file):
     assert str(raised.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"\x08\x08" * 2000, "(it has more than 1000 parts)"),
+        (tflite(content=b" " * (MAX_BYTES + 1)), f"(a text of {MAX_BYTES + 1} bytes is not within"),
+        (tflite(content=b"x" * 1000)[:-900], "bytes is not within the file or its limits)"),
+    ],
+)
+def test_what_costs_too_much_is_refused_before_it_is_read(content, text, file):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        exports.read_spec(file(content))
+
+
 def test_a_text_is_not_read_beyond_its_limit(file):
     """A padding of the file's size is passed over, not copied."""
     padding = protobuf.field(7, bytes(50_000_000))
