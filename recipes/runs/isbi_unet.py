@@ -13,17 +13,14 @@ Deviations:
 
 Data      membranes or moving cells: see recipes/data/sets/isbi.py
 Start     random weights, as the paper draws them
-Command   python -m recipes.runs.isbi_unet --workdir runs/isbi_unet --data-dir path/to/isbi
+Command   zoo train isbi_unet --workdir runs/isbi_unet --data-dir path/to/isbi
 Time      not yet run; the authors report 10 hours on a Titan GPU
 Result    not yet run; the authors report a warping error of 0.000353 on the challenge's test images
 """
 
-import sys
-
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="isbi_unet",
     model="unet",
     data="isbi",
     steps=30_000,
@@ -36,8 +33,3 @@ RECIPE = Recipe(
     save_every=500,
     validate_every=1000,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

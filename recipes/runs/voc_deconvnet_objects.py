@@ -12,18 +12,15 @@ Deviations:
 
 Data      VOC2011 with SBD's labels, each object a window: see recipes/data/sets/sbd_objects.py
 Start     VGG-16 as trained on ImageNet, which Keras fetches
-Command   python -m recipes.runs.voc_deconvnet_objects --workdir runs/voc_deconvnet_objects \
+Command   zoo train voc_deconvnet_objects --workdir runs/voc_deconvnet_objects \
               --data-dir path/to/sbd
 Time      not yet run
 Result    not yet run
 """
 
-import sys
-
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="voc_deconvnet_objects",
     model="deconvnet",
     encoder_weights="imagenet",
     data="sbd_objects",
@@ -43,8 +40,3 @@ RECIPE = Recipe(
     save_every=500,
     validate_every=500,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))
