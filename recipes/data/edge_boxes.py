@@ -53,7 +53,6 @@ def _opencv() -> types.ModuleType:
     except ImportError as error:
         raise DataError(
             f"EdgeBoxes need OpenCV's contributed modules, which are not installed ({error}). "
-            'Install opencv-contrib-python-headless<5, which is the extra "proposals", or give a list of '
-            "boxes."
+            "Install opencv-contrib-python-headless<5, the extra 'proposals', or give a list of boxes."
         ) from error
     return cv2

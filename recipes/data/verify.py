@@ -90,8 +90,8 @@ def examine(dataset: Dataset, *, shown: int | None = 10, instances: bool = True)
     if np.count_nonzero(classes) < 2:
         raise DataError(
             f"The labels of {dataset.name} ({dataset.split}) hold at least two classes; these hold "
-            f"{_values(np.flatnonzero(pixels))}. {IGNORE_LABEL} is void: if it means the foreground, "
-            "save it as 1."
+            f"{_values(np.flatnonzero(pixels))}. {IGNORE_LABEL} is void: if it means the "
+            "foreground, save it as 1."
         )
     return Examined(classes, int(pixels[IGNORE_LABEL]), sizes, sha256.hexdigest())
 
