@@ -53,6 +53,7 @@ def _opencv() -> types.ModuleType:
     except ImportError as error:
         raise DataError(
             f"EdgeBoxes need OpenCV's contributed modules, which are not installed ({error}). "
-            "Install opencv-contrib-python-headless<5, the extra 'proposals', or give a list of boxes."
+            "Install opencv-contrib-python-headless<5, the extra 'proposals', or give a "
+            "list of boxes."
         ) from error
     return cv2

@@ -6,10 +6,10 @@ import json
 import re
 
 import pytest
+from recipes.training.command import parse
 
 import zoo
 from recipes import __main__ as listing
-from recipes.training.command import parse
 from recipes.training.recipe import Recipe, RecipeError, difference, read, toy
 
 RECIPE = Recipe(

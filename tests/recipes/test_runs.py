@@ -8,11 +8,11 @@ import shlex
 import numpy as np
 import pytest
 import tifffile
+from recipes.training.command import parse
 
 import zoo
 from recipes import __main__ as listing
 from recipes.training import train
-from recipes.training.command import parse
 from recipes.training.recipe import toy
 from tests.support import sbd_files
 
