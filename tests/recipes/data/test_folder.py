@@ -117,8 +117,8 @@ def test_lists_that_break_a_rule_are_named(folder):
     (folder / "val.txt").unlink()
     (folder / "train.txt").write_text("\n".join(NAMES))
     assert refusal(folder) == (
-        f"{folder}: each split has an example; val has none of the 10 names in images and masks. "
-        "Write one name a line into val.txt."
+        f"{folder}: each split has at least one example; val has none of the 10 names in "
+        "images and masks. Write one name a line into val.txt."
     )
 
 
