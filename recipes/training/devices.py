@@ -41,7 +41,7 @@ def choose_strategy(name: str, *, batch_size: int) -> tf.distribute.Strategy:
         name = "one" if count < 2 or batch_size % count else "mirrored"
         if name == "one" and count > 1:
             print(
-                f"on one of {count} GPUs: {count} do not divide --batch-size {batch_size}",
+                f"on one of {count} GPUs: they cannot share --batch-size {batch_size}",
                 flush=True,
             )
     if name == "workers":
