@@ -43,9 +43,9 @@ They meet a fault, and then the same command goes on to the end.
 
 **{passed} of {total} rows are as they have to be.** A run has to end as the one that nothing
 interrupted: the same SHA-256 over all variables of the last checkpoint (model, generators,
-optimizer, step; not the clock; {variables}), the same over `model.weights.h5` and `best.weights.h5`,
-the same step and score of the best weights, and the same `log.csv` (without seconds) and
-`scores.csv`.
+optimizer, step; not the clock; {variables}), the same over `model.weights.h5` and
+`best.weights.h5`, the same step and score of the best weights, and the same `log.csv` (without
+seconds) and `scores.csv`.
 
 ## `kill -9`
 
