@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from recipes import runs
-from recipes.training.recipe import Recipe, read, shown, toy
+from recipes.training.recipe import Recipe, read, toy
+from recipes.training.rules import shown
 from zoo import workdir as workdirs
 from zoo.terminal import Parser, json_object
 

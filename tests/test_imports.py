@@ -55,13 +55,16 @@ MAY = {
     "recipes.data": ("recipes.data", "zoo"),
     "recipes.scoring": ("recipes.data", "zoo"),
     "recipes.training": ("recipes.training", "recipes.scoring", "recipes.data", "zoo"),
-    "recipes.training.recipe": ("recipes.data",),
+    "recipes.training.recipe": ("recipes.data", "recipes.training.rules"),
+    "recipes.training.rules": ("recipes.data", "recipes.training.recipe"),  # its type
     "recipes.runs": ("recipes.training.recipe",),
     "recipes.evaluation": (
         *("recipes.evaluation", "recipes.training", "recipes.scoring", "recipes.data"),
         *("recipes.runs", "zoo"),
     ),
-    "recipes.options": ("recipes.runs", "recipes.training.recipe", "zoo"),
+    "recipes.options": (
+        *("recipes.runs", "recipes.training.recipe", "recipes.training.rules", "zoo"),
+    ),
     "recipes.demonstration": ("recipes", "zoo", "exports"),
 }
 

@@ -1,10 +1,12 @@
-"""A recipe is data: a frozen dataclass."""
+"""A recipe is data: a frozen dataclass whose fields are the options of `zoo train`."""
 
 import dataclasses
 import json
 from typing import Any
 
-from recipes.data import NAMES, SETS
+from recipes.data import NAMES
+from recipes.training import rules
+from recipes.training.rules import shown
 
 
 class RunError(Exception):
@@ -120,71 +122,7 @@ class Recipe:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
-        if (self.schedule == "step") != (self.step_size > 0):
-            raise ValueError(
-                f"--step-size belongs to --schedule step; received --schedule {self.schedule} "
-                f"--step-size {self.step_size}. Pass both, or neither."
-            )
-        if self.optimizer == "adam" and self.weight_decay:
-            raise ValueError(
-                f"--optimizer adam has no weight decay; received --weight-decay "
-                f"{self.weight_decay:g}. Pass --optimizer adamw."
-            )
-        if self.optimizer != "sgd" and self.biases.startswith("doubled"):
-            raise ValueError(
-                f"--biases {self.biases} is a rule of sgd; received --optimizer {self.optimizer}. "
-                "Pass --biases undecayed."
-            )
-        if not self.crop and self.batch_size > 1:
-            raise ValueError(
-                "Whole images may differ in size, so --crop 0 needs batches of one image; received "
-                f"--batch-size {self.batch_size}. Pass --batch-size 1, with --accumulate for more "
-                "images in a step, or a size as --crop."
-            )
-        if not 0 < self.loss_sampling <= 1:
-            raise ValueError(
-                f"--loss-sampling is above 0 and at most 1; received {self.loss_sampling:g}. Pass "
-                "--loss-sampling 1 to train every cell."
-            )
-        if any(not 0 <= weight < float("inf") for weight in self.class_weights):
-            raise ValueError(
-                f"--class-weights are finite numbers from 0; received {shown(self.class_weights)}. "
-                "Pass 1 for each class, and more for a class with more weight."
-            )
-        if self.loss == "dice" and (
-            self.class_weights or self.weight_map or self.reduction == "sum"
-        ):
-            raise ValueError(
-                "--loss dice is a mean over images and classes, and takes no --class-weights, no "
-                "--weight-map and no --reduction sum; received one of them. Pass --loss softmax."
-            )
-        if self.jit and self.sync_batch_norm:
-            raise ValueError(
-                "--jit compiles the pass of one replica, and --sync-batch-norm needs all replicas "
-                "inside it; received both. Leave one out."
-            )
-        if self.jit and self.deterministic:
-            raise ValueError(
-                "--jit compiles with XLA, which has no gradient of max pooling that repeats to the "
-                "bit; received --jit and --deterministic, which is the default. Add "
-                "--no-deterministic."
-            )
-        _check_model_options(self)
-        known = SETS[self.data]
-        if self.weight_map and not known.instances:
-            raise ValueError(
-                "--weight-map is computed from objects that are told apart; the labels of --data "
-                f"{self.data} hold classes only. Pass --no-weight-map."
-            )
-        if known.classes is not None:
-            check_class_weights(self, known.classes)
-        if self.encoder_weights == "imagenet" and known.channels not in (None, 3):
-            raise ValueError(
-                "--encoder-weights imagenet is for images with 3 channels; those of --data "
-                f"{self.data} have {known.channels}. Pass --encoder-weights none."
-            )
+        rules.check(self)
 
 
 def toy(recipe: Recipe) -> Recipe:
@@ -222,20 +160,6 @@ def read(fields: dict[str, Any]) -> Recipe:
     return Recipe(**values)
 
 
-def check_class_weights(recipe: Recipe, classes: int) -> None:
-    """Compares the number of class weights with that of the classes.
-
-    Raises:
-        ValueError: They differ.
-    """
-    if recipe.class_weights and len(recipe.class_weights) != classes:
-        raise ValueError(
-            f"Each of the {classes} classes of --data {recipe.data} has a weight; received "
-            f"{len(recipe.class_weights)} --class-weights. Give one for each, in the order that "
-            f"zoo verify {recipe.data} DIR shows."
-        )
-
-
 def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
     """How a recipe differs from the recorded one so that it cannot resume the run; else None.
 
@@ -261,53 +185,6 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
             f"{flag} {shown(value)}"
         )
     return None
-
-
-def _check_model_options(recipe: Recipe) -> None:
-    given = [name for name in ("classes", "channels") if name in recipe.options]
-    if given:
-        raise ValueError(
-            f"The {' and '.join(given)} follow from --data {recipe.data}; received them in "
-            "--options too. Leave them out."
-        )
-    if recipe.options.get("border") == "valid":
-        raise ValueError(
-            "A class map is trained and scored at the size of its image; a U-Net with border "
-            "'valid' answers a smaller one. Leave border out of --options: 'mirror' takes the same "
-            "weights."
-        )
-
-
-def _check(field: dataclasses.Field, value: Any) -> None:
-    flag, rules = "--" + field.name.replace("_", "-"), field.metadata
-    choices, least, most = (rules.get(rule) for rule in ("choices", "least", "most"))
-    if choices:
-        wrong = [
-            one for one in (value if isinstance(value, tuple) else [value]) if one not in choices
-        ]
-        if wrong:
-            raise ValueError(
-                f"{flag} takes {', '.join(choices)}; received {wrong[0]!r}. Pass {flag} "
-                f"{choices[0]}."
-            )
-    if least is not None and not value >= least:
-        raise ValueError(f"{flag} is at least {least}; received {value}. Pass {flag} {least}.")
-    if most is not None and not value <= most:
-        raise ValueError(f"{flag} is at most {most}; received {value}. Pass {flag} {most}.")
-    if field.name == "learning_rate" and not 0 < value < float("inf"):
-        raise ValueError(f"{flag} is above 0; received {value}. Pass {flag} 0.001.")
-    if field.name == "options" and not isinstance(value, dict):
-        raise ValueError(
-            f"{flag} takes a JSON object; received {value!r}. Pass {flag} '{{\"depth\": 3}}'."
-        )
-
-
-def shown(value: Any) -> str:
-    """A value as it stands on the command line."""
-    if isinstance(value, dict):
-        return f"'{json.dumps(value)}'"
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return text or "none"
 
 
 _VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}

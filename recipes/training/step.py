@@ -13,12 +13,11 @@ from recipes.training.recipe import Recipe
 def make_step(
     recipe: Recipe, state: State, strategy: tf.distribute.Strategy, spec: tuple
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """Makes a function of a batch that gives its loss, how many replicas have numbers that are not
-    finite, and how many were told to stop.
+    """Makes a function of a batch: images, labels, and a weight map if the recipe has one.
 
-    The function takes the batch (images, labels, and a weight map if the recipe has one), this
-    worker's number of stop signals, and `last`: True changes the weights by the mean gradient of
-    this batch and of those since the last change.
+    It gives the loss, how many replicas have numbers that are not finite, and the sum of the stop
+    signals of all workers. With `last=True` it changes the weights by the mean gradient of this
+    batch and of those since the last change.
     """
     model, optimizer = state.model, state.optimizer
     variables = model.trainable_variables

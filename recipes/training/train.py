@@ -26,7 +26,8 @@ from recipes.training import model as models
 from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, choose_strategy, output_folder, worker_of
 from recipes.training.loop import run_steps
-from recipes.training.recipe import Recipe, RunError, check_class_weights
+from recipes.training.recipe import Recipe, RunError
+from recipes.training.rules import check_class_weights
 from recipes.training.run import Run
 from zoo import terminal
 from zoo import workdir as workdirs
@@ -122,14 +123,7 @@ def train(
         records.check_workdir(workdir, recipe)
         begun = bool(workdirs.steps(workdir))
         start = dataclasses.replace(recipe, encoder_weights="") if begun else recipe
-        models.check(start)
-        splits = data.load(recipe.data, data_dir or workdir / "data")
-        check_class_weights(recipe, len(splits["train"].class_names))
-        state = models.make_state(start, splits["train"], strategy)
-        fingerprints = {
-            split: found.sha256
-            for split, found in verify(splits, instances=recipe.weight_map).items()
-        }
+        splits, state, fingerprints = _prepare(start, data_dir or workdir / "data", strategy)
         _check_workers(recipe, fingerprints, strategy)
         with output_folder(workdir, strategy) as out:
             run = Run(recipe, splits, state, strategy, workdir, out)
@@ -156,6 +150,18 @@ def train(
     if signal is not None:
         raise SystemExit(128 + signal)
     return state.model
+
+
+def _prepare(
+    recipe: Recipe, data_dir: pathlib.Path, strategy: tf.distribute.Strategy
+) -> tuple[dict[str, data.Dataset], checkpoints.State, dict[str, str]]:
+    """The data, the state before the first step, and the SHA-256 of each split."""
+    models.check(recipe)
+    splits = data.load(recipe.data, data_dir)
+    check_class_weights(recipe, len(splits["train"].class_names))
+    state = models.make_state(recipe, splits["train"], strategy)
+    examined = verify(splits, instances=recipe.weight_map)
+    return splits, state, {split: found.sha256 for split, found in examined.items()}
 
 
 def _tell_end(run: Run, signal: int | None, limit_steps: int | None) -> None:

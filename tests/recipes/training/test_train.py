@@ -11,6 +11,7 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 import tensorflow as tf
 
 import recipes.data
+import zoo
 from recipes import command, runs, scoring
 from recipes.data import pipeline
 from recipes.training import checkpoints, loop, records, train, weights
@@ -586,3 +588,197 @@ def test_the_command_turns_errors_into_messages(tmp_path, capsys):
     assert "Set TF_CONFIG on each worker, or pass --strategy one." in capsys.readouterr().err
     assert command.train(words) == 0
     assert f"trained: {tmp_path}/model.weights.h5" in capsys.readouterr().out
+
+
+SCORED = dataclasses.replace(RECIPE, validate_every=2)
+
+
+@pytest.fixture(scope="module")
+def scored(few_images, tmp_path_factory):
+    """An uninterrupted run of SCORED."""
+    folder = tmp_path_factory.mktemp("scored") / "run"
+    return Run(folder, variables(train.train(SCORED, folder)))
+
+
+def best_of(folder):
+    recorded = workdirs.read_recipe(folder)["best"]
+    return recorded, [weight.numpy() for weight in zoo.load(folder, checkpoint="best").weights]
+
+
+def test_the_best_weights_are_those_of_the_first_best_score(tmp_path, scored):
+    rows = log(scored.workdir, "scores.csv")
+    scores = {int(row["step"]): float(row["mean_iou"]) for row in rows}
+    assert len(set(scores.values())) > 1
+    first = min(step for step, score in scores.items() if score == max(scores.values()))
+    recorded, weights_of_best = best_of(scored.workdir)
+    assert recorded == {"step": first, "mean_iou": scores[first]}
+    at_best = train.train(change(steps=first), tmp_path / "short")
+    assert_same([weight.numpy() for weight in at_best.weights], weights_of_best)
+
+
+def test_a_tie_keeps_the_first_best_weights(tmp_path, monkeypatch):
+    shared_scores = loop.shared_scores
+
+    def same_scores(*arguments, stopped):
+        return shared_scores(*arguments, stopped=stopped) | {"mean_iou": 0.5}
+
+    monkeypatch.setattr(loop, "shared_scores", same_scores)
+    train.train(SCORED, tmp_path)
+    assert workdirs.read_recipe(tmp_path)["best"] == {"step": 2, "mean_iou": 0.5}
+
+
+@pytest.mark.parametrize("where", ["before the file", "before its record", "before the row"])
+@pytest.mark.parametrize("which", [0, -1])  # of the times that the best weights are written
+def test_a_kill_while_the_best_weights_are_written_changes_nothing(
+    tmp_path, scored, where, which, monkeypatch
+):
+    bests = []
+    highest = -1.0
+    for row in log(scored.workdir, "scores.csv"):
+        if float(row["mean_iou"]) > highest:
+            highest = float(row["mean_iou"])
+            bests.append(int(row["step"]))
+    at = bests[which]
+    write, write_best, update = weights._write, weights.write_best, records.update
+
+    def die_at(moment, run_step):
+        if where == moment and run_step == at:
+            raise KeyboardInterrupt
+
+    def watched_write(run, model, name):
+        die_at("before the file", run.step)
+        write(run, model, name)
+
+    def watched_update(folder, **entries):
+        die_at("before its record", entries.get("best", {}).get("step"))
+        update(folder, **entries)
+
+    def watched_best(run, model, mean_iou):
+        write_best(run, model, mean_iou)
+        die_at("before the row", run.step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "_write", watched_write)
+        patch.setattr(weights, "write_best", watched_best)
+        patch.setattr(records, "update", watched_update)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(SCORED, tmp_path)
+    zoo.load(tmp_path)
+    assert_same(scored.variables, variables(train.train(SCORED, tmp_path)))
+    assert log(scored.workdir, "scores.csv") == log(tmp_path, "scores.csv")
+    (expected, best), (recorded, found) = best_of(scored.workdir), best_of(tmp_path)
+    assert recorded == expected
+    assert_same(best, found)
+
+
+def test_a_row_of_scores_without_its_checkpoint_is_not_kept_twice(tmp_path, monkeypatch):
+    """As of a run that was told to stop while it scored, then killed after it scored again."""
+    shared_scores, save, killed = loop.shared_scores, checkpoints.save, []
+
+    def told_to_stop(*arguments, stopped):
+        if not killed:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return shared_scores(*arguments, stopped=stopped)
+
+    def die(state, out):
+        if killed == [True]:
+            killed.append(False)
+            raise KeyboardInterrupt
+        save(state, out)
+
+    monkeypatch.setattr(loop, "shared_scores", told_to_stop)
+    monkeypatch.setattr(checkpoints, "save", die)
+    with pytest.raises(SystemExit):
+        train.train(SCORED, tmp_path)
+    killed.append(True)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(SCORED, tmp_path)
+    assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["2"]
+    train.train(SCORED, tmp_path)
+    assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["2", "4", "6", "8"]
+
+
+def test_weights_that_are_not_finite_are_never_the_best(tmp_path, monkeypatch, scored):
+    make_step, broken = loop.make_step, []
+
+    def make_broken_step(recipe, state, *arguments):
+        step = make_step(recipe, state, *arguments)
+
+        def once_broken(*batch, last):
+            answer = step(*batch, last=last)
+            if int(state.step) == 1 and last and not broken:  # in the step that is scored first
+                broken.append(True)
+                kernel = state.model.trainable_variables[0]
+                kernel.assign(kernel * np.nan)
+            return answer
+
+        return once_broken
+
+    monkeypatch.setattr(loop, "make_step", make_broken_step)
+    assert_same(scored.variables, variables(train.train(SCORED, tmp_path)))
+    assert best_of(tmp_path)[0] == best_of(scored.workdir)[0]
+
+
+def test_a_run_starts_from_the_workdir_of_another(tmp_path, whole, half):
+    def start(folder, steps=1):
+        recipe = change(
+            encoder_weights=str(folder), learning_rate=1e-9, optimizer="sgd", steps=steps
+        )
+        return train.train(recipe, tmp_path / "run")
+
+    kernels = [x for x in start(whole.workdir).trainable_variables if x.name == "kernel"]
+    trained = [x for x in whole.variables if x.ndim == 4]
+    np.testing.assert_allclose(kernels[0].numpy(), trained[0], atol=1e-6)
+    killed = half.copy(tmp_path / "killed")
+    with pytest.raises(
+        ValueError, match=rf"killed before it wrote .* zoo train --workdir {killed}"
+    ):
+        train.train(change(encoder_weights=str(killed)), tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match=r"there is none at nowhere\. Check the path\."):
+        train.train(change(encoder_weights="nowhere"), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("changes", "has"),
+    [
+        ({"model": "unet", "options": {}}, "unet has no such trunk"),
+        (
+            {"model": "fcn_alexnet", "options": {}},
+            "fcn_alexnet has stages=[96, 256, 384, 384, 256]",
+        ),
+        (
+            {"model": "fcn8s", "options": {"head": 16}},
+            "fcn8s has stages=[64, 128, 256, 512, 512] a",
+        ),
+        ({"model": "deconvnet", "options": {"stages": [1] * 5}}, "has stages=[1, 1, 1, 1, 1] and"),
+    ],
+)
+def test_imagenet_is_for_vgg_in_its_own_widths(tmp_path, changes, has, monkeypatch):
+    monkeypatch.setattr(recipes.data, "load", lambda name, folder: pytest.fail("data were read"))
+    recipe = change(data="folder", encoder_weights="imagenet", **changes)
+    with pytest.raises(ValueError, match=re.escape(has)) as error:
+        train.train(recipe, tmp_path / "run")
+    assert str(error.value).endswith("Pass --encoder-weights none.")
+    assert not (tmp_path / "run").exists()
+    models.check(change(data="folder", encoder_weights="imagenet", model="fcn8s", options={}))
+
+
+def test_the_commit_is_that_of_our_own_clone_only(tmp_path, monkeypatch):
+    root = pathlib.Path(records.__file__).parents[2]
+    assert records.checkout() == root
+    head = subprocess.run(
+        ["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    )
+    assert records.commit().rstrip("+") == head.stdout.strip()
+    # An installed package inside somebody else's repository.
+    installed = tmp_path / "venv/recipes/training/records.py"
+    installed.parent.mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setattr(records, "__file__", str(installed))
+    assert records.checkout() is None
+    assert records.commit() is None
+    (tmp_path / "venv/pyproject.toml").write_text('[project]\nname = "theirs"\n')
+    assert records.checkout() is None
+    (tmp_path / "venv/pyproject.toml").write_text('[project]\nname = "segmentation-zoo"\n')
+    assert records.checkout() == tmp_path / "venv"
+    assert records.commit() is None  # the repository is around it
