@@ -7,8 +7,8 @@ Deviation:
 - Each epoch takes every image once, in random order; the authors draw with replacement.
 
 Data      VOC2011 with SBD's labels, 8,498 images and 736 to score: see recipes/data/sets/sbd.py
-Start     bvlc_reference_caffenet.caffemodel in this folder; `zoo weights fcn_alexnet` says where
-          it lies
+Start     bvlc_reference_caffenet.caffemodel, in this folder or from `zoo fetch`; see
+          `zoo weights fcn_alexnet`
 Command   zoo train voc_fcn_alexnet --workdir runs/voc_fcn_alexnet --data-dir path/to/sbd
 Time      not yet run
 Result    not yet run; the authors report a mean IoU of 48.0 on the 736 images

@@ -143,7 +143,7 @@ def _read_ids(file: pathlib.Path) -> np.ndarray:
     if ids.min() < 0 or ids.max() > _MAX_NUMBER:
         raise DataError(
             f"{file}: the number of a cell is 1 to {_MAX_NUMBER:,}, or 0 for none; it holds "
-            f"{ids.min()} to {ids.max()}. Number the cells anew."
+            f"{ids.min()} to {ids.max()}. Number the cells again."
         )
     return ids.astype(np.int32)
 

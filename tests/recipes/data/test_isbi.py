@@ -227,8 +227,8 @@ def test_labels_that_hold_no_cell_numbers_are_named(films):
         "'RGB'. Save the numbers as a 16-bit grey TIFF." in text
     )
     assert "man_seg002.tif: the number of a cell is 1 to 65,535, or 0 for none; it holds " in text
-    assert "it holds 0 to 70000. Number the cells anew." in text
-    assert "it holds -1 to 699. Number the cells anew." in text
+    assert "it holds 0 to 70000. Number the cells again." in text
+    assert "it holds -1 to 699. Number the cells again." in text
 
 
 def test_eight_bits_are_enough_for_few_cells(films):
