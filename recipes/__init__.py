@@ -1,1 +1,1 @@
-"""Programs that train; run from a clone. `python -m recipes` lists them."""
+"""What trains: the runs, the loop, the data sets and the scores; `zoo train` lists the runs."""

@@ -2,38 +2,56 @@
 
 import importlib
 import pathlib
+from typing import NamedTuple
 
-from recipes.data.dataset import DataError, Dataset
+from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 
-NAMES = (
-    "coins",
-    "folder",
-    "isbi",
-    "nyudv2",
-    "nyudv2_depth",
-    "nyudv2_hha",
-    "pascal_context",
-    "sbd",
-    "sbd_objects",
-    "sbd_proposals",
-    "shapes",
-    "sift_flow",
-    "sift_flow_geometric",
-    "voc",
-)
+
+class Known(NamedTuple):
+    """What is known of a data set before its files are read; None where the files decide.
+
+    `instances` says whether it tells the objects of a class apart.
+    """
+
+    classes: int | None
+    channels: int | None
+    instances: bool = False
+
+
+SETS = {
+    "coins": Known(2, 1),
+    "folder": Known(None, None),
+    "isbi": Known(2, 1, instances=True),
+    "nyudv2": Known(40, 3),
+    "nyudv2_depth": Known(40, 1),
+    "nyudv2_hha": Known(40, 3),
+    "pascal_context": Known(60, 3),
+    "sbd": Known(21, 3, instances=True),
+    "sbd_objects": Known(21, 3),
+    "sbd_proposals": Known(21, 3),
+    "shapes": Known(5, 3),
+    "sift_flow": Known(33, 3),
+    "sift_flow_geometric": Known(3, 3),
+    "voc": Known(21, 3),
+}
+NAMES = tuple(SETS)
 
 
 def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
-    """The splits "train" and "val" of a data set; `data_dir` is where its files are, or will be.
+    """The splits "train" and "val" of a data set.
+
+    Args:
+        name: One of `NAMES`.
+        data_dir: The folder of its files; a set that makes its own files writes them there.
 
     Raises:
         DataError: No data set has this name, or its files are not in `data_dir`.
     """
-    if name not in NAMES:
+    if name not in SETS:
         raise DataError(
             f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass --data {NAMES[0]}."
         )
     return importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
 
 
-__all__ = ["DataError", "Dataset", "NAMES", "load"]
+__all__ = ["DataError", "Dataset", "IGNORE_LABEL", "Known", "NAMES", "SETS", "load"]

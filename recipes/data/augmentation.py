@@ -1,8 +1,8 @@
-"""Random changes of an image together with its label; a mask of classes is never blended.
+"""Random changes of an image together with its label; labels are never interpolated.
 
-Each change draws its numbers only where it is asked for, in the order of AUGMENTATIONS, so that
-they follow from the generator. On the way the pixels are copied as seldom as can be: a scaled image
-is computed where the crop shows it, and brightness is looked up in a table of 256 values.
+The changes are made in the order of AUGMENTATIONS, and only a change that is asked for draws random
+numbers: the result is a function of the generator. For speed a scaled image is computed only inside
+the crop, and brightness is looked up in a table of 256 values.
 """
 
 import numpy as np
@@ -32,11 +32,11 @@ def augmented(
     """A random view of an image and of its label.
 
     Args:
-        rng: Decides all.
+        rng: Source of all random numbers.
         image: uint8 `[h, w, channels]`; stays as it is.
-        label: Whole numbers `[h, w]`, of which the lowest 8 bits are the class; stays as it is.
-        crop: Height and width of the view, or 0 for all of the image. What an image lacks is filled
-            with its edge, and not trained.
+        label: Whole numbers `[h, w]` whose lowest 8 bits are the class; stays as it is.
+        crop: Height and width of the view; 0 for the whole image. A smaller image is extended by
+            its edge pixels, and its label by void.
         augment: Names in AUGMENTATIONS.
     """
     size = label.shape
@@ -68,11 +68,11 @@ def augmented(
 
 
 def _window(rng: np.random.Generator, crop: int, size: tuple[int, int]) -> tuple[slice, slice]:
-    """A random square, or what an image of a size has of it."""
+    """A random square, cut off where the image ends."""
     window = []
     for side in size:
         length = max(side, crop)
-        # Drawn from a wider range and moved inside, so that borders are not rarer than the middle.
+        # Drawn from a wider range, then moved inside: else border pixels would be rarer.
         drawn = int(rng.integers(-crop // 2, length - crop // 2 + 1))
         start = min(max(drawn, 0), length - crop)
         window.append(slice(start, min(start + crop, side)))
@@ -80,13 +80,13 @@ def _window(rng: np.random.Generator, crop: int, size: tuple[int, int]) -> tuple
 
 
 def _blended(image: np.ndarray, size: tuple[int, int], window: tuple[slice, slice]) -> np.ndarray:
-    """The window of the image scaled to a size; each pixel is a mean of those that it covers."""
+    """The window of the image scaled to a size; each pixel is the mean of the area it covers."""
     (top, bottom), (left, right) = (
         (part.start * side / length, min(part.stop * side / length, side))
         for part, side, length in zip(window, image.shape[:2], size, strict=True)
     )
     height, width = (part.stop - part.start for part in window)
-    # Pillow scales three channels at once, and takes four for colours with transparency.
+    # Pillow scales three channels at once; it would take four for RGB with transparency.
     planes = [image] if image.shape[-1] == 3 else np.moveaxis(image, -1, 0)
     scaled = [
         Image.fromarray(plane).resize(
@@ -98,7 +98,7 @@ def _blended(image: np.ndarray, size: tuple[int, int], window: tuple[slice, slic
 
 
 def _nearest(label: np.ndarray, size: tuple[int, int], window: tuple[slice, slice]) -> np.ndarray:
-    """The window of the label scaled to a size; each pixel is the one at its centre."""
+    """The window of the label scaled to a size; each pixel has the value at its centre."""
     rows, columns = (
         ((np.arange(part.start, part.stop) + 0.5) * side / length).astype(int)
         for part, side, length in zip(window, label.shape, size, strict=True)
@@ -107,14 +107,14 @@ def _nearest(label: np.ndarray, size: tuple[int, int], window: tuple[slice, slic
 
 
 def _lit(brightness: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The image with another brightness for each of the 256."""
+    """The image with each of its 256 values replaced by `brightness[value]`."""
     table = np.clip(np.rint(brightness), 0, 255).astype(np.uint8)
     rows = Image.fromarray(image.reshape(len(image), -1))
     return np.asarray(rows.point(table.tolist())).reshape(image.shape)
 
 
 def _coloured(factors: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The image with each channel times its factor."""
+    """The image with each channel multiplied by its factor."""
     # By rows: NumPy is slow where the last axis is short.
     rows = image.reshape(len(image), -1) * np.tile(factors.astype(np.float32), image.shape[1])
     np.minimum(np.rint(rows, out=rows), 255, out=rows)
@@ -122,10 +122,10 @@ def _coloured(factors: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _compact(image: np.ndarray) -> np.ndarray:
-    """The image in the order of its pixels in memory."""
+    """The image as a C-contiguous array."""
     if image.flags.c_contiguous:
         return image
     copy = np.empty(image.shape, image.dtype)
-    for channel in range(image.shape[-1]):  # four times as fast as all at once
+    for channel in range(image.shape[-1]):  # four times as fast as one copy of all
         copy[..., channel] = image[..., channel]
     return copy

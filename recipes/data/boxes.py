@@ -1,11 +1,11 @@
-"""Lists of boxes: where in the images of a data set there is something to look at.
+"""Lists of boxes in the images of a data set, one text file each.
 
-A list is a text file. An image has a line for each of its boxes, or one with its name only:
+An image has a line for each of its boxes, or one line with its name if it has no box:
 
     NAME,X0,Y0,X1,Y1    pixels from 0 at the left and at the top; X1 and Y1 are outside the box
     NAME
 
-A list may have more numbers behind those of the box.
+More numbers may follow those of the box.
 """
 
 import array
@@ -19,16 +19,16 @@ import numpy as np
 
 from recipes.data.dataset import DataError, Dataset
 from recipes.data.listed import read_lines
-from recipes.training.records import replace
+from zoo import files
 from zoo.progress import told
 
 BOX = ("X0", "Y0", "X1", "Y1")
-OBJECT = (*BOX, "NUMBER", "CLASS")  # around an object: its number in the image, what it is one of
+OBJECT = (*BOX, "NUMBER", "CLASS")  # NUMBER: of the object in its image
 
 Boxes = dict[str, np.ndarray]
 """By the name of an image: int32 `[boxes, columns]`, such as those of BOX or OBJECT."""
 
-_REMEDY = "Put it right, or delete the file: it is written anew."
+_REMEDY = "Correct it, or delete the file: it is then written again."
 
 
 def name_of(source: Dataset, index: int) -> str:
@@ -44,14 +44,14 @@ def kept(
     columns: tuple[str, ...],
     text: str,
 ) -> Boxes:
-    """The boxes in a list, which is written first where it is not there yet.
+    """Reads the boxes in a list; writes the list first if it does not exist.
 
     Args:
         file: The list.
-        splits: Those whose images are in it.
-        find: Gives the boxes of the image at an index of a split, int32 `[boxes, columns]`.
+        splits: The splits whose images are on the list.
+        find: Finds the boxes of the image at an index of a split, int32 `[boxes, columns]`.
         columns: The names of the numbers of a line.
-        text: What is told while they are looked for.
+        text: Shown while boxes are searched.
 
     Raises:
         DataError: The list cannot be read or written, lacks an image, or holds something else.
@@ -59,16 +59,17 @@ def kept(
     images = [(source, index) for source in splits.values() for index in range(len(source))]
     try:
         if not file.exists():
-            replace(file, _found(images, find, text))
+            files.write_text(file, _found(images, find, text))
     except OSError as error:
         raise DataError(
-            f"{file}: the boxes are written here once ({error}). Make the folder writable."
+            f"{file}: the list of boxes is written to this file ({error}). Make its folder "
+            "writable."
         ) from error
     return _read(file, [name_of(*image) for image in images], columns)
 
 
 def _found(images: list[tuple[Dataset, int]], find: Callable, text: str) -> str:
-    """The list, as a text."""
+    """The text of a new list."""
     lines = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda image: find(*image), images)
@@ -87,13 +88,13 @@ def _read(file: pathlib.Path, names: list[str], columns: tuple[str, ...]) -> Box
         if box and not (box[0] < box[2] and box[1] < box[3]):
             raise DataError(
                 f"{file}: a line is {','.join(('NAME', *columns))} with X0 below X1 and Y0 below "
-                f"Y1, or NAME alone; received {line[:100]!r}. {_REMEDY}"
+                f"Y1, or NAME only; received {line[:100]!r}. {_REMEDY}"
             )
         found.setdefault(name, array.array("i")).extend(box)
     lacking = [name for name in names if name not in found]
     if lacking:
         raise DataError(
-            f"{file}: each image has a line; {len(lacking)} of {len(names)} have none, "
-            f"{lacking[0]} among them. {_REMEDY}"
+            f"{file}: each image has a line; {len(lacking)} of {len(names)} images have none, "
+            f"such as {lacking[0]}. {_REMEDY}"
         )
     return {name: np.array(found[name], np.int32).reshape(-1, len(columns)) for name in names}

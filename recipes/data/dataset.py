@@ -1,4 +1,4 @@
-"""What every data set is to the programs that train and score."""
+"""What every data set is to the code that trains and scores."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,22 +6,30 @@ from collections.abc import Callable
 import numpy as np
 
 IGNORE_LABEL = 255
+"""The label of void: pixels without a class, which are neither trained nor scored."""
 
 
 class DataError(ValueError):
-    """Something about a data set that its user can put right; the message says what and how."""
+    """A data set cannot be used; the message says what is wrong and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """One split of a data set, read one example at a time.
 
-    `example(index)` gives the image, uint8 `[h, w, channels]`, and its label, uint8 `[h, w]` of
-    classes and 255 for pixels that are neither trained nor scored. `files` names the image and the
-    label of each example for messages. Where the objects of a class are told apart,
-    `instances(index)` gives their numbers, int32 `[h, w]`, and 0 for pixels of none. Where the
-    examples are cut out of those of another split, `cut_from` is that split, and an array of
-    numbers from which the cuts follow: what is verified is the other split.
+    Args:
+        name: The data set's.
+        split: "train" or "val".
+        class_names: In the order of the class numbers.
+        channels: Of an image.
+        files: The image and the label of each example, for messages.
+        example: Gives the image at an index, uint8 `[h, w, channels]`, and its label, uint8
+            `[h, w]` of classes and `IGNORE_LABEL`.
+        instances: Gives the number of the object of each pixel, int32 `[h, w]`, 0 for no object;
+            None if the data set does not tell the objects of a class apart.
+        cut_from: For examples that are cut out of those of another split: that split, and an array
+            of the numbers that define the cuts. The other split is verified in its place.
+        background: The number of the class that is background; None if no class is.
     """
 
     name: str
@@ -32,6 +40,7 @@ class Dataset:
     example: Callable[[int], tuple[np.ndarray, np.ndarray]]
     instances: Callable[[int], np.ndarray] | None = None
     cut_from: "tuple[Dataset, np.ndarray] | None" = None
+    background: int | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -40,10 +49,10 @@ class Dataset:
 def pair(
     image: Callable[[], np.ndarray], label: Callable[[], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """An image and its label as they are read.
+    """Reads an image and its label.
 
     Raises:
-        DataError: One of them cannot be; where both cannot, it says so of both.
+        DataError: One of them cannot be read; the message names both if neither can.
     """
     try:
         read = image()

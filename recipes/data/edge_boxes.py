@@ -1,11 +1,11 @@
-"""EdgeBoxes: the windows of an image that are most likely to hold an object whole.
+"""EdgeBoxes: the windows of an image that are most likely to hold a whole object.
 
-Zitnick and Dollár, "Edge Boxes: Locating Object Proposals from Edges", ECCV 2014, as OpenCV has it,
-with the paper's settings.
+Zitnick and Dollár, "Edge Boxes: Locating Object Proposals from Edges", ECCV 2014: OpenCV's
+implementation with the paper's settings.
 
 Deviation:
-- The edges are where the smoothed image changes most, in whichever channel. The paper's come from a
-  structured forest, of which OpenCV carries no trained model.
+- The edges are the largest gradient over the channels of the smoothed image. The paper takes them
+  from a structured forest; OpenCV ships no trained one.
 """
 
 import types
@@ -14,7 +14,7 @@ import numpy as np
 
 from recipes.data.dataset import DataError
 
-SMOOTH = 2.0  # pixels; deviation of the Gaussian
+SMOOTH = 2.0  # standard deviation of the Gaussian, in pixels
 
 
 def edge_boxes(image: np.ndarray, *, most: int = 2000) -> np.ndarray:
@@ -22,10 +22,10 @@ def edge_boxes(image: np.ndarray, *, most: int = 2000) -> np.ndarray:
 
     Args:
         image: uint8 `[h, w, 3]`.
-        most: Number of boxes that is not exceeded.
+        most: The largest number of boxes.
 
     Raises:
-        DataError: OpenCV, or its part for this, is not installed.
+        DataError: OpenCV with its contributed modules is not installed.
     """
     cv2 = _opencv()
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), SMOOTH)
@@ -33,7 +33,7 @@ def edge_boxes(image: np.ndarray, *, most: int = 2000) -> np.ndarray:
     strongest = np.hypot(across, down).argmax(-1)[..., np.newaxis]
     across, down = (np.take_along_axis(x, strongest, -1)[..., 0] for x in (across, down))
     strength, turn = np.hypot(across, down), np.arctan2(down, across)
-    # Thick edges would be many: only those stay that are weaker neither on one side nor the other.
+    # Thin the edges: a pixel stays if neither neighbour across the edge is stronger.
     y, x = np.indices(strength.shape, np.float32)
     sides = [
         cv2.remap(strength, x + step * np.cos(turn), y + step * np.sin(turn), cv2.INTER_LINEAR)
@@ -52,8 +52,8 @@ def _opencv() -> types.ModuleType:
         import cv2.ximgproc
     except ImportError as error:
         raise DataError(
-            f"EdgeBoxes are in OpenCV's contributed modules, which are not here ({error}). Install "
-            'opencv-contrib-python-headless<5, which is the extra "proposals", or give a list of '
-            "boxes."
+            f"EdgeBoxes need OpenCV's contributed modules, which are not installed ({error}). "
+            "Install opencv-contrib-python-headless<5, the extra 'proposals', or give a "
+            "list of boxes."
         ) from error
     return cv2

@@ -1,7 +1,7 @@
-"""Elastic deformation of an image and its label together, U-Net's most telling augmentation.
+"""Elastic deformation of an image together with its label, U-Net's main augmentation.
 
 Ronneberger, Fischer and Brox, MICCAI 2015, Section 3.1: Gaussian displacements on a coarse 3 × 3
-grid, with a deviation of 10 pixels, bicubic in between.
+grid, with a standard deviation of 10 pixels, interpolated bicubically.
 """
 
 import numpy as np
@@ -15,16 +15,16 @@ def deform(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Moves the pixels of an image and its label by the same smooth random field.
 
-    What comes from outside is mirrored, as U-Net extrapolates an image.
+    Beyond its border the image is mirrored, as U-Net does.
 
     Args:
-        rng: Decides the field, and nothing else.
+        rng: Source of the displacements.
         image: uint8 `[h, w, channels]`, interpolated linearly.
-        label: Whole numbers `[h, w]`; takes the nearest pixel, so that no class is invented.
-        deviation: Of the displacements, in pixels, along each axis.
+        label: Whole numbers `[h, w]`, interpolated by the nearest pixel.
+        deviation: Standard deviation of the displacements along each axis, in pixels.
 
     Returns:
-        The image and label, of the same shapes and types.
+        The image and the label, with their shapes and types.
     """
     height, width = label.shape
     coarse = rng.normal(0, deviation, (2, GRID, GRID))
@@ -38,10 +38,10 @@ def deform(
 
 
 def _between(length: int) -> np.ndarray:
-    """What each point of the grid has to say at each pixel, `[length, GRID]`: a cubic spline.
+    """The weight of each grid point at each pixel of one axis, `[length, GRID]`: a cubic spline.
 
-    The corners of the grid are those of the image. The spline of the field is one of its rows and
-    columns, and to compute it from these takes a hundredth of the time.
+    The outer grid points lie on the image's corners. The two-dimensional spline is the product of
+    one along the rows and one along the columns, which takes a hundredth of the time.
     """
     places = np.linspace(0, GRID - 1, length)
     return np.stack(

@@ -1,4 +1,4 @@
-"""Data sets whose splits are lists of names, and whose image and label are files of that name."""
+"""Data sets whose splits are lists of names, with an image file and a label file for each name."""
 
 import functools
 import pathlib
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from recipes.data.dataset import DataError, Dataset, pair
-from recipes.data.sets import voc
+from recipes.data.images import read_image as read_rgb
 
 
 def listed(
@@ -20,37 +20,39 @@ def listed(
     label: Callable[[str], pathlib.Path],
     read_label: Callable[[pathlib.Path], np.ndarray],
     remedy: str,
-    read_image: Callable[[pathlib.Path], np.ndarray] = voc.read_image,
+    read_image: Callable[[pathlib.Path], np.ndarray] = read_rgb,
     channels: int = 3,
+    background: int | None = None,
 ) -> Dataset:
-    """The examples on some lists, in their order.
+    """The examples on one or more lists, in their order.
 
     Args:
         lists: Text files with one name a line.
-        name: The data set's.
+        name: The name of the data set.
         split: "train" or "val".
         class_names: In the order of the classes.
         image: Gives the image file of a name.
         label: Gives the label file of a name.
-        read_label: Gives the label in such a file, uint8 `[h, w]`.
-        remedy: What to do where a list is missing: one sentence.
-        read_image: Gives the image in such a file, uint8 `[h, w, channels]`; RGB by default.
+        read_label: Reads a label file: uint8 `[h, w]`.
+        remedy: What to do if a list is missing: one sentence.
+        read_image: Reads an image file: uint8 `[h, w, channels]`; RGB by default.
         channels: Of the images.
+        background: The number of the background class, if there is one.
 
     Raises:
-        DataError: A list is missing, is no text, or is empty.
+        DataError: A list is missing, is not text, or is empty.
     """
     names = [one for file in lists for one in read_lines(file, remedy=remedy)]
     files = tuple((str(image(one)), str(label(one))) for one in names)
     example = functools.partial(_example, files, read_image, read_label)
-    return Dataset(name, split, class_names, channels, files, example)
+    return Dataset(name, split, class_names, channels, files, example, background=background)
 
 
 def read_lines(file: pathlib.Path, *, remedy: str) -> list[str]:
-    """The lines of a text file that hold something, without the spaces around them.
+    """The lines of a text file that are not blank, without the spaces around them.
 
     Raises:
-        DataError: The file is missing, is no text, or is empty.
+        DataError: The file is missing, is not text, or is empty.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -60,7 +62,7 @@ def read_lines(file: pathlib.Path, *, remedy: str) -> list[str]:
         raise DataError(f"{file}: cannot be read as text ({error}). {remedy}") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
-        raise DataError(f"{file}: a list has one name a line at least; it is empty. {remedy}")
+        raise DataError(f"{file}: a list has at least one line; it is empty. {remedy}")
     return lines
 
 

@@ -1,8 +1,10 @@
-"""Reads one matrix of labels from a MATLAB file, and takes no more memory than its limit allows.
+"""Reads one matrix of labels from a MATLAB file within a limit of memory.
 
-scipy.io reads these files without limits: 60 kB of nested cells end the process, and 290 kB that
-declare a 2 × 2 matrix cost 500 MB. Label files need one matrix of whole numbers, perhaps a field of
-a struct, and that part of the format is small.
+The promise: a damaged or hostile file gives an error that names it and never takes more than
+`MAX_BYTES`. `scipy.io.loadmat` breaks it: 60 kB of nested cells crash the process, and 290 kB that
+declare a 2 × 2 matrix take 500 MB. Running it in a child process with a limit would need more code
+than this reader, because label files use a small part of the format: one matrix of whole numbers,
+perhaps as the field of a struct.
 
 The format: MathWorks, "MAT-File Format", level 5, which MATLAB's `save -v6` and `-v7` and
 `scipy.io.savemat` write.
@@ -19,9 +21,10 @@ import numpy as np
 
 from recipes.data.dataset import DataError
 
-LARGEST = 64 * 2**20  # bytes of a file, and of all that is compressed in it
+MAX_BYTES = 64 * 2**20
+"""The largest file that is read, and the most that is decompressed from it."""
 
-_COMPRESSED, _MATRIX = 15, 14  # what an element holds, where it is not numbers
+_COMPRESSED, _MATRIX = 15, 14  # types of elements that do not hold numbers
 _NUMBERS = {
     **{1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4"},
     **{7: "f4", 9: "f8", 12: "i8", 13: "u8"},
@@ -29,27 +32,27 @@ _NUMBERS = {
 _NUMERIC = range(6, 16)  # the classes of matrices, double to uint64
 _OTHERS = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "sparse"}
 _COMPLEX = 0x0800
-# Far above what a label file has: a damaged one is not to be followed for minutes.
-_MOST_SIZES, _MOST_FIELDS, _LONGEST_NAME = 32, 1000, 63
+# Far above what a label file has; they bound the time that a damaged file takes.
+_MAX_SIZES, _MAX_FIELDS, _MAX_NAME = 32, 1000, 63
 
 
 def read_array(file: pathlib.Path, *names: str) -> np.ndarray:
-    """A matrix of whole numbers, `[h, w]`, of an integer type: that of the file, or int32.
+    """A matrix of whole numbers, `[h, w]`, in the file's integer type; int32 if it holds floats.
 
     >>> label = read_array(folder / "cls" / "2008_000002.mat", "GTcls", "Segmentation")
 
     Args:
         file: A MATLAB file of level 5.
-        names: The name of the variable, and of a field in it where it is a struct.
+        names: The name of the variable; if it is a struct, then the name of its field.
 
     Raises:
         DataError: The file is missing, too large or damaged, has no such matrix, or the matrix
-            holds something else than whole numbers.
+            holds other values than whole numbers.
     """
     wanted = ".".join(names)
     try:
         with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
+            content = opened.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise DataError(
             f"{file}: there is no such file. Add it, or take it off the list."
@@ -70,13 +73,13 @@ def read_array(file: pathlib.Path, *names: str) -> np.ndarray:
 
 
 def read_label(file: pathlib.Path, *names: str, classes: np.ndarray, first: int = 0) -> np.ndarray:
-    """A label, uint8 `[h, w]`, whose file has other numbers than the classes.
+    """A label, uint8 `[h, w]`, from a file whose numbers are not the class numbers.
 
     Args:
         file: As for `read_array`.
         names: As for `read_array`.
-        classes: uint8 `[numbers]`, what each number of the file stands for: a class, or 255.
-        first: The number that `classes` begins with.
+        classes: uint8 `[numbers]`, the class of each number in the file, or 255.
+        first: The number that `classes[0]` belongs to.
 
     Raises:
         DataError: As `read_array`, or the matrix holds other numbers.
@@ -94,19 +97,19 @@ def read_label(file: pathlib.Path, *names: str, classes: np.ndarray, first: int 
 
 
 class _OtherContentError(Exception):
-    """A sound file without the matrix; says what is there."""
+    """The file is sound but lacks the matrix; the message says what it holds."""
 
 
 def _find(content: bytes, names: tuple[str, ...]) -> np.ndarray:
     if not content:
         raise ValueError("it is empty")
-    if len(content) > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST:,} bytes")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None or struct.unpack_from(order + "H", content, 124) != (0x0100,):
         raise ValueError("it has no header of a level 5 MAT-file")
     there = []
-    left = LARGEST
+    left = MAX_BYTES
     variables = _elements(memoryview(content)[128:], order)
     for kind, element in variables:
         if kind == _COMPRESSED:
@@ -118,7 +121,7 @@ def _find(content: bytes, names: tuple[str, ...]) -> np.ndarray:
         name, parts = _matrix(element, order)
         if name == names[0]:
             found = _numbers(_field(parts, names[1:], order), order)
-            for _ in variables:  # raises where the file ends too soon
+            for _ in variables:  # raises if the file is cut off
                 pass
             return found
         there.append(repr(name))
@@ -126,12 +129,12 @@ def _find(content: bytes, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """The type and the content of each element, one after the other."""
+    """The type and the content of each element."""
     at = 0
     while at < len(data):
         kind, size = struct.unpack_from(order + "II", data, at)
         start = at + 8
-        if kind >> 16:  # a short one: size and type share four bytes, the content has the others
+        if kind >> 16:  # a short element: size and type in four bytes, the content in the next four
             kind, size, start = kind & 0xFFFF, kind >> 16, at + 4
             if size > 4:
                 raise ValueError(f"a short element declares {size} bytes")
@@ -147,7 +150,7 @@ def _inflate(element: memoryview, most: int) -> bytes:
     inflater = zlib.decompressobj()
     inflated = inflater.decompress(element, most + 1)
     if len(inflated) > most:
-        raise ValueError(f"it holds more than {LARGEST:,} bytes")
+        raise ValueError(f"it holds more than {MAX_BYTES:,} bytes")
     if not inflater.eof:
         raise ValueError("its compressed data end too soon")
     return inflated
@@ -160,21 +163,21 @@ def _matrix(element: memoryview, order: str) -> tuple[str, tuple]:
     if len(header) < 3:
         raise ValueError("a matrix has no header")
     (flags,) = struct.unpack_from(order + "I", header[0])
-    if len(header[1]) > 4 * _MOST_SIZES:
-        raise ValueError(f"a matrix has more than {_MOST_SIZES} dimensions")
+    if len(header[1]) > 4 * _MAX_SIZES:
+        raise ValueError(f"a matrix has more than {_MAX_SIZES} dimensions")
     sizes = struct.unpack(f"{order}{len(header[1]) // 4}i", header[1])
-    return bytes(header[2][:_LONGEST_NAME]).decode("latin1"), (flags, sizes, rest)
+    return bytes(header[2][:_MAX_NAME]).decode("latin1"), (flags, sizes, rest)
 
 
 def _field(parts: tuple, names: tuple[str, ...], order: str) -> tuple:
-    """What `_matrix` says of a struct's field; where no field is named, of the matrix itself."""
+    """Class, sizes and content of a struct's field; of the matrix itself if no field is named."""
     for name in names:
         flags, sizes, rest = parts
         if flags & 0xFF != 2 or math.prod(sizes) != 1:
             raise _OtherContentError(f"it holds no struct with a field {name!r}")
         (_, length), (_, text) = itertools.islice(rest, 2)
         (length,) = struct.unpack(order + "i", length)
-        if length < 1 or len(text) > _MOST_FIELDS * length:
+        if length < 1 or len(text) > _MAX_FIELDS * length:
             raise ValueError(f"a struct declares {len(text):,} bytes of names, {length} for each")
         fields = [
             bytes(text[at : at + length]).split(b"\0")[0].decode("latin1")
@@ -184,7 +187,7 @@ def _field(parts: tuple, names: tuple[str, ...], order: str) -> tuple:
             raise _OtherContentError(f"the struct has the fields {', '.join(map(repr, fields))}")
         element = next(itertools.islice(rest, fields.index(name), None), None)
         if element is None:
-            raise ValueError(f"the field {name!r} is not there")
+            raise ValueError(f"the field {name!r} is missing")
         _, parts = _matrix(element[1], order)
     return parts
 

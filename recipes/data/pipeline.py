@@ -1,8 +1,9 @@
-"""From a data set to the batches of a training run, each a function of the seed and the step.
+"""The batches of a training run; each is a function of the data set, the seed and the step.
 
-Position p of the run is place p mod n of epoch p div n. The order of an epoch follows from (seed,
-epoch), the augmentation of an example from (seed, epoch, index): a run that goes on from step k
-sees what it would have seen, and so do two workers that share the positions between them.
+Position p of a run is place p mod n of epoch p div n, with n examples. The order of an epoch
+depends on (seed, epoch) only, the augmentation of an example on (seed, epoch, index) only. So a
+resumed run gets the batches of an uninterrupted one, and workers that share the positions get those
+of one worker.
 """
 
 import atexit
@@ -15,15 +16,15 @@ import tensorflow as tf
 
 from recipes.data.augmentation import augmented
 from recipes.data.dataset import IGNORE_LABEL, Dataset
-from recipes.data.weight_map import weight_map as weights_of
+from recipes.data.weight_map import weight_map as make_weight_map
 
-CELL = 32  # pixels along a side of a cell of an FCN's last layer, before its scores grow
-# Fixed, not AUTOTUNE: it begins with one call, and lets batches wait until half the memory is full.
-# Calls that decode leave Python to others, so that there are more of them than cores.
-_CALLS, _WAITING = (os.cpu_count() or 1) + 2, 2
+CELL = 32  # the stride of an FCN's coarsest scores, in pixels
+# Fixed, not AUTOTUNE, which begins with one call and buffers batches up to half of the memory.
+# Decoding releases Python's lock, so more calls than cores are useful.
+_CALLS, _BUFFERED = (os.cpu_count() or 1) + 2, 2
 
-# An iterator that goes away waits for its calls, which never end once Python shuts down. One that
-# is still there because it is part of a cycle goes before that.
+# Destroying a tf.data iterator joins its Python callbacks; at interpreter shutdown they never
+# return, so collect cycles first.
 atexit.register(gc.collect)
 
 
@@ -42,22 +43,22 @@ def batches(
     worker: int = 0,
     replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Batches of image uint8 `[n, h, w, channels]` and label uint8 `[n, h, w]` for steps of a run.
+    """Batches of images uint8 `[n, h, w, channels]` and labels uint8 `[n, h, w]` of a run.
 
     Args:
         dataset: A training split.
         batch_size: Examples of one step, over all replicas.
-        first: The step to begin with, from 0.
-        last: The step to end before.
+        first: The first step, from 0.
+        last: The step after the last one.
         seed: Of order, crops, augmentation and sampling.
         crop: Height and width of the crops, or 0 for whole images.
         augment: Names in `augmentation.AUGMENTATIONS`.
-        loss_sampling: The probability with which a cell of 32×32 pixels keeps its label; that of
-            the others is 255.
-        weight_map: Adds U-Net's weights, float32 `[n, h, w]`, 0 where the label is 255. Only for a
-            data set with `instances`.
-        workers: Number of workers, between which the examples of a step are dealt out.
-        worker: This one.
+        loss_sampling: The probability with which a cell of 32×32 pixels keeps its label; the
+            other cells become void.
+        weight_map: Adds U-Net's weights, float32 `[n, h, w]`, 0 where the label is void. Only for
+            a data set with `instances`.
+        workers: Number of workers that share the examples of a step.
+        worker: The number of this worker.
         replicas: Replicas of all workers; a batch is what one replica takes in one step.
     """
     size, types = crop or None, (tf.uint8, tf.uint8, tf.float32)
@@ -79,10 +80,10 @@ def batches(
     positions = tf.data.Dataset.range(first * batch_size + worker, last * batch_size, workers)
     examples = positions.map(read, num_parallel_calls=_CALLS, deterministic=True)
     options = tf.data.Options()
-    # All is fixed. And an iterator that goes away waits for the thread that tunes it, which sleeps
-    # for up to a minute and misses that it is to end.
+    # Nothing is left to tune, and destroying an iterator waits for the tuning thread, which may
+    # sleep for a minute.
     options.autotune.enabled = False
-    ready = examples.batch(batch_size // replicas, drop_remainder=True).prefetch(_WAITING)
+    ready = examples.batch(batch_size // replicas, drop_remainder=True).prefetch(_BUFFERED)
     return ready.with_options(options)
 
 
@@ -98,22 +99,22 @@ def draw(
 ) -> tuple[np.ndarray, ...]:
     """The example at a position of a run: image uint8 `[h, w, channels]`, label uint8 `[h, w]`.
 
-    With `weight_map` the weights of its pixels, too: float32 `[h, w]`.
+    With `weight_map` also the weights of its pixels: float32 `[h, w]`.
     """
     index, epoch = _place(dataset, position, seed)
     image, label = dataset.example(index)
-    if weight_map:  # moved as one plane, number and class of a pixel cannot part
-        label = dataset.instances(index) << 8 | label
+    if weight_map:  # one plane holds both, so that augmentation moves them alike
+        label = dataset.instances(index) << 8 | label  # the class in the lowest 8 bits
     rng = np.random.default_rng((seed, epoch, index))
     image, label = augmented(rng, image, label, crop=crop, augment=augment)
-    classes = (label & 255).astype(np.uint8) if weight_map else np.ascontiguousarray(label)
+    classes = (label & 0xFF).astype(np.uint8) if weight_map else np.ascontiguousarray(label)
     if loss_sampling < 1:
         kept = rng.random([-(-side // CELL) for side in classes.shape]) < loss_sampling
         kept = kept.repeat(CELL, 0).repeat(CELL, 1)[: classes.shape[0], : classes.shape[1]]
         classes = np.where(kept, classes, np.uint8(IGNORE_LABEL))
     if not weight_map:
         return image, classes
-    weights = weights_of(label >> 8)
+    weights = make_weight_map(label >> 8)
     weights[classes == IGNORE_LABEL] = 0
     return image, classes, weights
 

@@ -1,27 +1,27 @@
-"""U-Net's weights of the loss, by which it learns the narrow gaps between cells.
+"""U-Net's weight map of the loss, which stresses the narrow gaps between cells.
 
 Ronneberger, Fischer and Brox, MICCAI 2015, Section 3: w(x) = w_c(x) + w0 · exp(−(d1 + d2)² / 2σ²),
 where d1 and d2 are the distances of x to the nearest and to the second nearest cell, w0 = 10 and
-σ = 5 pixels. w_c makes up for the classes' unequal shares, in a way that the paper leaves open.
+σ = 5 pixels. w_c balances the frequencies of the classes; the paper does not say how.
 """
 
 import numpy as np
 from scipy import ndimage
 
-# The weight of a gap falls below 2e-7 of w0 where d1 + d2 is longer, and is left out.
-_REACH = 5.5  # of sigma
+# Where d1 + d2 is more than this many sigma, the weight of a gap is below 2e-7 · w0 and left out.
+_REACH = 5.5
 
 
 def weight_map(instances: np.ndarray, *, w0: float = 10.0, sigma: float = 5.0) -> np.ndarray:
-    """The weight of each pixel, float32 `[h, w]`: its class's, and that of the gap it lies in.
+    """The weight of each pixel, float32 `[h, w]`: that of its class plus that of the gap.
 
-    Both classes have the same total weight and the mean over the pixels is 1, w_c that is; an image
-    of one class has 1 everywhere. The second term is 0 inside cells.
+    The class weight w_c gives both classes the same total weight and has the mean 1; it is 1
+    everywhere in an image of one class. The weight of the gap is 0 inside cells.
 
     Args:
-        instances: The number of the cell of each pixel, whole numbers `[h, w]`, 0 in between.
-        w0: Weight of a gap without width.
-        sigma: How fast it falls as the gap widens, in pixels.
+        instances: The number of the cell of each pixel, whole numbers `[h, w]`; 0 outside cells.
+        w0: The weight of a gap of width 0.
+        sigma: How far the weight reaches, in pixels.
     """
     cells = instances > 0
     counts = np.bincount(cells.ravel(), minlength=2)
@@ -32,9 +32,9 @@ def weight_map(instances: np.ndarray, *, w0: float = 10.0, sigma: float = 5.0) -
 
 
 def gap_weights(instances: np.ndarray, *, w0: float = 10.0, sigma: float = 5.0) -> np.ndarray:
-    """The second term alone, float64 `[h, w]`."""
-    # Whole distance maps for each cell would take a minute for a section of hundreds of them. A
-    # cell matters only within reach, so that its surroundings are enough.
+    """The second term, the weights of the gaps, float64 `[h, w]`."""
+    # A distance map of the whole image for each of hundreds of cells would take a minute. A cell
+    # matters only within reach.
     reach = int(np.ceil(_REACH * sigma))
     nearest = np.full((2, *instances.shape), np.inf)
     for number, box in enumerate(ndimage.find_objects(instances), start=1):

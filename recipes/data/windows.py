@@ -1,9 +1,9 @@
-"""Windows cut out of the images of a data set, as DeconvNet is trained on.
+"""Windows cut out of the images of a data set, on which DeconvNet is trained.
 
 Noh, Hong and Han, "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015: the sides
-of a box are made 1.2 times as long, to include some context, and its window becomes a square of
+of a box are made 1.2 times as long, to include some context, and its window is scaled to
 250 × 250 pixels, of which training takes crops of 224 × 224. Examples of the rarer classes are
-repeated. What lies outside the image is black, and 255 in the label.
+repeated. Outside the image a window is black, and its label is void.
 """
 
 import functools
@@ -19,14 +19,15 @@ SIZES = {"train": 250, "val": 224}
 
 
 def dataset(name: str, source: Dataset, boxes: Boxes, *, one_object: bool) -> Dataset:
-    """A split whose examples are windows of another's images.
+    """A split whose examples are windows of another split's images.
 
     Args:
         name: The data set's.
-        source: The split that has the images. Of "train" all classes get as many windows as the
-            most frequent one, by repetition.
+        source: The split that has the images. In "train" windows are repeated until every class
+            has as many as the most frequent one.
         boxes: With the columns `boxes.OBJECT`.
-        one_object: Label the object of the box alone, and all else as background; or everything.
+        one_object: Label only the object of the box, and everything else as background; else
+            keep the whole label.
 
     Raises:
         DataError: There is no box.
@@ -36,8 +37,8 @@ def dataset(name: str, source: Dataset, boxes: Boxes, *, one_object: bool) -> Da
     images = np.repeat(np.arange(len(source)), [len(of_image) for of_image in found])
     if not len(rows):
         raise DataError(
-            f"{name} ({source.split}): a split has a window at least; no box holds an object of "
-            f"its {len(source)} images. Add images with objects, or boxes."
+            f"{name} ({source.split}): a split has at least one window; none of its "
+            f"{len(source)} images has a box. Add images with objects, or boxes."
         )
     files = [
         (source.files[image][0], f"{source.files[image][1]} (box {','.join(map(str, row[:4]))})")
@@ -45,7 +46,7 @@ def dataset(name: str, source: Dataset, boxes: Boxes, *, one_object: bool) -> Da
     ]
     order = balanced(rows[:, 5]) if source.split == "train" else np.arange(len(rows))
 
-    @functools.lru_cache(maxsize=4)  # in order, many windows are of one image
+    @functools.lru_cache(maxsize=4)  # neighbouring windows are often of one image
     def read(image: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         return *source.example(image), source.instances(image) if one_object else None
 
@@ -61,6 +62,7 @@ def dataset(name: str, source: Dataset, boxes: Boxes, *, one_object: bool) -> Da
     return Dataset(
         *(name, source.split, source.class_names, source.channels, pairs, example),
         cut_from=(source, cuts),
+        background=source.background,
     )
 
 
@@ -71,7 +73,7 @@ def cut(
     middle = np.add(box[:2], box[2:]) / 2
     half = np.subtract(box[2:], box[:2]) * CONTEXT / 2
     window = tuple(int(side) for side in np.rint([*(middle - half), *(middle + half)]))
-    # Pillow puts 0 outside. In 8 bits 255 + 1 is 0, so that outside is what 255 is.
+    # Pillow fills with 0 outside. In 8 bits 255 + 1 is 0, so the outside becomes void.
     planes = (image, Image.Resampling.BILINEAR), (label + 1, Image.Resampling.NEAREST)
     image, label = (
         np.asarray(Image.fromarray(plane).crop(window).resize((size, size), how))
@@ -81,13 +83,13 @@ def cut(
 
 
 def balanced(kinds: np.ndarray) -> np.ndarray:
-    """The indices of examples, each as often as gives every class as many as the largest has.
+    """The indices of examples, repeated until every class has as many as the largest one.
 
     Args:
         kinds: The class of each example, whole numbers `[examples]`.
 
     Returns:
-        In ascending order, so that the copies of an example stand side by side.
+        The indices in ascending order: copies of an example are neighbours.
     """
     counts = np.bincount(kinds)
     copies = np.zeros(len(kinds), int)

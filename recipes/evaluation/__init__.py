@@ -1,1 +1,1 @@
-"""The scores of anything that answers."""
+"""The scores of trained models and exported files."""

@@ -1,16 +1,17 @@
-"""Rows of results.csv: what the recipes have reached."""
+"""Rows of docs/results.csv: what the runs have reached."""
 
 import csv
 import datetime
-import importlib
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
-from recipes import data, scoring
+from recipes import runs, scoring
+from recipes.data import Dataset
 from recipes.training import records
-from recipes.training.recipe import RecipeError, difference
+from recipes.training.recipe import difference
+from zoo import workdir as workdirs
 
-RESULTS = pathlib.Path(__file__).parents[2] / "docs" / "results.csv"
 COLUMNS = (
     *("recipe", "model", "data", "split"),
     *scoring.SCORES,
@@ -18,30 +19,53 @@ COLUMNS = (
 )
 
 
-def check(recorded: dict[str, Any]) -> None:
-    """A row bears a recipe's name, and must be of that recipe as its file has it.
+def results_file() -> pathlib.Path:
+    """docs/results.csv of the clone.
 
     Raises:
-        RecipeError: The run of this recipe.json has other options, or is not at its end.
+        ValueError: The package is installed and is not a clone.
     """
+    root = records.checkout()
+    if root is None:
+        raise ValueError(
+            "--record adds to docs/results.csv in a clone of segmentation-zoo; this package is "
+            "installed without one. Run the command in a clone, or leave --record out."
+        )
+    return root / "docs" / "results.csv"
+
+
+def check(paths: Sequence[pathlib.Path], checkpoint: str | None) -> None:
+    """Checks that the first path can be recorded: a finished run of a recipe without changes.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    results_file()
+    recorded = workdirs.read_recipe(paths[0]) if paths[0].is_dir() else None
+    if checkpoint is not None or recorded is None:
+        raise ValueError(
+            "A row of results.csv is that of the trained weights of a run. Give its workdir as the "
+            "first path, without --checkpoint."
+        )
     name = recorded["recipe"]["name"]
-    module = importlib.import_module(f"recipes.runs.{name}")
-    changed = difference(module.RECIPE, recorded["recipe"])
+    changed = difference(runs.find(name), recorded["recipe"])
     if changed:
-        raise RecipeError(
-            "A row of results.csv is of a recipe without other options. This run is not that of "
-            f"python -m recipes.runs.{name}: {changed}. Train without options, or change "
-            "the recipe."
+        raise ValueError(
+            f"A row of results.csv is that of a recipe without other options; {paths[0]} is not "
+            f"that of zoo train {name}: {changed}. Train without options, or change the recipe."
         )
-    if not recorded["weights"]:
-        raise RecipeError(
-            f"A row of results.csv is of a run that is at its end. Run "
-            f"python -m recipes.runs.{name} until it has written its trained weights."
+    weights = recorded.get("weights") or {}
+    if weights.get("step") != recorded["recipe"]["steps"]:
+        raise ValueError(
+            f"A row of results.csv is that of a finished run; {paths[0]} has weights of step "
+            f"{weights.get('step', 0)} of {recorded['recipe']['steps']}. Run zoo train --workdir "
+            f"{paths[0]} first."
         )
 
 
-def add(recorded: dict[str, Any], dataset: data.Dataset, scores: dict[str, Any]) -> None:
-    """Adds the row of a run: of its recipe.json, and of the scores of its trained weights."""
+def add(workdir: pathlib.Path, dataset: Dataset, scores: dict[str, Any]) -> pathlib.Path:
+    """Adds a row with the scores of a run's trained weights; returns the file."""
+    recorded, file = workdirs.read_recipe(workdir), results_file()
     environment = recorded["environments"][-1]
     row = {
         "recipe": recorded["recipe"]["name"],
@@ -56,7 +80,8 @@ def add(recorded: dict[str, Any], dataset: data.Dataset, scores: dict[str, Any])
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
     rows = []
-    if RESULTS.exists():
-        with open(RESULTS, encoding="utf-8", newline="") as stream:
+    if file.exists():
+        with open(file, encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-    records.replace_csv(RESULTS, COLUMNS, [*rows, row])
+    records.replace_csv(file, COLUMNS, [*rows, row])
+    return file

@@ -4,17 +4,14 @@ Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmenta
 with all scores trained at once by Adam instead of stage by stage.
 
 Data      images/, masks/ and classes.txt, in colour: see recipes/data/sets/folder.py
-Command   python -m recipes.runs.folder_fcn8s --workdir runs/mine --data-dir path/to/folder
+Command   zoo train folder_fcn8s --workdir runs/mine --data-dir path/to/folder
 Time      not yet run
 Result    not yet run
 """
 
-import sys
-
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="folder_fcn8s",
     model="fcn8s",
     encoder_weights="imagenet",
     data="folder",
@@ -27,8 +24,3 @@ RECIPE = Recipe(
     save_every=500,
     validate_every=2000,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

@@ -4,17 +4,14 @@ Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Ima
 MICCAI 2015, with 32 instead of 64 filters and Adam instead of momentum.
 
 Data      images/, masks/ and classes.txt: see recipes/data/sets/folder.py
-Command   python -m recipes.runs.folder_unet --workdir runs/mine --data-dir path/to/folder
+Command   zoo train folder_unet --workdir runs/mine --data-dir path/to/folder
 Time      not yet run
 Result    not yet run
 """
 
-import sys
-
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="folder_unet",
     model="unet",
     options={"filters": 32},
     data="folder",
@@ -26,8 +23,3 @@ RECIPE = Recipe(
     schedule="cosine",
     validate_every=500,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

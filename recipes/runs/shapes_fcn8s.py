@@ -4,17 +4,14 @@ Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmenta
 with 16 to 64 instead of 64 to 512 filters and none of the authors' stages of training.
 
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/sets/shapes.py
-Command   python -m recipes.runs.shapes_fcn8s --workdir runs/shapes_fcn8s
+Command   zoo train shapes_fcn8s --workdir runs/shapes_fcn8s
 Time      3 minutes on 2 cores
-Result    mean IU 0.9226 on 100 scenes that training does not see
+Result    mean IoU 0.9226 on 100 scenes that training does not see
 """
-
-import sys
 
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="shapes_fcn8s",
     model="fcn8s",
     options={"stages": [16, 32, 64, 64, 64], "head": 128},
     data="shapes",
@@ -25,8 +22,3 @@ RECIPE = Recipe(
     learning_rate=1e-3,
     schedule="cosine",
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

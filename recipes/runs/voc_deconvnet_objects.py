@@ -6,24 +6,21 @@ of the first stage in the authors' release.
 Deviations:
 - The images are those that FCN's authors train on, and 736 are kept to score; DeconvNet's authors
   take VOC2012's training and validation images.
-- A crop of 224 × 224 is most often at a corner of its 250 × 250 pixels; theirs is anywhere in them.
-- Images are scored with the running averages of batch normalization; the authors take averages anew
-  over about 500 batches of the trained net.
+- Crops of 224 × 224 are most often at a corner of the 250 × 250 pixels; theirs are uniform.
+- Images are scored with the running averages of batch normalization; the authors compute
+  averages over about 500 batches of the trained net.
 
 Data      VOC2011 with SBD's labels, each object a window: see recipes/data/sets/sbd_objects.py
 Start     VGG-16 as trained on ImageNet, which Keras fetches
-Command   python -m recipes.runs.voc_deconvnet_objects --workdir runs/voc_deconvnet_objects \
+Command   zoo train voc_deconvnet_objects --workdir runs/voc_deconvnet_objects \
               --data-dir path/to/sbd
 Time      not yet run
 Result    not yet run
 """
 
-import sys
-
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="voc_deconvnet_objects",
     model="deconvnet",
     encoder_weights="imagenet",
     data="sbd_objects",
@@ -43,8 +40,3 @@ RECIPE = Recipe(
     save_every=500,
     validate_every=500,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

@@ -6,29 +6,26 @@ of the second stage in the authors' release.
 Deviations:
 - The images are those that FCN's authors train on, and 736 are kept to score; DeconvNet's authors
   take VOC2012's training and validation images.
-- A crop of 224 × 224 is most often at a corner of its 250 × 250 pixels; theirs is anywhere in them.
-- Images are scored with the running averages of batch normalization; the authors take averages anew
-  over about 500 batches of the trained net.
+- Crops of 224 × 224 are most often at a corner of the 250 × 250 pixels; theirs are uniform.
+- Images are scored with the running averages of batch normalization; the authors compute
+  averages over about 500 batches of the trained net.
 - EdgeBoxes start from gradients, not from a structured forest's edges: recipes/data/edge_boxes.py.
 
 Data      VOC2011 with SBD's labels, windows from EdgeBoxes or a list: see
           recipes/data/sets/sbd_proposals.py
-Start     the weights of recipes.runs.voc_deconvnet_objects; of another run: --encoder-weights FILE
-Command   python -m recipes.runs.voc_deconvnet_proposals --workdir runs/voc_deconvnet_proposals \
+Start     the weights in runs/voc_deconvnet_objects; of another run: --encoder-weights WORKDIR
+Command   zoo train voc_deconvnet_proposals --workdir runs/voc_deconvnet_proposals \
               --data-dir path/to/sbd
 Time      not yet run
-Result    not yet run; the authors report a mean IU of 69.6 on VOC2012's test images, by joining 50
+Result    not yet run; the authors report a mean IoU of 69.6 on VOC2012's test images, by joining 50
           windows of each
 """
-
-import sys
 
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="voc_deconvnet_proposals",
     model="deconvnet",
-    encoder_weights="runs/voc_deconvnet_objects/model.weights.h5",
+    encoder_weights="runs/voc_deconvnet_objects",
     data="sbd_proposals",
     steps=40_000,
     batch_size=8,
@@ -46,8 +43,3 @@ RECIPE = Recipe(
     save_every=500,
     validate_every=500,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

@@ -7,20 +7,17 @@ Deviation:
 - Each epoch takes every image once, in random order; the authors draw with replacement.
 
 Data      VOC2011 with SBD's labels, 8,498 images and 736 to score: see recipes/data/sets/sbd.py
-Start     the weights of recipes.runs.voc_fcn32s; of another run: --encoder-weights FILE
-Command   python -m recipes.runs.voc_fcn16s --workdir runs/voc_fcn16s --data-dir path/to/sbd
+Start     the weights in runs/voc_fcn32s; of another run: --encoder-weights WORKDIR
+Command   zoo train voc_fcn16s --workdir runs/voc_fcn16s --data-dir path/to/sbd
 Time      not yet run
-Result    not yet run; the authors report a mean IU of 65.0 on the 736 images
+Result    not yet run; the authors report a mean IoU of 65.0 on the 736 images
 """
-
-import sys
 
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="voc_fcn16s",
     model="fcn16s",
-    encoder_weights="runs/voc_fcn32s/model.weights.h5",
+    encoder_weights="runs/voc_fcn32s",
     data="sbd",
     steps=100_000,
     batch_size=1,
@@ -33,8 +30,3 @@ RECIPE = Recipe(
     save_every=1000,
     validate_every=4000,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

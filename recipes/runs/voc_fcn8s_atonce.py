@@ -8,17 +8,14 @@ Deviation:
 
 Data      VOC2011 with SBD's labels, 8,498 images and 736 to score: see recipes/data/sets/sbd.py
 Start     VGG-16 as trained on ImageNet, which Keras fetches
-Command   python -m recipes.runs.voc_fcn8s_atonce --workdir runs/voc_fcn8s_atonce --data-dir path/to/sbd
+Command   zoo train voc_fcn8s_atonce --workdir runs/voc_fcn8s_atonce --data-dir path/to/sbd
 Time      not yet run
-Result    not yet run; the authors report a mean IU of 65.4 on the 736 images
+Result    not yet run; the authors report a mean IoU of 65.4 on the 736 images
 """
-
-import sys
 
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="voc_fcn8s_atonce",
     model="fcn8s_atonce",
     encoder_weights="imagenet",
     data="sbd",
@@ -33,8 +30,3 @@ RECIPE = Recipe(
     save_every=1000,
     validate_every=4000,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

@@ -7,19 +7,16 @@ Deviation:
 - Each epoch takes every image once, in random order; the authors draw with replacement.
 
 Data      VOC2011 with SBD's labels, 8,498 images and 736 to score: see recipes/data/sets/sbd.py
-Start     bvlc_reference_caffenet.caffemodel in this folder; `zoo weights fcn_alexnet` says where
-          it lies
-Command   python -m recipes.runs.voc_fcn_alexnet --workdir runs/voc_fcn_alexnet --data-dir path/to/sbd
+Start     bvlc_reference_caffenet.caffemodel, in this folder or from `zoo fetch`; see
+          `zoo weights fcn_alexnet`
+Command   zoo train voc_fcn_alexnet --workdir runs/voc_fcn_alexnet --data-dir path/to/sbd
 Time      not yet run
-Result    not yet run; the authors report a mean IU of 48.0 on the 736 images
+Result    not yet run; the authors report a mean IoU of 48.0 on the 736 images
 """
-
-import sys
 
 from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
-    name="voc_fcn_alexnet",
     model="fcn_alexnet",
     encoder_weights="bvlc_reference_caffenet.caffemodel",
     data="sbd",
@@ -34,8 +31,3 @@ RECIPE = Recipe(
     save_every=1000,
     validate_every=4000,
 )
-
-if __name__ == "__main__":
-    from recipes.training.train import main
-
-    sys.exit(main(RECIPE, __doc__))

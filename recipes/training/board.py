@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: `tensorboard --logdir WORKDIR`."""
+"""Events for TensorBoard: `tensorboard --logdir WORKDIR`."""
 
 import contextlib
 import dataclasses
@@ -11,15 +11,15 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo.pictures
-from recipes.data.dataset import Dataset
+from recipes.data import Dataset
 from recipes.scoring import Predictor
 
-PICTURES = 4  # examples of the held-out split
+PICTURES = 4  # of the held-out split
 
 
 @dataclasses.dataclass(frozen=True)
 class Board:
-    """Writes the events of a run, or nothing where TensorBoard is not installed."""
+    """Writes the events of a run, or nothing if TensorBoard is not installed."""
 
     writer: tf.summary.SummaryWriter
 
@@ -29,15 +29,17 @@ class Board:
                 tf.summary.scalar(name, value)
 
     def pictures(self, step: int, predict: Predictor, dataset: Dataset) -> None:
-        """The first examples, each with its label over it on the left, the answer on the right."""
+        """The first examples, each with its label on the left and its class map on the right."""
         with self.writer.as_default(step):
             for index in range(min(PICTURES, len(dataset))):
                 image, label = dataset.example(index)
                 left, right = (
-                    zoo.pictures.overlay(image, classes, dataset.class_names)
+                    zoo.pictures.overlay(
+                        image, classes, dataset.class_names, background=dataset.background
+                    )
                     for classes in (label, predict(image))
                 )
-                # Each has a legend of the classes that occur in it: one may be higher.
+                # The legends list the classes that occur, so the heights may differ.
                 size = left.width + right.width, max(left.height, right.height)
                 both = Image.new("RGB", size, "white")
                 both.paste(left, (0, 0))
@@ -47,7 +49,7 @@ class Board:
 
 @contextlib.contextmanager
 def opened(folder: pathlib.Path) -> Iterator[Board]:
-    """Adds events to a folder; a run that goes on writes those after its checkpoint once more."""
+    """Adds events to a folder; a resumed run repeats those after its checkpoint."""
     if importlib.util.find_spec("tensorboard"):
         writer = tf.summary.create_file_writer(str(folder))
     else:

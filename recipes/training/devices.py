@@ -1,7 +1,6 @@
-"""Where a run computes and writes, and how it is asked to stop."""
+"""The devices and workers of a run, its lock on the workdir, and its stop signals."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import platform
@@ -9,21 +8,31 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import tensorflow as tf
 
-from recipes.training.recipe import RecipeError
+from recipes.training.recipe import RunError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
+_LOCKED_BYTE = 1 << 30  # Windows lets nobody read a locked byte: one after the text
 
 
 def choose_strategy(name: str, *, batch_size: int) -> tf.distribute.Strategy:
-    """A strategy by its name on the command line; "auto" looks at TF_CONFIG, then at the GPUs.
+    """A strategy by its name on the command line.
 
-    It takes one of several GPUs where they cannot share a batch evenly, as one whole image.
+    "auto" takes the workers of TF_CONFIG if it is set, else all GPUs, or one GPU if the batch
+    cannot be divided evenly between them.
 
     Raises:
-        RecipeError: TF_CONFIG describes no workers, or they did not come together.
+        ValueError: TF_CONFIG does not describe workers.
+        RunError: Not all workers started.
     """
     if name == "auto" and os.environ.get("TF_CONFIG"):
         name = "workers"
@@ -31,14 +40,17 @@ def choose_strategy(name: str, *, batch_size: int) -> tf.distribute.Strategy:
         count = len(tf.config.list_physical_devices("GPU"))
         name = "one" if count < 2 or batch_size % count else "mirrored"
         if name == "one" and count > 1:
-            print(f"on one of {count} GPUs: --batch-size {batch_size} is no multiple", flush=True)
+            print(
+                f"on one of {count} GPUs: they cannot share --batch-size {batch_size}",
+                flush=True,
+            )
     if name == "workers":
         return _workers()
     return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()
 
 
 def _workers() -> tf.distribute.Strategy:
-    """The workers of TF_CONFIG, when all of them are there."""
+    """The workers of TF_CONFIG; waits until all of them have started."""
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     try:
         count = sum(map(len, resolver.cluster_spec().as_dict().values()))
@@ -48,21 +60,21 @@ def _workers() -> tf.distribute.Strategy:
             print(f"waiting until all {count} workers of TF_CONFIG have started", flush=True)
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (ValueError, TypeError) as error:
-        raise RecipeError(
+        raise ValueError(
             "--strategy workers trains on the cluster that TF_CONFIG describes, such as "
             '{"cluster": {"worker": ["a:12345", "b:12345"]}, "task": {"type": "worker", "index": '
             f"0}}}}; received {os.environ.get('TF_CONFIG', '')!r} ({error}). Set TF_CONFIG on each "
             "worker, or pass --strategy one."
         ) from error
     except tf.errors.OpError as error:
-        raise RecipeError(
+        raise RunError(
             f"The workers of TF_CONFIG start together; one of them did not ({error.message}). "
             "Start the same command on all of them again."
         ) from error
 
 
 def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """The number of this worker, from 0, and how many there are."""
+    """The number of this worker, from 0, and the number of workers."""
     resolver = strategy.cluster_resolver
     if resolver is None:
         return 0, 1
@@ -73,8 +85,8 @@ def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 
 
 def add_up(array: np.ndarray, strategy: tf.distribute.Strategy) -> np.ndarray:
-    """The sum of what the workers hold; each of them has to call this."""
-    mine = iter([array])  # for the first replica of this worker; its others add nothing
+    """The sum of an array over the workers. A collective: all workers must call it."""
+    mine = iter([array])  # of the first replica of this worker; the others add zeros
     values = strategy.experimental_distribute_values_from_function(
         lambda context: tf.constant(next(mine, np.zeros_like(array)))
     )
@@ -85,12 +97,12 @@ def add_up(array: np.ndarray, strategy: tf.distribute.Strategy) -> np.ndarray:
 def output_folder(
     workdir: pathlib.Path, strategy: tf.distribute.Strategy
 ) -> Iterator[pathlib.Path]:
-    """The folder to write to: the workdir, or for all but the first worker one to throw away.
+    """The folder to write to: the workdir for the first worker, a temporary one for the others.
 
-    Every worker has to save: TensorFlow adds up what the workers hold while it reads a variable.
+    Reading a replicated variable is a collective: all workers must save.
 
     Raises:
-        RecipeError: Another process writes to the workdir.
+        RunError: Another process writes to the workdir.
     """
     if worker_of(strategy)[0] == 0:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -103,27 +115,36 @@ def output_folder(
 
 @contextlib.contextmanager
 def _only_process(workdir: pathlib.Path) -> Iterator[None]:
-    """Keeps a second run out of a workdir. However a process ends, the system takes its lock."""
+    """Locks a workdir; the system releases the lock however the process ends."""
     with open(workdir / "lock", "a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _lock(file)
+        except (BlockingIOError, PermissionError):  # the latter on Windows
             file.seek(0)
-            raise RecipeError(
+            raise RunError(
                 f"One run at a time writes to a --workdir; {file.read() or 'another'} writes to "
                 f"{workdir}. Wait for it, or end it and run the same command again."
             ) from None
         except OSError:
-            pass  # a file system without locks
+            pass  # the file system has no locks
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}")
         file.flush()
         yield
 
 
+def _lock(file: TextIO) -> None:
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        file.seek(_LOCKED_BYTE)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        file.seek(0)
+
+
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM, so that a step can end and be saved; a second one kills."""
+    """Collects SIGINT and SIGTERM, so that the step can end and be saved; a second one kills."""
     received = []
     if threading.current_thread() is not threading.main_thread():
         yield received

@@ -1,58 +1,120 @@
-"""The loop over the steps of a run, and what is told and written on the way."""
+"""The loop over the steps of a run: trains, scores, writes the tables, saves."""
 
-import pathlib
-import shlex
+import contextlib
+import csv
+import dataclasses
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 
-import keras
 import tensorflow as tf
 
-from recipes import data, scoring
+from recipes import scoring
 from recipes.data import pipeline
-from recipes.training import board, checkpoints, records
+from recipes.training import board, checkpoints, records, weights
 from recipes.training.checkpoints import NotFiniteError
-from recipes.training.devices import stop_signals, worker_of
+from recipes.training.devices import stop_signals
 from recipes.training.recipe import Recipe
+from recipes.training.run import Run
 from recipes.training.step import make_step
-from recipes.training.validation import follow, shared_scores
+from recipes.training.validation import Scorer, copy_weights, make_scorer, shared_scores
 from zoo import progress
 
 
-def run_steps(
-    recipe: Recipe,
-    state: checkpoints.State,
-    splits: dict[str, data.Dataset],
-    strategy: tf.distribute.Strategy,
-    out: pathlib.Path,
-    *,
-    last: int,
-) -> None:
-    """Trains from the state's step to `last`, and saves.
+def run_steps(run: Run, *, last: int) -> int | None:
+    """Trains from the state's step to `last`, and saves a checkpoint.
 
-    Everything that a step brings, its rows in the tables too, comes before its checkpoint: what a
-    killed run has lost it does again.
+    Everything that belongs to a step, its rows in the tables too, is written before its checkpoint:
+    a run that is killed in between does the step again.
+
+    Returns:
+        The number of the signal, SIGINT or SIGTERM, that stopped it after a step; else None.
 
     Raises:
-        NotFiniteError: The loss, a gradient or a variable; nothing of it was saved.
-        SystemExit: SIGINT or SIGTERM came, and all was saved: 130 or 143.
+        NotFiniteError: The loss, a gradient or a variable is not finite; nothing of the step was
+            saved.
+        RunError: A file cannot be written.
     """
-    first = int(state.step)
-
-    def scores_are_due(step: int) -> bool:
-        return step > 0 and recipe.validate_every > 0 and step % recipe.validate_every == 0
-
+    first = run.step
     # A run that was stopped while it scored has saved the step without its scores.
-    left_over = scores_are_due(first) and int(state.scored) < first
-    if first >= last and not left_over:
-        if first == recipe.steps:
+    lacks_scores = _scores_are_due(run.recipe, first) and int(run.state.scored) < first
+    if first >= last and not lacks_scores:
+        if first == run.recipe.steps:
             print(f"the training is complete: {first} steps", flush=True)
-        return
-    batches = strategy.distribute_datasets_from_function(
+        return None
+    batches = _batches(run, first, last)
+    train_step = make_step(run.recipe, run.state, run.strategy, batches.element_spec)
+    scorer = make_scorer(run.state.model) if run.recipe.validate_every else None
+    with stop_signals() as stop, _output(run, last) as output:
+        stopped = False
+        if lacks_scores:
+            stopped = not _validate(run, scorer, output, stop)
+            if not stopped:
+                checkpoints.save(run.state, run.out)
+        print(
+            f"training {run.recipe.name}: step {first} of {last}; the first one takes longer",
+            flush=True,
+        )
+        parts, clock = iter(batches), _Clock(first, float(run.state.seconds))
+        while run.step < last and not stopped:
+            stopped = _one_step(run, train_step, parts, stop, clock)
+            output.show(run.step, _mean_loss(run), clock.rate, _images(run.recipe))
+            if not stopped and _scores_are_due(run.recipe, run.step):
+                stopped = not _validate(run, scorer, output, stop)
+            _log(run, output, clock)
+            if stopped or run.step % run.recipe.save_every == 0 or run.step == last:
+                checkpoints.save(run.state, run.out)
+    return (stop or [signal.SIGTERM])[0] if stopped else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    """What a run tells and writes on the way."""
+
+    log: csv.DictWriter
+    scores: csv.DictWriter
+    events: board.Board
+    show: Callable[[int, float, float, int], None]
+
+
+@dataclasses.dataclass
+class _Clock:
+    """The time that training takes, and its rate without the first step, which builds the graph."""
+
+    first: int
+    earlier: float  # seconds, before this start
+    rate: float = 0.0  # steps per second, 0 while it is unknown
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    steady: float = 0.0
+
+    def tick(self, step: int) -> float:
+        """Notes that a step is done; gives the seconds of the whole run."""
+        now = time.monotonic()
+        if step == self.first + 1:
+            self.steady = now
+        else:
+            self.rate = (step - self.first - 1) / (now - self.steady)
+        return self.earlier + now - self.began
+
+
+@contextlib.contextmanager
+def _output(run: Run, last: int) -> Iterator[_Output]:
+    state, out = run.state, run.out
+    with (
+        records.table(out / records.LOG, run.step) as log,
+        # A run that was killed after it scored may have written the row without its checkpoint.
+        records.table(out / records.SCORES, int(state.scored)) as scores,
+        board.opened(out / "tensorboard") as events,
+        progress.training(run.step, last) as show,
+    ):
+        yield _Output(log, scores, events, show)
+
+
+def _batches(run: Run, first: int, last: int) -> tf.distribute.DistributedDataset:
+    recipe = run.recipe
+    return run.strategy.distribute_datasets_from_function(
         lambda context: pipeline.batches(
-            splits["train"],
+            run.splits["train"],
             batch_size=recipe.batch_size,
             first=first * recipe.accumulate,
             last=last * recipe.accumulate,
@@ -66,93 +128,69 @@ def run_steps(
             replicas=context.num_replicas_in_sync,
         )
     )
-    train_step = make_step(recipe, state, strategy, batches.element_spec)
-    scorer = keras.models.clone_model(state.model) if recipe.validate_every else None
-    predict = scoring.of_model(scorer) if scorer else None
-    folder, began, earlier = out / "checkpoints", time.monotonic(), float(state.seconds)
-    images = recipe.batch_size * recipe.accumulate
-    alone = worker_of(strategy)[1] == 1
-    with (
-        stop_signals() as stop,
-        records.table(out / "log.csv", records.LOG, first) as log,
-        records.table(out / "scores.csv", records.SCORES, first) as scored,
-        board.opened(out / "tensorboard") as events,
-        progress.training(first, last) as show,
-    ):
-
-        def validate(step: int) -> bool:
-            """Scores the held-out split; False if a signal came before it was done."""
-            follow(scorer, state.model)
-            scores = shared_scores(predict, splits["val"], strategy, stopped=lambda: bool(stop))
-            if scores is None:
-                return False
-            state.scored.assign(step)
-            numbers = {name: scores[name] for name in records.SCORES[1:]}
-            scored.writerow({"step": step, **numbers})
-            events.scalars(step, numbers)
-            events.pictures(step, predict, splits["val"])
-            print(f"step {step}: held-out mean IU {scores['mean_iou']:.4f}", flush=True)
-            return True
-
-        stopped = left_over and not validate(first)
-        if left_over and not stopped:
-            checkpoints.save(state, folder)
-        parts = iter(batches)
-        print(
-            f"training {recipe.name}: step {first} of {last}; the first one takes longer",
-            flush=True,
-        )
-        for step in range(first + 1, last + 1):
-            if stopped:
-                break
-            loss, broken, stopped = _one_step(train_step, parts, recipe.accumulate, stop)
-            # One worker need not ask the others, which a signal reaches with the next batch.
-            stopped = stopped or (alone and bool(stop))
-            if broken:
-                raise NotFiniteError(
-                    step, f"the loss is {loss:g}, and it or its gradient is not finite"
-                )
-            now = time.monotonic()
-            state.step.assign(step)
-            state.seconds.assign(earlier + now - began)
-            state.losses.assign_add(loss)
-            mean = float(state.losses) / (step % recipe.log_every or recipe.log_every)
-            if step == first + 1:
-                steady = now  # the step before this moment built the graph: it tells no rate
-            rate = (step - first - 1) / (now - steady) if step > first + 1 else 0.0
-            show(step, mean, rate, images)
-            if not stopped and scores_are_due(step):
-                stopped = not validate(step)
-            if step % recipe.log_every == 0 or step == recipe.steps:
-                seconds = round(float(state.seconds), 1)
-                log.writerow({"step": step, "loss": mean, "seconds": seconds})
-                numbers = {"loss": mean, "learning_rate": state.optimizer.learning_rate.numpy()}
-                if rate:
-                    numbers["images_per_second"] = rate * images
-                events.scalars(step, numbers)
-            if step % recipe.log_every == 0:
-                state.losses.assign(0)
-            if stopped or step % recipe.save_every == 0 or step == last:
-                checkpoints.save(state, folder)
-    if stopped:
-        print(
-            f"stopped and saved at step {int(state.step)} of {recipe.steps}. Go on with:\n"
-            f"  {shlex.join(sys.orig_argv)}",
-            flush=True,
-        )
-        raise SystemExit(128 + (stop or [signal.SIGTERM])[0])
 
 
 def _one_step(
-    train_step: Callable, parts: Iterator, accumulate: int, stop: list[int]
-) -> tuple[float, bool, bool]:
-    """The mean loss of the batches of a step; whether a number was not finite; whether to stop.
-
-    The last two are the same for all workers.
-    """
-    loss, broken, stopped = 0.0, 0, 0
+    run: Run, train_step: Callable, parts: Iterator, stop: list[int], clock: _Clock
+) -> bool:
+    """Does a step; returns whether the run has to stop, the same for all workers."""
+    loss, broken, stops = 0.0, 0, 0
+    accumulate = run.recipe.accumulate
     for part in range(1, accumulate + 1):
         answer = train_step(next(parts), tf.constant(len(stop)), last=part == accumulate)
         loss += answer[0] / accumulate
-        broken, stopped = broken + answer[1], stopped + answer[2]
-    return float(loss), bool(broken), bool(stopped)
+        broken, stops = broken + answer[1], stops + answer[2]
+    loss, step = float(loss), run.step + 1
+    if broken:
+        raise NotFiniteError(step, f"the loss is {loss:g}, and it or its gradient is not finite")
+    run.state.step.assign(step)
+    run.state.seconds.assign(clock.tick(step))
+    run.state.losses.assign_add(loss)
+    # Workers learn of a signal with the next batch, so that all stop at the same step.
+    return bool(stops) or (run.workers == 1 and bool(stop))
+
+
+def _validate(run: Run, scorer: Scorer, output: _Output, stop: list[int]) -> bool:
+    """Scores the held-out split and keeps the best weights; False if a signal came meanwhile."""
+    step, held_out = run.step, run.splits["val"]
+    copy_weights(scorer.model, run.state.model)
+    checkpoints.check_finite(step, scorer.model.variables)
+    scores = shared_scores(scorer.predict, held_out, run.strategy, stopped=lambda: bool(stop))
+    if scores is None:
+        return False
+    numbers = {name: scores[name] for name in scoring.SCORES}
+    if run.is_first_worker and numbers["mean_iou"] > records.best_score(run.out / records.SCORES):
+        weights.write_best(run, scorer.model, numbers["mean_iou"])
+    output.scores.writerow({"step": step, **numbers})
+    run.state.scored.assign(step)
+    output.events.scalars(step, numbers)
+    output.events.pictures(step, scorer.predict, held_out)
+    print(f"step {step}: held-out mean IoU {numbers['mean_iou']:.4f}", flush=True)
+    return True
+
+
+def _log(run: Run, output: _Output, clock: _Clock) -> None:
+    """Writes a row of the log if it is due."""
+    recipe, state, step = run.recipe, run.state, run.step
+    if step % recipe.log_every == 0 or step == recipe.steps:
+        mean, seconds = _mean_loss(run), round(float(state.seconds), 1)
+        output.log.writerow({"step": step, "loss": mean, "seconds": seconds})
+        numbers = {"loss": mean, "learning_rate": state.optimizer.learning_rate.numpy()}
+        if clock.rate:
+            numbers["images_per_second"] = clock.rate * _images(recipe)
+        output.events.scalars(step, numbers)
+    if step % recipe.log_every == 0:
+        state.losses.assign(0)
+
+
+def _mean_loss(run: Run) -> float:
+    """The mean loss of the steps since the last row of the log."""
+    return float(run.state.losses) / (run.step % run.recipe.log_every or run.recipe.log_every)
+
+
+def _images(recipe: Recipe) -> int:
+    return recipe.batch_size * recipe.accumulate
+
+
+def _scores_are_due(recipe: Recipe, step: int) -> bool:
+    return step > 0 and recipe.validate_every > 0 and step % recipe.validate_every == 0

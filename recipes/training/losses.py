@@ -1,20 +1,20 @@
-"""The losses of a recipe: a sum over weighted pixels, or over images, that replicas can share.
+"""The losses of a recipe, as sums over weighted pixels or over images.
 
-A replica divides its part by a divisor of all replicas, not by its own, so that the sum of their
-gradients is the gradient of one large batch, however void is distributed.
+All replicas divide their sums by the same number, that of the whole batch. So the sum of their
+gradients is the gradient of the whole batch, even if their images have different amounts of void.
 """
 
 import keras
 import tensorflow as tf
 
-from recipes.data.dataset import IGNORE_LABEL
+from recipes.data import IGNORE_LABEL
 from recipes.training.recipe import Recipe
 
 
 def pixel_weights(recipe: Recipe, labels: tf.Tensor, weight_map: tf.Tensor | None) -> tf.Tensor:
-    """What each pixel weighs, float32 `[n, h, w]`: 0 where there is no label, else 1.
+    """The weight of each pixel, float32 `[n, h, w]`: 0 for void, else 1.
 
-    Class weights and U-Net's weight map multiply it.
+    It is multiplied by the class weights and by U-Net's weight map.
     """
     valid = labels != IGNORE_LABEL
     weights = tf.cast(valid, tf.float32)
@@ -25,10 +25,11 @@ def pixel_weights(recipe: Recipe, labels: tf.Tensor, weight_map: tf.Tensor | Non
 
 
 def divisor(recipe: Recipe, total: tf.Tensor) -> tf.Tensor:
-    """What the sum over a batch is divided by; `total` is the weight of its pixels, all replicas'.
+    """The number that the sum over a batch is divided by.
 
-    The mean is over the weights, so that twice the weights are the same loss. The sum is that of
-    Caffe's `normalize: false`: over the pixels, for each image. Dice is a mean over the images.
+    "mean" divides by `total`, the sum of the weights of the pixels of all replicas, so that doubled
+    weights give the same loss. "sum" divides by the number of images, as Caffe's `normalize: false`
+    does, and so does Dice, which is a mean over images.
     """
     if recipe.reduction == "sum" or recipe.loss == "dice":
         return tf.constant(recipe.batch_size, tf.float32)
@@ -38,15 +39,15 @@ def divisor(recipe: Recipe, total: tf.Tensor) -> tf.Tensor:
 def summed_loss(
     recipe: Recipe, labels: tf.Tensor, scores: tf.Tensor, weights: tf.Tensor
 ) -> tf.Tensor:
-    """The sum of a replica's losses, float32.
+    """The sum of the losses of a replica, float32.
 
     Args:
-        recipe: Says which loss. Focal: Lin et al., ICCV 2017, gamma 2, without its balance of
-            classes, which is the class weights'. Dice: the mean over the classes that an image has;
-            of others Keras's is constant.
+        recipe: Names the loss. Focal: Lin et al., ICCV 2017, gamma 2, with the class weights in
+            place of its alpha. Dice: the mean over the classes that occur in an image; for the
+            others Keras's loss is constant.
         labels: uint8 `[n, h, w]`.
         scores: float32 `[n, h, w, classes]`.
-        weights: What `pixel_weights` gave.
+        weights: The result of `pixel_weights`, float32 `[n, h, w]`.
     """
     truth = tf.where(labels != IGNORE_LABEL, tf.cast(labels, tf.int32), 0)
     if recipe.loss == "softmax":

@@ -1,20 +1,22 @@
-"""A recipe is data: a frozen dataclass."""
+"""A recipe is data: a frozen dataclass whose fields are the options of `zoo train`."""
 
 import dataclasses
 import json
 from typing import Any
 
 from recipes.data import NAMES
+from recipes.training import rules
+from recipes.training.rules import shown
 
 
-class RecipeError(Exception):
-    """What stops a run, and what its user can do about it."""
+class RunError(Exception):
+    """A run failed on the way, by no fault of its command; the message says what to do."""
 
 
 def _field(help: str, *, default: Any = dataclasses.MISSING, **rules: Any) -> Any:
-    """A field with its help; the rules are `choices`, `least` and `most` (values) and `free`.
+    """A field with its help text and its rules: `choices`, `least`, `most` and `free`.
 
-    A free field changes no number of the run: a run may go on with another value.
+    A free field changes no number of the run: a run can be resumed with another value.
     """
     return dataclasses.field(default=default, metadata={"help": help, **rules})
 
@@ -27,26 +29,26 @@ class Recipe:
 
     ```python
     RECIPE = Recipe(
-        name="coins_unet", model="unet", data="coins", steps=300, batch_size=4, crop=64,
-        learning_rate=1e-3,
+        model="unet", data="coins", steps=300, batch_size=4, crop=64, learning_rate=1e-3
     )
     ```
 
     Raises:
-        RecipeError: A value breaks its field's rule.
+        ValueError: A value breaks its field's rule.
     """
 
-    name: str
-    """That of its file, `DATA_MODEL`; not an option of the command line."""
+    name: str = ""
+    """The name of the run, which is that of its file; `recipes.runs.find` sets it."""
     model: str = _field("the zoo's name of the model")
     options: dict[str, Any] = dataclasses.field(
         default_factory=dict, metadata={"help": "the model's options, as JSON"}
     )
     encoder_weights: str = _field(
-        "weights that the first step starts from: imagenet, or a file of a net on the same trunk",
+        "weights that the first step starts from: imagenet; a weights file or a workdir of a net "
+        "on the same trunk",
         default="",
     )
-    data: str = _field("the data set: " + ", ".join(NAMES))
+    data: str = _field("the data set: " + ", ".join(NAMES), choices=NAMES)
     steps: int = _field("training steps", least=1)
     batch_size: int = _field("images of one batch, over all replicas", least=1)
     crop: int = _field("height and width of random crops; 0: whole images", default=0, least=0)
@@ -64,52 +66,53 @@ class Recipe:
         choices=("softmax", "focal", "dice"),
     )
     class_weights: tuple[float, ...] = _field(
-        "what the pixels of each class weigh in the loss, separated by commas", default=()
+        "the weight of each class in the loss, separated by commas", default=()
     )
     weight_map: bool = _field(
-        "weigh each pixel by U-Net's map, for data that tells objects apart", default=False
+        "weigh pixels by U-Net's weight map, for data sets that tell objects apart",
+        default=False,
     )
     loss_sampling: float = _field(
-        "probability with which a cell of 32×32 pixels counts in the loss", default=1.0
+        "probability with which a cell of 32×32 pixels is part of the loss", default=1.0
     )
     optimizer: str = _field(
-        "adam, adamw, or sgd, which is Caffe's with the fields below",
+        "adam, adamw, or sgd, which takes the steps of Caffe's",
         default="adam",
         choices=("adam", "adamw", "sgd"),
     )
     learning_rate: float = _field("the optimizer's learning rate")
     momentum: float = _field("the momentum of sgd", default=0.9, least=0, most=1)
     biases: str = _field(
-        "plain: learn and decay as weights do; undecayed; doubled: twice the rate of sgd and no "
-        "decay, as in the papers' VGG nets; doubled-scores: of score layers only, others plain, as "
-        "in FCN-AlexNet",
+        "how biases are trained. plain: as kernels; undecayed: without weight decay; doubled: "
+        "undecayed with twice the learning rate of sgd, as in the papers' VGG nets; "
+        "doubled-scores: doubled in score layers and plain elsewhere, as in FCN-AlexNet",
         default="undecayed",
         choices=("undecayed", "plain", "doubled", "doubled-scores"),
     )
-    weight_decay: float = _field("of sgd and adamw", default=0, least=0)
+    weight_decay: float = _field("the weight decay of sgd and adamw", default=0, least=0)
     schedule: str = _field(
-        "constant; cosine or polynomial (power 0.9): to zero over the steps; step: times 0.1 "
+        "of the learning rate: constant; cosine or polynomial (power 0.9) to zero; step: times 0.1 "
         "every --step-size steps",
         default="constant",
         choices=("constant", "cosine", "polynomial", "step"),
     )
-    step_size: int = _field("steps at one rate in the schedule step", default=0, least=0)
+    step_size: int = _field("steps between two changes in the schedule step", default=0, least=0)
     reduction: str = _field(
         "mean over the labelled pixels of a step, or their sum for each image",
         default="mean",
         choices=("mean", "sum"),
     )
     precision: str = _field(
-        "what layers compute in; weights stay float32",
+        "the number format of the computation; weights stay float32",
         default="float32",
         choices=("float32", "mixed_bfloat16"),
     )
     sync_batch_norm: bool = _field(
-        "normalize over the batch of all replicas, not of each", default=False
+        "batch normalization over the batch of all replicas, not of each", default=False
     )
     jit: bool = _field("compile the forward and backward pass with XLA", default=False)
     seed: int = _field(
-        "of weights, dropout, order and augmentation", default=0, least=0, most=2**32 - 1
+        "seed of weights, dropout, order and augmentation", default=0, least=0, most=2**32 - 1
     )
     deterministic: bool = _field("use only operations that repeat to the bit", default=True)
     log_every: int = _field("steps between rows of log.csv", default=20, least=1, free=True)
@@ -119,61 +122,11 @@ class Recipe:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
-        if (self.schedule == "step") != (self.step_size > 0):
-            raise RecipeError(
-                f"--step-size belongs to --schedule step; received --schedule {self.schedule} "
-                f"--step-size {self.step_size}. Pass both, or neither."
-            )
-        if self.optimizer == "adam" and self.weight_decay:
-            raise RecipeError(
-                f"--optimizer adam has no weight decay; received --weight-decay "
-                f"{self.weight_decay:g}. Pass --optimizer adamw."
-            )
-        if self.optimizer != "sgd" and self.biases.startswith("doubled"):
-            raise RecipeError(
-                f"--biases {self.biases} is a rule of sgd; received --optimizer {self.optimizer}. "
-                "Pass --biases undecayed."
-            )
-        if not self.crop and self.batch_size > 1:
-            raise RecipeError(
-                f"Whole images may differ in size, so that --crop 0 takes one in a batch; received "
-                f"--batch-size {self.batch_size}. Pass --batch-size 1, and several to --accumulate "
-                "to make one step, or a size to --crop."
-            )
-        if not 0 < self.loss_sampling <= 1:
-            raise RecipeError(
-                f"--loss-sampling is above 0 and at most 1; received {self.loss_sampling:g}. Pass "
-                "--loss-sampling 1 to train every cell."
-            )
-        if any(not 0 <= weight < float("inf") for weight in self.class_weights):
-            raise RecipeError(
-                f"--class-weights are finite numbers from 0; received {shown(self.class_weights)}. "
-                "Pass 1 for each class, and more for one that counts more."
-            )
-        if self.loss == "dice" and (
-            self.class_weights or self.weight_map or self.reduction == "sum"
-        ):
-            raise RecipeError(
-                "--loss dice is a mean over images and classes, and takes no --class-weights, no "
-                "--weight-map and no --reduction sum; received one of them. Pass --loss softmax."
-            )
-        if self.jit and self.sync_batch_norm:
-            raise RecipeError(
-                "--jit compiles the pass of one replica, and --sync-batch-norm joins them inside "
-                "it; received both. Leave one out."
-            )
-        if self.jit and self.deterministic:
-            raise RecipeError(
-                "--jit compiles with XLA, which has no gradient of max pooling that repeats to the "
-                "bit; received --jit and --deterministic, which is the default. Add "
-                "--no-deterministic."
-            )
+        rules.check(self)
 
 
 def toy(recipe: Recipe) -> Recipe:
-    """The recipe with a tiny model and few steps: whether all fits together, in a minute."""
+    """The recipe with a tiny model and few steps, which runs in a minute."""
     return dataclasses.replace(
         recipe,
         options=recipe.options | _TINY.get(recipe.model, {}),
@@ -189,7 +142,18 @@ def toy(recipe: Recipe) -> Recipe:
 
 
 def read(fields: dict[str, Any]) -> Recipe:
-    """A recipe from its fields in recipe.json, where tuples are lists."""
+    """A recipe from its fields in recipe.json, where tuples are lists.
+
+    Raises:
+        ValueError: The fields are those of another version, or break a rule.
+    """
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    if fields.keys() != known:
+        other = ", ".join(sorted(fields.keys() ^ known))
+        raise ValueError(
+            f"The recipe in recipe.json was written by another version of segmentation-zoo: its "
+            f"fields differ in {other}. Use that version, or pass a new --workdir."
+        )
     values = {
         name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }
@@ -197,10 +161,10 @@ def read(fields: dict[str, Any]) -> Recipe:
 
 
 def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
-    """Why a run recorded with other fields is another run; None where it may go on.
+    """How a recipe differs from the recorded one so that it cannot resume the run; else None.
 
-    A constant learning rate may go on to more steps. A schedule is a function of the number of
-    steps: with more of them, every step so far would have been another.
+    More steps are allowed with a constant learning rate only: other schedules depend on the number
+    of steps, and would have given other weights so far.
     """
     for field in dataclasses.fields(Recipe):
         value = json.loads(json.dumps(getattr(recipe, field.name)))
@@ -213,7 +177,7 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
                 continue
             return (
                 f"it was started with {flag} {before}, and this command has {flag} {value}: only "
-                "a constant learning rate can go on to more steps, and this run's schedule is "
+                "a constant learning rate allows more steps, and this run's schedule is "
                 f"{recipe.schedule}"
             )
         return (
@@ -221,37 +185,6 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
             f"{flag} {shown(value)}"
         )
     return None
-
-
-def _check(field: dataclasses.Field, value: Any) -> None:
-    flag, rules = "--" + field.name.replace("_", "-"), field.metadata
-    choices, least, most = (rules.get(rule) for rule in ("choices", "least", "most"))
-    if choices:
-        wrong = [
-            one for one in (value if isinstance(value, tuple) else [value]) if one not in choices
-        ]
-        if wrong:
-            raise RecipeError(
-                f"{flag} takes {', '.join(choices)}; received {wrong[0]!r}. Pass {flag} "
-                f"{choices[0]}."
-            )
-    if least is not None and not value >= least:
-        raise RecipeError(f"{flag} is at least {least}; received {value}. Pass {flag} {least}.")
-    if most is not None and not value <= most:
-        raise RecipeError(f"{flag} is at most {most}; received {value}. Pass {flag} {most}.")
-    if field.name == "learning_rate" and not 0 < value < float("inf"):
-        raise RecipeError(f"{flag} is above 0; received {value}. Pass {flag} 0.001.")
-    if field.name == "options" and not isinstance(value, dict):
-        raise RecipeError(
-            f"{flag} takes a JSON object; received {value!r}. Pass {flag} '{{\"depth\": 3}}'."
-        )
-
-
-def shown(value: Any) -> str:
-    """A value as it stands on the command line."""
-    if isinstance(value, dict):
-        return f"'{json.dumps(value)}'"
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 _VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}

@@ -1,99 +1,88 @@
-"""What a run writes down beside its weights: recipe.json and log.csv."""
+"""What a run writes beside its weights: recipe.json, log.csv and scores.csv."""
 
+import contextlib
 import csv
 import dataclasses
 import importlib.metadata
 import io
 import json
+import math
 import os
 import pathlib
 import platform
-import secrets
 import subprocess
+import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 
-import zoo.weights
-from recipes.training.recipe import Recipe, RecipeError, difference
+import zoo
+from recipes import scoring
+from recipes.training.recipe import Recipe, difference
+from zoo import files
+from zoo import workdir as workdirs
+from zoo.spec import Spec
 
-WEIGHTS = "model.weights.h5"
-LOG = ("step", "loss", "seconds")
-SCORES = ("step", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
+LOG, SCORES = "log.csv", "scores.csv"
+COLUMNS = {LOG: ("step", "loss", "seconds"), SCORES: ("step", *scoring.SCORES)}
 
 
 def check_workdir(workdir: pathlib.Path, recipe: Recipe) -> None:
-    """Sees to it that a folder is free, or belongs to this very run.
+    """Makes sure that a folder is free, or holds this very run.
 
     Raises:
-        RecipeError: The folder holds another run, or files of the names that a run writes.
+        ValueError: It holds another run, files with the names that a run writes, or a damaged
+            recipe.json; or it is a file.
     """
     if workdir.exists() and not workdir.is_dir():
-        raise RecipeError(f"--workdir is a folder; {workdir} is a file. Pass a new folder.")
-    recorded = read_recipe(workdir)
-    begun = [
-        name
-        for name in ("checkpoints", "log.csv", "scores.csv", WEIGHTS)
-        if (workdir / name).exists()
-    ]
+        raise ValueError(f"--workdir is a folder; {workdir} is a file. Pass a new folder.")
+    recorded = workdirs.read_recipe(workdir)
+    written = (workdirs.CHECKPOINTS, LOG, SCORES, workdirs.WEIGHTS)
+    begun = [name for name in written if (workdir / name).exists()]
     if recorded is None and begun:
-        raise RecipeError(
+        raise ValueError(
             f"{workdir} is not the folder of a run: it holds {begun[0]} and no recipe.json. Pass a "
             "new folder as --workdir."
         )
     why = difference(recipe, recorded["recipe"]) if begun else None
     if why:
-        raise RecipeError(
+        raise ValueError(
             f"{workdir} holds another run: {why}. Pass a new folder as --workdir, or the value "
             "that it was started with."
         )
 
 
-def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
-    """The contents of recipe.json, or None where there is none.
-
-    Raises:
-        RecipeError: It is not JSON.
-    """
-    try:
-        return json.loads((workdir / "recipe.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:  # bytes that are no text, or text that is no JSON
-        raise RecipeError(
-            f"{workdir / 'recipe.json'} is damaged ({error}). Pass a new folder as --workdir."
-        ) from error
-
-
 def write_recipe(
     workdir: pathlib.Path,
     recipe: Recipe,
+    spec: Spec,
+    *,
     data_dir: pathlib.Path | None,
     fingerprints: dict[str, str],
     strategy: tf.distribute.Strategy,
 ) -> None:
-    """Writes recipe.json; each start on another machine or with other versions is added to it.
+    """Writes recipe.json; adds an environment if the run is resumed in another one.
 
     Args:
-        workdir: Where to.
+        workdir: The folder of the run.
         recipe: Of the run.
-        data_dir: As given on the command line.
+        spec: What the model is.
+        data_dir: The folder of the data set; None for the one in the workdir.
         fingerprints: The SHA-256 over each split's examples, by the split's name.
-        strategy: On what it runs.
+        strategy: The devices of this start.
 
     Raises:
-        RecipeError: The run began with other examples.
+        ValueError: The run was started with other examples.
     """
-    recorded = read_recipe(workdir) or {}
+    recorded = workdirs.read_recipe(workdir) or {}
     begun = recorded.get("data", fingerprints)
     changed = [split for split in fingerprints if begun.get(split) != fingerprints[split]]
     if changed:
-        raise RecipeError(
-            f"A run goes on with the examples that it began with; the split "
+        raise ValueError(
+            f"A run is resumed with the examples that it was started with; the split "
             f"{' and '.join(changed)} of --data {recipe.data} has changed since {workdir} was "
-            "begun. Put the examples back, or pass a new --workdir. (Pixels are compared: another "
+            "started. Restore the examples, or pass a new --workdir. (Pixels are compared: another "
             "version of Pillow may decode others.)"
         )
     environments = recorded.get("environments", [])
@@ -103,34 +92,32 @@ def write_recipe(
     }
     if environments and environments[-1] != now:
         changed = [name for name in now if environments[-1].get(name) != now[name]]
-        print(f"this run goes on with another {', '.join(changed)}: see recipe.json", flush=True)
+        print(f"the run is resumed with another {', '.join(changed)}: see recipe.json", flush=True)
     if not environments or environments[-1] != now:
         environments = [*environments, now]
     contents = {
         "recipe": dataclasses.asdict(recipe),
-        "data_dir": None if data_dir is None else str(data_dir),
+        "spec": spec.to_dict(),
+        "data_dir": None if data_dir is None else str(data_dir.absolute()),
         "data": fingerprints,
         "environments": environments,
         "weights": recorded.get("weights"),
+        "best": recorded.get("best"),
     }
-    replace(workdir / "recipe.json", json.dumps(contents, indent=2) + "\n")
+    _write_json(workdir, contents)
 
 
-def record_weights(workdir: pathlib.Path, *, step: int, minutes: float) -> None:
-    """Writes into recipe.json which step the published weights are of, and the time it took."""
-    contents = read_recipe(workdir)
-    contents["weights"] = {"step": step, "minutes": round(minutes, 2)}
-    replace(workdir / "recipe.json", json.dumps(contents, indent=2) + "\n")
+def update(workdir: pathlib.Path, **entries: Any) -> None:
+    """Replaces entries of recipe.json."""
+    _write_json(workdir, {**(workdirs.read_recipe(workdir) or {}), **entries})
 
 
-def is_published(workdir: pathlib.Path, step: int) -> bool:
-    """Whether a run has handed on the weights of a step, and the file is still what it was."""
-    weights = (read_recipe(workdir) or {}).get("weights")
-    return bool(weights) and weights["step"] == step and zoo.weights.is_whole(workdir / WEIGHTS)
+def _write_json(workdir: pathlib.Path, contents: dict[str, Any]) -> None:
+    files.write_text(workdir / workdirs.RECIPE, json.dumps(contents, indent=2) + "\n")
 
 
 def environment(deterministic: bool) -> dict[str, Any]:
-    """What the numbers of a run depend on besides its recipe."""
+    """What the numbers of a run depend on besides its recipe and its data."""
     packages = ("tensorflow", "keras", "numpy", "pillow")
     return {
         "zoo": zoo.__version__,
@@ -144,9 +131,25 @@ def environment(deterministic: bool) -> dict[str, Any]:
     }
 
 
+def checkout() -> pathlib.Path | None:
+    """The folder of the project's clone that this file lies in; None for an installed package."""
+    root = pathlib.Path(__file__).parents[2]
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return root if project.get("name") == "segmentation-zoo" else None
+
+
 def commit() -> str | None:
-    """The commit of the code, with a plus sign if files were changed since; None without Git."""
-    git = ["git", "-C", str(pathlib.Path(__file__).parent)]
+    """The commit of the clone, with a plus sign if files were changed since.
+
+    None for an installed package and without Git.
+    """
+    root = checkout()
+    if root is None or not (root / ".git").exists():  # a repository around it is another project
+        return None
+    git = ["git", "-C", str(root)]
     try:
         head, changed = (
             subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout
@@ -173,39 +176,35 @@ def hardware() -> str:
     return f"{os.cpu_count()} cores, {name}"
 
 
-@contextmanager
-def table(file: pathlib.Path, columns: tuple[str, ...], step: int) -> Iterator[csv.DictWriter]:
-    """Opens a table to go on after a step: rows of later steps, and a broken one, are taken out.
+@contextlib.contextmanager
+def table(file: pathlib.Path, step: int) -> Iterator[csv.DictWriter]:
+    """Opens a table to add rows after a step; removes rows of later steps, and a partial one.
 
-    Each row is on the disk's queue before the next step.
+    Each row is handed to the system at once.
     """
-    kept = []
-    if file.exists():
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        rows = csv.DictReader(line for line in lines if line.endswith("\n"))
-        kept = [row for row in rows if int(row["step"]) <= step]
-    replace_csv(file, columns, kept)
+    replace_csv(file, COLUMNS[file.name], [row for row in _rows(file) if int(row["step"]) <= step])
     with open(file, "a", encoding="utf-8", newline="", buffering=1) as stream:
-        yield csv.DictWriter(stream, columns, lineterminator="\n")
+        yield csv.DictWriter(stream, COLUMNS[file.name], lineterminator="\n")
+
+
+def best_score(file: pathlib.Path) -> float:
+    """The highest mean IoU in scores.csv; −1 if there is none."""
+    found = (float(row["mean_iou"]) for row in _rows(file))
+    return max((score for score in found if not math.isnan(score)), default=-1.0)
+
+
+def _rows(file: pathlib.Path) -> list[dict[str, str]]:
+    """The rows of a table without the last one if it was not written to its end."""
+    if not file.exists():
+        return []
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    return list(csv.DictReader(line for line in lines if line.endswith("\n")))
 
 
 def replace_csv(file: pathlib.Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Writes a table as CSV beside its place, then renames it."""
+    """Writes a table as CSV in the place of an older one."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    replace(file, text.getvalue())
-
-
-def replace(file: pathlib.Path, text: str) -> None:
-    """Writes a text beside its place, then renames it: the old or the new is there, never half."""
-    unfinished = file.with_name(f"writing-{secrets.token_hex(4)}-{file.name}")
-    try:
-        with open(unfinished, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    files.write_text(file, text.getvalue())

@@ -1,4 +1,4 @@
-"""One training step on a batch that is divided between replicas, with the numbers of one device."""
+"""One training step, whose numbers do not depend on how many replicas share the batch."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,11 @@ from recipes.training.recipe import Recipe
 def make_step(
     recipe: Recipe, state: State, strategy: tf.distribute.Strategy, spec: tuple
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """A function of a global batch: its loss, replicas whose numbers are not finite, stop signals.
+    """Makes a function of a batch: images, labels, and a weight map if the recipe has one.
 
-    The batch is an image, a label, and a weight map where the recipe wants one. With `last=True` it
-    changes the weights by the mean gradient of this batch and of those since the last change.
+    It gives the loss, how many replicas have numbers that are not finite, and the sum of the stop
+    signals of all workers. With `last=True` it changes the weights by the mean gradient of this
+    batch and of those since the last change.
     """
     model, optimizer = state.model, state.optimizer
     variables = model.trainable_variables
@@ -31,7 +32,7 @@ def make_step(
             loss = losses.summed_loss(recipe, labels, scores, weights) / divisor
         return loss, tape.gradient(loss, variables, unconnected_gradients="zero")
 
-    if recipe.jit:  # what is left outside joins the replicas, which XLA cannot
+    if recipe.jit:  # the sums over replicas stay outside: XLA cannot compile them
         forward_and_backward = tf.function(forward_and_backward, jit_compile=True)
 
     def replica_step(batch: tuple, stop: tf.Tensor, last: bool) -> tuple:
@@ -74,14 +75,14 @@ def make_step(
 def as_caffe(
     recipe: Recipe, gradients: list[tf.Tensor], variables: list[keras.Variable]
 ) -> list[tf.Tensor]:
-    """Gradients with which Keras's SGD takes the steps of Caffe's, whose solvers the papers used.
+    """Changes gradients so that Keras's SGD takes the steps of Caffe's, which the papers used.
 
     Caffe: v ← momentum · v + rate · lr_mult · (g + weight_decay · decay_mult · w); w ← w − v.
-    Keras: v ← momentum · v − rate · g; w ← w + v. So the multipliers and the decay go into g.
+    Keras: v ← momentum · v − rate · g; w ← w + v. So g takes the multipliers and the decay.
     """
     if recipe.optimizer != "sgd":
         return gradients
-    replicas = tf.distribute.get_replica_context().num_replicas_in_sync  # which add up what is here
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync  # their gradients are added
     changed = []
     for gradient, variable in zip(gradients, variables, strict=True):
         rate, decay = _multipliers(recipe, variable)

@@ -1,7 +1,7 @@
-"""Scores of the held-out split during a run, shared between its workers."""
+"""Scores of the held-out split during a run; its workers share the images."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,14 +9,28 @@ import tensorflow as tf
 
 import zoo.metrics
 from recipes import scoring
-from recipes.data.dataset import Dataset
+from recipes.data import Dataset
 from recipes.training.devices import add_up, worker_of
 
 
-def follow(copy: keras.Model, trained: keras.Model) -> None:
+class Scorer(NamedTuple):
+    """A copy of a model on one device, and the class maps that it answers."""
+
+    model: keras.Model
+    predict: scoring.Predictor
+
+
+def make_scorer(model: keras.Model) -> Scorer:
+    """Copies a model; `copy_weights` brings the copy up to date."""
+    copy = keras.models.clone_model(model)
+    return Scorer(copy, scoring.of_model(copy))
+
+
+def copy_weights(copy: keras.Model, trained: keras.Model) -> None:
     """Gives a copy on one device the weights of a distributed model.
 
-    Reading a variable may take all workers. So they all read here, and then each can score alone.
+    Reading a replicated variable is a collective, so all workers read here; then each can score
+    without the others.
     """
     for variable, source in zip(copy.variables, trained.variables, strict=True):
         variable.assign(source.numpy())
@@ -29,9 +43,10 @@ def shared_scores(
     *,
     stopped: Callable[[], bool],
 ) -> dict[str, Any] | None:
-    """The scores of `zoo.metrics.scores` over a split, of which each worker predicts its share.
+    """The scores of `zoo.metrics.scores` over a split, of which each worker predicts a share.
 
-    None for all workers if one of them was stopped before it was done.
+    Returns:
+        None for all workers if one of them was stopped before it was done.
     """
     worker, workers = worker_of(strategy)
     share = range(worker, len(dataset), workers)

@@ -23,9 +23,10 @@ from collections.abc import Callable
 
 from recipes.training import records
 from tests.faults import checks, jobs
-from tests.faults.child import POINTS, RECIPES
+from tests.faults.child import HOW, POINTS, RECIPES
 from tests.faults.field import Field
 from tests.faults.jobs import FaultError
+from zoo import files, workdir
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "reliability.md"
 TEXT = """\
@@ -42,8 +43,9 @@ They meet a fault, and then the same command goes on to the end.
 
 **{passed} of {total} rows are as they have to be.** A run has to end as the one that nothing
 interrupted: the same SHA-256 over all variables of the last checkpoint (model, generators,
-optimizer, step; not the clock; {variables}), the same over `model.weights.h5`, and the same
-`log.csv` (without seconds) and `scores.csv`.
+optimizer, step; not the clock; {variables}), the same over `model.weights.h5` and
+`best.weights.h5`, the same step and score of the best weights, and the same `log.csv` (without
+seconds) and `scores.csv`.
 
 ## `kill -9`
 
@@ -103,6 +105,10 @@ def other_rows(field: Field) -> list[Row]:
             for pair in pairs
         ),
         *(("the newest checkpoint is damaged", checks.damaged, *damage) for damage in DAMAGES),
+        *(
+            ("killed while weights are written", checks.killed_while_writing, *written)
+            for written in itertools.product((workdir.WEIGHTS, workdir.BEST), HOW)
+        ),
         ("the disk is full while a checkpoint is written", checks.full_disk),
         ("a gradient is not finite", checks.not_finite, "once", "fcn8s", "one"),
         ("a gradient is not finite", checks.not_finite, "once", "deconvnet", "mirrored"),
@@ -184,7 +190,7 @@ def main() -> int:
         passed = sum(passed for passed, _ in found.values())
         print(f"{passed} of {len(rows)} passed in {minutes:.0f} minutes")
         if not only:
-            records.replace(DOCUMENT, document(field, found, minutes))
+            files.write_text(DOCUMENT, document(field, found, minutes))
     return 0 if passed == len(rows) else 1
 
 

@@ -15,13 +15,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+import zoo
 from recipes import data
 from recipes.data import pipeline
-from recipes.training import checkpoints
 from tests.faults import jobs
 from tests.faults.child import DONE, RECIPES
 from tests.faults.field import Field
 from tests.faults.jobs import FaultError, Job, Process
+from zoo import workdir
 
 WITHIN = 60.0  # seconds, in which a worker has to see that another one is gone
 
@@ -32,7 +33,7 @@ def killed(field: Field, net: str, strategy: str, point: str, worker: int = 0) -
     struck_at = jobs.struck_at(processes[worker])
     jobs.expect(processes[worker], -signal.SIGKILL)
     told = [_alone(other, struck_at) for other in processes if other is not processes[worker]]
-    newest = checkpoints.steps(job.workdir / "checkpoints")[0]
+    newest = workdir.steps(job.workdir)[0]
     # The first worker may have ended its save before the second one died in its own.
     allowed = {0, DONE[point]} if worker and point == "save" else set()
     step = DONE[point] - DONE[point] % 2 - (2 if point in ("validation", "save") else 0)
@@ -71,7 +72,7 @@ def _alone(other: Process, since: float) -> str:
     seconds = other.ended - since
     if not other.code or other.code < 0 or seconds > WITHIN:
         raise FaultError(f"{seconds:.1f} s after the fault: {jobs.tail([other])}")
-    jobs.line(other, "^error: the workers of a run compute together, and one of them is gone")
+    jobs.line(other, "^zoo train: The workers of a run compute together, and one of them is gone")
     return f"the other ended after {seconds:.1f} s"
 
 
@@ -87,6 +88,33 @@ def stopped(field: Field, name: str, net: str, strategy: str, point: str) -> str
     seconds = max(process.ended for process in processes) - jobs.struck_at(processes[0])
     field.same_end(job)
     return f"saved step {step}, exit status {code} after {seconds:.1f} s"
+
+
+def killed_while_writing(field: Field, name: str, how: str) -> str:
+    """Of a run that stops after step 5, the newest weights; the best ones are those of step 4."""
+    job, is_best = field.job("unet", "one"), name == workdir.BEST
+    kill = f"SIGKILL@{name}, {how}"
+    (process,) = jobs.run(job, {0: kill if is_best else f"SIGTERM@mid-epoch;{kill}"})
+    jobs.expect(process, -signal.SIGKILL)
+    step = workdir.steps(job.workdir)[0]
+    if step != (2 if is_best else 5):
+        raise FaultError(f"the newest checkpoint is of step {step}")
+    _loads(job, step)
+    if is_best and how != "not written":
+        zoo.load(job.workdir, checkpoint="best")
+    jobs.line(field.same_end(job)[0], f"^going on from step {step}$")
+    return f"zoo.load gives step {step}; then from {step}"
+
+
+def _loads(job: Job, step: int) -> None:
+    """`zoo.load` gives the variables of a checkpoint, from whichever file."""
+    saved = jobs.of_checkpoint(job.workdir / "checkpoints" / f"ckpt-{step}")
+    model = zoo.load(job.workdir)
+    for place, variable in enumerate(model.variables):
+        key = f"model/{place}/.ATTRIBUTES/VARIABLE_VALUE"
+        # The weights file has no states of random generators.
+        if variable.dtype.startswith("float") and not np.array_equal(variable, saved[key]):
+            raise FaultError(f"{variable.path} is not that of step {step}")
 
 
 def damaged(field: Field, part: str, damage: str) -> str:
@@ -156,9 +184,9 @@ def not_finite(field: Field, how: str, net: str, strategy: str) -> str:
     )
     for process in processes:
         jobs.expect(process, 1)
-        jobs.line(process, "^error: step 7: .* is not finite, 3 times")
+        jobs.line(process, "^zoo train: Step 7: .* is not finite, 3 times")
         jobs.line(process, r":\n  " + r"\n  ".join(map(re.escape, files)) + "$")
-    for step in checkpoints.steps(job.workdir / "checkpoints"):
+    for step in workdir.steps(job.workdir):
         values = jobs.of_checkpoint(job.workdir / "checkpoints" / f"ckpt-{step}")
         for name, value in values.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -173,7 +201,7 @@ def killed_at_random(field: Field, net: str, strategy: str) -> str:
         processes = jobs.start(job)
         with jobs.ended(processes):
             time.sleep(numbers.uniform(0, field.seconds(net, strategy)))
-        steps += checkpoints.steps(job.workdir / "checkpoints")[:1] or ["none"]
+        steps += workdir.steps(job.workdir)[:1] or ["none"]
     field.same_end(job)
     return f"the newest checkpoints were of step {', '.join(map(str, steps))}"
 
@@ -185,7 +213,7 @@ def second_run(field: Field) -> str:
         jobs.wait_for_fault(processes[0])
         (second,) = jobs.run(job)
         jobs.expect(second, 1)
-        jobs.line(second, r"^error: One run at a time writes to a --workdir; process \d+ on ")
+        jobs.line(second, r"^zoo train: One run at a time writes to a --workdir; process \d+ on ")
         processes[0].popen.send_signal(signal.SIGCONT)
         jobs.wait(processes)
     jobs.expect(processes[0], 0)

@@ -1,17 +1,25 @@
 """A small training run that may meet one fault: `python -m tests.faults.child NET --workdir …`.
 
-It is `recipes.training.train.main` with a recipe of this file. FAULT in the environment,
-ACTION@POINT, makes it send itself the signal ACTION, or do what else it names, once it is at that
-point of the training; a line says so just before. Only names are replaced that the training looks
-up when it uses them: its code knows nothing of this.
+It is `zoo train` with a recipe of this file. FAULT in the environment, ACTION@POINT or several of
+them with semicolons between, makes it send itself the signal ACTION, or do what else it names, once
+it is at that point of the training; a line says so just before. Only names are replaced that the
+training looks up when it uses them: its code knows nothing of this.
 
     first step      in step 1, between the two batches whose mean gradient it takes
     mid-epoch       in step 5, likewise; an epoch has 3 steps
     epoch boundary  after step 6 and its checkpoint, before step 7
     validation      after the first of the images that are scored at step 8
     save            of step 8, when its files are written and wait to be renamed
+
+The files model.weights.h5 and best.weights.h5 have three points each, named "FILE, HOW":
+
+    not written     before the file is begun; the checkpoint of a stop is there
+    without sha256  the file is in its place, its .sha256 is not
+    without record  both are in their places, recipe.json says nothing of them
 """
 
+import dataclasses
+import functools
 import os
 import pathlib
 import shutil
@@ -23,7 +31,8 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow.python.ops import gen_io_ops
 
-from recipes.training import loop, losses, train
+from recipes import command, runs
+from recipes.training import loop, losses, records, weights
 from recipes.training.recipe import Recipe
 
 STEPS = 12
@@ -40,7 +49,6 @@ _VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
 # Dropout in FCN and U-Net, batch normalization in DeconvNet; an optimizer for each.
 RECIPES = {
     "fcn8s": Recipe(
-        name="faults_fcn8s",
         model="fcn8s",
         options=_VGG,
         data="shapes",
@@ -54,7 +62,6 @@ RECIPES = {
         **_SHARED,
     ),
     "deconvnet": Recipe(
-        name="faults_deconvnet",
         model="deconvnet",
         options=_VGG,
         data="shapes",
@@ -65,7 +72,6 @@ RECIPES = {
         **_SHARED,
     ),
     "unet": Recipe(
-        name="faults_unet",
         model="unet",
         options={"filters": 4, "depth": 2},
         data="isbi",
@@ -85,6 +91,7 @@ _SCORED_AND_SAVED = 8
 DONE = {point: done for point, (done, _) in STEP_POINTS.items()}
 DONE |= dict.fromkeys(("validation", "save"), _SCORED_AND_SAVED)
 POINTS = tuple(DONE)
+HOW = ("not written", "without sha256", "without record")
 
 
 def main() -> int:
@@ -93,12 +100,14 @@ def main() -> int:
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
         )
-    action, _, point = os.environ.get("FAULT", "").partition("@")
-    if action == "NAN":
-        poison(once=point == "once")
-    elif action:
-        arrange(point, lambda: strike(action))
-    return train.main(RECIPES[net], __doc__, words)
+    for fault in filter(None, os.environ.get("FAULT", "").split(";")):
+        action, _, point = fault.partition("@")
+        if action == "NAN":
+            poison(once=point == "once")
+        else:
+            arrange(point, functools.partial(strike, action))
+    runs.find = lambda name: dataclasses.replace(RECIPES[name], name=name)
+    return command.train([net, *words])
 
 
 def strike(action: str) -> None:
@@ -115,6 +124,8 @@ def arrange(point: str, act: Callable[[], None]) -> None:
         at_validation(act)
     elif point == "save":
         at_save(act)
+    elif point.startswith(("model.", "best.")):
+        at_weights(*point.split(", "), act)
     else:
         at_step(*STEP_POINTS[point], act)
 
@@ -169,6 +180,27 @@ def at_save(act: Callable[[], None]) -> None:
         return merge(prefixes, destination, **options)
 
     gen_io_ops.merge_v2_checkpoints = watched
+
+
+def at_weights(name: str, how: str, act: Callable[[], None]) -> None:
+    write, replace, update = weights._write, os.replace, records.update
+
+    def watched_write(run, model, file):
+        if how == "not written" and file == name:
+            act()
+        write(run, model, file)
+
+    def watched_replace(source, target):
+        if how == "without sha256" and pathlib.Path(target).name == f"{name}.sha256":
+            act()
+        replace(source, target)
+
+    def watched_update(workdir, **entries):
+        if how == "without record" and ("best" if "best" in name else "weights") in entries:
+            act()
+        update(workdir, **entries)
+
+    weights._write, os.replace, records.update = watched_write, watched_replace, watched_update
 
 
 def poison(*, once: bool) -> None:

@@ -19,8 +19,8 @@ import tensorflow as tf
 from PIL import Image
 
 from recipes.data.sets import shapes
-from recipes.training import checkpoints
 from tests.faults.child import STEPS
+from zoo import workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 _LIMIT = 600  # seconds, after which a process is taken for one that hangs
@@ -191,21 +191,23 @@ class Result:
     """All that a run has brought about, but for the time it took."""
 
     compared: dict[str, str]
-    """SHA-256 over the variables of the last checkpoint and of model.weights.h5; the tables."""
+    """SHA-256 over the variables of the last checkpoint and of both weights files; the tables."""
     variables: int  # of the checkpoint
 
 
 def result(job: Job) -> Result:
     """What a run that has ended leaves."""
     folder = job.workdir / "checkpoints"
-    newest = next(iter(checkpoints.steps(folder)), None)
+    newest = next(iter(workdir.steps(job.workdir)), None)
     if newest != STEPS:
         raise FaultError(f"the last checkpoint is of step {newest}, not {STEPS}")
     variables = of_checkpoint(folder / f"ckpt-{newest}")
     log = (job.workdir / "log.csv").read_text()
     compared = {
         "the last checkpoint": _sha256(variables),
-        "model.weights.h5": _sha256(_of_hdf5(job.workdir / "model.weights.h5")),
+        "model.weights.h5": _sha256(_of_hdf5(job.workdir / workdir.WEIGHTS)),
+        "best.weights.h5": _sha256(_of_hdf5(job.workdir / workdir.BEST)),
+        "best": json.dumps(workdir.read_recipe(job.workdir)["best"]),
         "log.csv": "".join(row.rpartition(",")[0] + "\n" for row in log.splitlines()),
         "scores.csv": (job.workdir / "scores.csv").read_text(),
     }

@@ -1,8 +1,11 @@
-"""The authors' runs as recipes: a tiny model of each trains on data in the originals' layouts."""
+"""The runs: found by their names; toys of the authors' train on data in the originals' layouts."""
 
 import csv
-import importlib
+import dataclasses
+import json
 import math
+import pathlib
+import re
 import shlex
 
 import numpy as np
@@ -10,22 +13,19 @@ import pytest
 import tifffile
 
 import zoo
-from recipes import __main__ as listing
-from recipes.training import train
-from recipes.training.command import parse
+from recipes import command, options, runs
+from recipes.data import Dataset
+from recipes.training import model as models
 from recipes.training.recipe import toy
 from tests.support import sbd_files
+from zoo.class_names import CLASS_NAMES
 
-RUNS = [name for name in listing.recipes() if name.startswith(("voc_", "isbi_"))]
+RUNS = [name for name in runs.names() if name.startswith(("voc_", "isbi_"))]
 STAGES = [
     ("voc_fcn32s", "voc_fcn16s"),
     ("voc_fcn16s", "voc_fcn8s"),
     ("voc_deconvnet_objects", "voc_deconvnet_proposals"),
 ]
-
-
-def module(name):
-    return importlib.import_module(f"recipes.runs.{name}")
 
 
 @pytest.fixture(scope="module")
@@ -53,40 +53,46 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_toy_of_each_run_trains(name, folder, tmp_path):
-    words = ["--workdir", str(tmp_path / "run"), "--data-dir", str(folder), "--toy"]
-    status = train.main(module(name).RECIPE, "", [*words, "--limit-steps", "2", "--log-every", "1"])
-    assert status == 0
+    words = [name, "--workdir", str(tmp_path / "run"), "--data-dir", str(folder), "--toy"]
+    assert command.train([*words, "--limit-steps", "2", "--log-every", "1"]) == 0
     with open(tmp_path / "run/log.csv", encoding="utf-8") as stream:
         losses = [float(row["loss"]) for row in csv.DictReader(stream)]
     assert len(losses) == 2
     assert all(0 < loss < math.inf for loss in losses)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", runs.names())
 def test_the_command_in_a_card_is_whole(name):
-    recipe, card = module(name).RECIPE, module(name).__doc__
-    command = card.partition("Command ")[2].partition("\nTime ")[0].replace("\\\n", " ")
-    python, flag, program, *words = shlex.split(command)
-    assert [python, flag, program] == ["python", "-m", f"recipes.runs.{name}"]
-    parsed = parse(recipe, card, words)
+    recipe, card = runs.find(name), runs.card(name)
+    line = card.partition("Command ")[2].partition("\nTime ")[0].replace("\\\n", " ")
+    *verb, run = shlex.split(line)[:3]
+    assert [*verb, run] == ["zoo", "train", name]
+    words = shlex.split(line)[2:]
+    parsed = options.command(options.parse(words))
     assert parsed.recipe == recipe
-    assert str(parsed.workdir) == f"runs/{name}"
-    assert parsed.data_dir is not None
+    assert (parsed.data_dir is None) == name.startswith(("coins_", "shapes_"))
+    if name in RUNS:  # the next stage looks for it there
+        assert str(parsed.workdir) == f"runs/{name}"
 
 
 @pytest.mark.parametrize(("first", "second"), STAGES)
 def test_a_stage_starts_from_all_that_the_one_before_learned(first, second, tmp_path, monkeypatch):
-    before, after = (module(name).RECIPE for name in (first, second))
+    before, after = (runs.find(name) for name in (first, second))
     tiny = toy(before)
     learned = zoo.build(before.model, **tiny.options)
     rng = np.random.default_rng(0)
     for weight in learned.weights:
         weight.assign(rng.uniform(0.5, 1, weight.shape))
     monkeypatch.chdir(tmp_path)
-    workdir = parse(before, "", ["--workdir", f"runs/{first}"]).workdir
+    workdir = pathlib.Path("runs", first)
     workdir.mkdir(parents=True)
     zoo.weights.save(learned, workdir / "model.weights.h5")
-    model = zoo.build(after.model, encoder_weights=after.encoder_weights, **tiny.options)
+    contents = {"recipe": {}, "weights": {"step": 1}}
+    (workdir / "recipe.json").write_text(json.dumps(contents))
+    started = dataclasses.replace(after, options=tiny.options)
+    models.check(started)
+    dataset = Dataset("voc", "train", CLASS_NAMES["voc"], 3, (), None)
+    model = models.build(started, dataset)
     for layer in filter(lambda layer: layer.weights, learned.layers):
         for weight, started in zip(layer.weights, model.get_layer(layer.name).weights, strict=True):
             np.testing.assert_array_equal(weight, started)
@@ -96,8 +102,43 @@ def test_a_stage_starts_from_all_that_the_one_before_learned(first, second, tmp_
 
 def test_a_run_from_an_authors_file_starts_from_one_that_is_catalogued():
     for name in RUNS:
-        recipe = module(name).RECIPE
+        recipe = runs.find(name)
         if recipe.encoder_weights.endswith(".caffemodel"):
             (record,) = zoo.weights.catalog.records(recipe.encoder_weights)
             assert recipe.model in record.encoder_of
-            assert recipe.encoder_weights in module(name).__doc__
+            assert recipe.encoder_weights in runs.card(name)
+
+
+def test_runs_are_listed(capsys):
+    assert command.train([]) == 0
+    out = capsys.readouterr().out
+    assert re.search(
+        r"^coins_unet +A small U-Net outlines the coins of one photograph\.$", out, re.M
+    )
+    assert re.search(r"^shapes_fcn8s +A narrow FCN-8s", out, re.M)
+    assert "zoo train coins_unet --workdir runs/coins_unet" in out
+    assert command.train(["--list"]) == 0
+    assert capsys.readouterr().out == out
+
+
+@pytest.mark.parametrize("name", runs.names())
+def test_every_run_is_named_after_its_data_and_model(name):
+    recipe = runs.find(name)
+    assert recipe.name == name
+    assert recipe.model in name
+    zoo.build(recipe.model, classes=2, **toy(recipe).options)
+
+
+def test_an_unknown_run_has_near_matches(capsys):
+    assert command.train(["coins_unnet", "--workdir", "w"]) == 2
+    assert capsys.readouterr().err == (
+        "zoo train: A run is trained by its name; 'coins_unnet' is none of them. Did you mean "
+        "'coins_unet' or 'isbi_unet'? zoo train --list lists them.\n"
+    )
+
+
+def test_the_runs_on_shapes_are_one_benchmark():
+    """All models of the zoo, with the same data, steps, seed and optimizer."""
+    recipes = [runs.find(f"shapes_{name}") for name in zoo.list_models()]
+    same = [dataclasses.replace(recipe, name="", model="", options={}) for recipe in recipes]
+    assert all(recipe == same[0] for recipe in same)

@@ -1,13 +1,13 @@
-"""Coins: one photograph of 24 Greek coins, cut in two; classes background and coin.
+"""Coins: a photograph of 24 Greek coins, cut in two; classes background and coin.
 
 The photograph, 303×384 grey, comes with scikit-image (`skimage.data.coins`; Brooklyn Museum
-Collection, no known copyright restrictions). It has no labels of its own: they are those of
-scikit-image's segmentation tutorial, the watershed of the Sobel elevation map from the markers
+Collection, no known copyright restrictions). It comes without labels; they are computed as in
+scikit-image's segmentation tutorial: the watershed of the Sobel elevation map from the markers
 "darker than 30" (background) and "brighter than 150" (coin), with the holes filled.
 
-The rows from 225 on, with 6 of the coins, are the split "val"; training sees only the rows above.
-The cut runs through the widest empty strip: the nearest coins end 7 rows above it and begin 8 rows
-below, so no coin is on both sides.
+The rows from 225 on, with 6 of the coins, are the split "val"; the rows above are "train". The cut
+runs through the widest empty strip, 7 rows below the coins above it and 8 rows above those below
+it, so no coin is in both splits.
 """
 
 import pathlib
@@ -56,4 +56,5 @@ def _part(split: str, image: np.ndarray, label: np.ndarray) -> Dataset:
         channels=1,
         files=((f"skimage.data.coins() ({split})", f"its watershed ({split})"),),
         example=lambda index: (image, label),
+        background=0,
     )

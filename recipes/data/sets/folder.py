@@ -1,14 +1,18 @@
 """A folder of your own images and masks.
 
     images/NAME.jpg        or .jpeg or .png, 8 bits per channel
-    masks/NAME.png         palette or 8-bit grey: class indices, and 255 where no class is known
-    classes.txt            one name a line; the first is the background, index 0
+    masks/NAME.png         palette or 8-bit grey: class indices, and 255 for void
+    classes.txt            one class name a line, in the order of the indices, from 0
     train.txt, val.txt     one NAME a line; both, one or none of them
 
-With one list, all other names are the other split; with both, they are left out. Without lists the
-SHA-256 of a name decides: about a fifth of the names is "val", and adding a file moves no other.
+The class that is called "background" in classes.txt is the background, which pictures leave without
+a tint; without such a name all classes are tinted. Training and scores treat it as any class.
 
-The images are read as grey, with one channel, where all of them are stored so; else as RGB.
+With one list, all other names are the other split; with both, all other names are left out. Without
+lists the SHA-256 of a name decides: about a fifth of the names is "val", and adding a file moves no
+other name.
+
+If all images are stored as grey, they are read as grey with one channel; else as RGB.
 """
 
 import functools
@@ -19,10 +23,12 @@ import numpy as np
 from PIL import Image
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
+from recipes.data.images import read_image, read_label
 from recipes.data.listed import read_lines
-from recipes.data.sets import voc
+from zoo.spec import MAX_NAME
 
 ENDINGS = (".jpg", ".jpeg", ".png")
+BACKGROUND = "background"
 _GREY = ("1", "L", "LA")
 
 
@@ -37,9 +43,10 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     masks = _by_name(data_dir / "masks", (".png",))
     splits = _splits(data_dir, sorted(images.keys() | masks.keys()))
     channels = 1 if images and all(map(_is_grey, images.values())) else 3
+    background = class_names.index(BACKGROUND) if BACKGROUND in class_names else None
     datasets = {}
     for split, names in splits.items():
-        # A name without an image or a mask stays in, for `verify` to tell with all other problems.
+        # A name without an image or a mask stays, so that `verify` lists it with all problems.
         files = tuple(
             (
                 str(images.get(name, data_dir / "images" / f"{name}.png")),
@@ -48,7 +55,9 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
             for name in names
         )
         example = functools.partial(_example, files, channels)
-        datasets[split] = Dataset("folder", split, class_names, channels, files, example)
+        datasets[split] = Dataset(
+            *("folder", split, class_names, channels, files, example), background=background
+        )
     return datasets
 
 
@@ -64,11 +73,11 @@ def _example(
             f"{mask}: each mask has an image; there is no {image.with_suffix('')} with one of the "
             f"endings {endings}. Add it."
         )
-    return pair(lambda: voc.read_image(image, channels=channels), lambda: voc.read_label(mask))
+    return pair(lambda: read_image(image, channels=channels), lambda: read_label(mask))
 
 
 def _class_names(file: pathlib.Path) -> tuple[str, ...]:
-    remedy = "Write one class name a line into it, the background first."
+    remedy = "Write one class name a line into it, in the order of the indices."
     if not file.exists():
         raise DataError(
             f"{file.parent} is not a folder of images and masks: there is no {file}. {remedy} Pass "
@@ -77,9 +86,16 @@ def _class_names(file: pathlib.Path) -> tuple[str, ...]:
     names = tuple(read_lines(file, remedy=remedy))
     if not 2 <= len(names) <= IGNORE_LABEL or len(set(names)) != len(names):
         raise DataError(
-            f"{file}: 2 to {IGNORE_LABEL} classes have a name of their own each; received "
-            f"{len(names)} names, {len(set(names))} of them different. {remedy}"
+            f"{file}: 2 to {IGNORE_LABEL} classes have different names; received {len(names)} "
+            f"names, {len(set(names))} of them different. {remedy}"
         )
+    for line, name in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        name = name.strip()
+        if not name.isprintable() or len(name) > MAX_NAME:
+            raise DataError(
+                f"{file}, line {line}: a class name has at most {MAX_NAME} printable characters; "
+                f"received {len(name)}, beginning with {name[:20]!r}. Rename the class."
+            )
     return names
 
 
@@ -92,13 +108,13 @@ def _by_name(folder: pathlib.Path, endings: tuple[str, ...]) -> dict[str, pathli
         )
     files: dict[str, pathlib.Path] = {}
     for file in sorted(folder.iterdir()):
-        # A leading dot is how systems name files of their own, such as ._NAME.jpg on a Mac's disk.
+        # Systems add hidden files of their own, such as ._NAME.jpg on a Mac's disk.
         if file.suffix.lower() not in endings or file.name.startswith("."):
             continue
         other = files.setdefault(file.stem, file)
         if other != file:
             raise DataError(
-                f"{file}: a name stands for one file; there is {other.name} too. Rename one of "
+                f"{file}: a name belongs to one file; there is {other.name} too. Rename one of "
                 "them."
             )
     return files
@@ -112,12 +128,12 @@ def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
     both = sorted(set(train or ()) & set(val or ()))
     if both:
         raise DataError(
-            f"{folder / 'val.txt'}: what is trained on is not held out; {both[0]} is in train.txt "
-            "too. Take it off one of the lists."
+            f"{folder / 'val.txt'}: a name is in one of the splits; {both[0]} is in train.txt too. "
+            "Take it off one of the lists."
         )
     if train is None and val is None:
         val = [name for name in names if _is_held_out(name)]
-    # One list leaves the other names to the other split.
+    # With one list, the other split has all other names.
     if train is None:
         train = sorted(set(names).difference(val))
     if val is None:
@@ -131,8 +147,8 @@ def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
             )
         if not part:
             raise DataError(
-                f"{folder}: each split has an example; {split} has none of the {len(names)} names "
-                f"in images and masks. Write one name a line into {split}.txt."
+                f"{folder}: each split has at least one example; {split} has none of the "
+                f"{len(names)} names in images and masks. Write one name a line into {split}.txt."
             )
     return {"train": train, "val": val}
 
@@ -142,9 +158,9 @@ def _is_held_out(name: str) -> bool:
 
 
 def _is_grey(file: pathlib.Path) -> bool:
-    """Whether the image is stored with one channel; one that cannot be read decides nothing."""
+    """Whether the image is stored with one channel; True for one that cannot be read."""
     try:
-        with Image.open(file) as image:  # reads the header only
+        with Image.open(file) as image:  # reads only the header
             return image.mode in _GREY or image.mode.startswith(("I", "F"))
-    except Exception:  # whatever the damage is, `verify` tells it
+    except Exception:  # `verify` reports the damage
         return True

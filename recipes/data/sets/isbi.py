@@ -1,25 +1,25 @@
-"""The grey images of the ISBI challenges that U-Net was made for, membranes or moving cells.
+"""The grey images of the ISBI challenges that U-Net was made for: membranes or moving cells.
 
 EM segmentation, 2012: 30 sections of a fly's nerve cord; classes membrane and cell.
 
     train-volume.tif            pages of 512×512, 8-bit grey
     train-labels.tif            as many pages: 0 on membranes, which are class 0, and 255 in cells
 
-The last fifth of the pages, which are a block of tissue of its own, is the split "val".
+The last fifth of the pages, a separate block of the tissue, is the split "val".
 
 Cell tracking (PhC-C2DH-U373 or DIC-C2DH-HeLa, unpacked); classes background and cell.
 
-    01/t000.tif                 the frames of a film, 8-bit grey; so 02/…
+    01/t000.tif                 the frames of a film, 8-bit grey; likewise 02/…
     01_GT/SEG/man_seg000.tif    the cells of some of them, 16 bits: 0, or the number of the cell
 
-The last fifth of the annotated frames of each film is "val". Where two cells touch, the pixels that
-have another cell beside them are background, so that the classes alone tell the cells apart. Frames
-need not number all of their cells: those without a number are background.
+The last fifth of the annotated frames of each film is "val". Where two cells touch, the pixels
+next to the other cell become background, so that the class map tells the cells apart. Frames need
+not number all of their cells: cells without a number are background.
 
 The EM data come from https://imagej.net/events/isbi-2012-segmentation-challenge and are free for
 making and testing non-commercial segmentation software (Cardona et al., "An Integrated Micro- and
 Macroarchitectural Analysis of the Drosophila Brain", PLoS Biology 2010). The films come from
-http://celltrackingchallenge.net/2d-datasets, which wants to be asked for other uses than its own.
+http://celltrackingchallenge.net/2d-datasets; other uses than the challenge need permission.
 """
 
 import pathlib
@@ -28,16 +28,16 @@ import numpy as np
 from scipy import ndimage
 
 from recipes.data.dataset import DataError, Dataset, pair
-from recipes.data.sets import voc
+from recipes.data.images import opened, read_image, read_label
 
-MAX_PAGES = 4096  # of a stack; each is a jump in the file, and a small file can hold millions
-_LARGEST_ID = 2**16 - 1
+MAX_PAGES = 4096  # of a stack; a small file can declare millions
+_MAX_NUMBER = 2**16 - 1
 
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     """The splits of the folder that holds train-volume.tif, or 01 and 01_GT.
 
-    Each split has `instances`: the number of the cell of each pixel, int32 `[h, w]`, 0 for none.
+    Each has `instances`: the numbers of the cells.
 
     Raises:
         DataError: The folder holds neither, or the pages of the two stacks do not match.
@@ -67,12 +67,12 @@ def _membranes(folder: pathlib.Path) -> dict[str, Dataset]:
         def example(index: int) -> tuple[np.ndarray, np.ndarray]:
             page = numbers[index]
             return pair(
-                lambda: voc.read_image(image, channels=1, page=page),
+                lambda: read_image(image, channels=1, page=page),
                 lambda: _membrane_label(label, page),
             )
 
         def instances(index: int) -> np.ndarray:
-            # Cells that share an edge are one; a membrane of one pixel keeps corners apart.
+            # Pixels with a common edge belong to one cell; a common corner does not join cells.
             return ndimage.label(_membrane_label(label, numbers[index]))[0].astype(np.int32)
 
         files = tuple((f"{image} (page {n + 1})", f"{label} (page {n + 1})") for n in numbers)
@@ -83,7 +83,7 @@ def _membranes(folder: pathlib.Path) -> dict[str, Dataset]:
 
 
 def _membrane_label(file: pathlib.Path, page: int) -> np.ndarray:
-    label = voc.read_label(file, page=page)
+    label = read_label(file, page=page)
     values = np.unique(label)
     if not set(values) <= {0, 255}:
         raise DataError(
@@ -95,7 +95,7 @@ def _membrane_label(file: pathlib.Path, page: int) -> np.ndarray:
 
 
 def _pages(file: pathlib.Path) -> int:
-    with voc.opened(file) as stack:
+    with opened(file) as stack:
         for page in range(MAX_PAGES + 1):
             try:
                 stack.seek(page)
@@ -117,7 +117,7 @@ def _cells(labels: list[pathlib.Path]) -> dict[str, Dataset]:
     def part(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:
         def example(index: int) -> tuple[np.ndarray, np.ndarray]:
             return pair(
-                lambda: voc.read_image(pairs[index][0], channels=1),
+                lambda: read_image(pairs[index][0], channels=1),
                 lambda: (instances(index) > 0).astype(np.uint8),
             )
 
@@ -126,32 +126,32 @@ def _cells(labels: list[pathlib.Path]) -> dict[str, Dataset]:
 
         files = tuple((str(image), str(label)) for image, label in pairs)
         names = ("background", "cell")
-        folder = labels[0].parents[2]
-        return Dataset("isbi", split, names, 1, _some(folder, files), example, instances)
+        files = _some(labels[0].parents[2], files)
+        return Dataset("isbi", split, names, 1, files, example, instances, background=0)
 
     return {"train": part("train", train), "val": part("val", val)}
 
 
 def _read_ids(file: pathlib.Path) -> np.ndarray:
-    with voc.opened(file) as image:
+    with opened(file) as image:
         if image.mode != "L" and not image.mode.startswith("I"):
             raise DataError(
                 f"{file}: a label holds one cell number per pixel; this one is stored as "
                 f"{image.mode!r}. Save the numbers as a 16-bit grey TIFF."
             )
         ids = np.asarray(image)
-    if ids.min() < 0 or ids.max() > _LARGEST_ID:
+    if ids.min() < 0 or ids.max() > _MAX_NUMBER:
         raise DataError(
-            f"{file}: the number of a cell is 1 to {_LARGEST_ID:,}, or 0 for none; it holds "
-            f"{ids.min()} to {ids.max()}. Number the cells anew."
+            f"{file}: the number of a cell is 1 to {_MAX_NUMBER:,}, or 0 for none; it holds "
+            f"{ids.min()} to {ids.max()}. Number the cells again."
         )
     return ids.astype(np.int32)
 
 
 def _apart(ids: np.ndarray) -> np.ndarray:
-    """The cells without the pixels that have another cell among their eight neighbours."""
+    """The numbers without the pixels that have another cell among their eight neighbours."""
     highest = ndimage.maximum_filter(ids, 3)
-    lowest = ndimage.minimum_filter(np.where(ids > 0, ids, _LARGEST_ID), 3)
+    lowest = ndimage.minimum_filter(np.where(ids > 0, ids, _MAX_NUMBER), 3)
     return np.where(highest == lowest, ids, 0)
 
 
@@ -162,7 +162,7 @@ def _held_out(count: int) -> int:
 def _some(folder: pathlib.Path, files: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     if not files:
         raise DataError(
-            f"{folder}: each split has an example, and the last of several is held out; there is "
-            "one. Add labelled pages or frames."
+            f"{folder}: each split has at least one example, so there are at least two; this "
+            "folder has one. Add labelled pages or frames."
         )
     return files

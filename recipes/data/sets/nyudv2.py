@@ -1,22 +1,22 @@
-"""NYUDv2: 40 classes of indoor scenes; in colour, as depth (`nyudv2_depth`) or HHA (`nyudv2_hha`).
+"""NYUDv2: 40 classes of indoor scenes; RGB, depth (`nyudv2_depth`) or HHA (`nyudv2_hha`) images.
 
     data/images/img_NUMBER.png        colour, 425 × 560
     data/hha/img_NUMBER.png           disparity, height above ground and angle with gravity
     data/depth/img_NUMBER.png         millimetres, 16 bits
-    segmentation/img_NUMBER.mat       segmentation: 0 where there is no class, 1 to 40
+    segmentation/img_NUMBER.mat       variable segmentation: 1 to 40, and 0 for void
     train.txt, val.txt, test.txt      one NUMBER a line, from 5001 on: 381, 414 and 654
 
 Download http://dl.caffe.berkeleyvision.org/nyud.tar.gz, the FCN authors' copy of the data of Gupta
 et al. (CVPR 2013, ECCV 2014), and unpack it; put the three lists beside it, from `data/nyud` in
 github.com/shelhamer/fcn.berkeleyvision.org; pass the folder as --data-dir. The layout is that of
-their data layer, `nyud_layers.py`; the size is what others found in the copy.
+their data layer, `nyud_layers.py`; the image size is that reported by others.
 
 The splits are those of the FCN paper: "train" is train.txt and val.txt together, 795 images, and
-"val" is test.txt. To choose between settings without the test images, `read` takes other lists.
+"val" is test.txt. To choose between settings without the test images, give `read` other lists.
 
-Their nets on HHA take its three channels in this order, less 132.431, 94.076 and 118.477. Their net
-of early fusion takes the logarithm of the depth as a fourth channel, less 7.844. Here it is an
-image of its own, see `read_depth`.
+The authors' nets on HHA take its three channels in this order, minus 132.431, 94.076 and 118.477.
+Their net of early fusion takes the logarithm of the depth, minus 7.844, as a fourth channel. Here
+the depth is an image with one channel, see `read_depth`.
 
 Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012.
 """
@@ -26,13 +26,13 @@ import pathlib
 import numpy as np
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from recipes.data.images import opened
 from recipes.data.listed import listed
 from recipes.data.mat import read_label
-from recipes.data.sets import voc
 from zoo.class_names import CLASS_NAMES
 
-CLASSES = np.array([IGNORE_LABEL, *range(40)], np.uint8)  # by the number in the file
-_DEPTHS = (500, 10_000)  # millimetres
+CLASSES = np.array([IGNORE_LABEL, *range(40)], np.uint8)  # of each number in the file
+_NEAR, _FAR = 500, 10_000  # millimetres
 
 _REMEDY = (
     "Pass the folder that holds data/images, data/hha, segmentation, train.txt, val.txt and "
@@ -57,10 +57,10 @@ def read(
 
     Args:
         data_dir: The folder that holds the lists.
-        name: The data set's.
+        name: The name of the data set.
         images: The folder in `data` with the images: "images", "depth" or "hha".
-        train: The lists that make the split "train".
-        val: The lists that make the split "val".
+        train: The lists of the split "train".
+        val: The lists of the split "val".
 
     Raises:
         DataError: A list is missing or empty.
@@ -85,17 +85,16 @@ def read(
 def read_depth(file: pathlib.Path) -> np.ndarray:
     """The logarithm of a depth, uint8 `[h, w, 1]`.
 
-    1 for 0.5 m and nearer, 255 for 10 m and farther; 0 where none was measured. A step is 1.2 %.
+    1 for 0.5 m and nearer, 255 for 10 m and farther, a step is 1.2 %; 0 where nothing was measured.
     """
-    with voc.opened(file) as image:
+    with opened(file) as image:
         if not image.mode.startswith("I"):
             raise DataError(
                 f"{file}: a depth has 16 bits, in millimetres; this one is stored as "
                 f"{image.mode!r}. Take the file of data/depth."
             )
         depth = np.asarray(image).astype(np.float64)
-    near, far = _DEPTHS
-    share = np.log(np.clip(depth, near, far) / near) / np.log(far / near)
+    share = np.log(np.clip(depth, _NEAR, _FAR) / _NEAR) / np.log(_FAR / _NEAR)
     levels = np.where(depth > 0, 1 + np.rint(254 * share), 0)
     return levels.astype(np.uint8)[..., np.newaxis]
 

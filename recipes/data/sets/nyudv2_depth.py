@@ -1,4 +1,4 @@
-"""NYUDv2 with the depth as the image, in one channel; see `nyudv2`."""
+"""NYUDv2 with the depth as an image with one channel; see `nyudv2`."""
 
 import pathlib
 
@@ -7,5 +7,5 @@ from recipes.data.sets import nyudv2
 
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
-    """The depth with the FCN paper's splits."""
+    """The depth images with the FCN paper's splits."""
     return nyudv2.read(data_dir, name="nyudv2_depth", images="depth")

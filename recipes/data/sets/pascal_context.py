@@ -10,8 +10,8 @@ trainval.tar.gz from https://cs.stanford.edu/~roozbeh/pascal-context/ into VOCde
 labels.txt from there beside it, and pass `--data-dir VOCdevkit/VOC2010`.
 
 The classes are numbered as in the FCN authors' nets; their data layer (`pascalcontext_layers.py` in
-github.com/shelhamer/fcn.berkeleyvision.org) finds each by its name among the 459, where three are
-called otherwise. All other numbers are background, which is trained and scored.
+github.com/shelhamer/fcn.berkeleyvision.org) finds each by its name among the 459, three of
+which have other names there. All other numbers are background, which is trained and scored.
 
 Mottaghi et al., "The Role of Context for Object Detection and Semantic Segmentation in the Wild",
 CVPR 2014.
@@ -25,7 +25,7 @@ import numpy as np
 from recipes.data.dataset import DataError, Dataset
 from recipes.data.listed import listed, read_lines
 from recipes.data.mat import read_label
-from zoo.class_names import CLASS_NAMES
+from zoo.class_names import BACKGROUND, CLASS_NAMES
 
 # What labels.txt calls three of the classes.
 RENAMED = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
@@ -49,6 +49,7 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
             name="pascal_context",
             split=split,
             class_names=CLASS_NAMES["pascal_context"],
+            background=BACKGROUND["pascal_context"],
             image=lambda name: data_dir / "JPEGImages" / f"{name}.jpg",
             label=lambda name: data_dir / "trainval" / f"{name}.mat",
             read_label=functools.partial(_read_label, classes=classes),
@@ -63,15 +64,15 @@ def _read_label(file: pathlib.Path, *, classes: np.ndarray) -> np.ndarray:
 
 
 def _classes(file: pathlib.Path) -> np.ndarray:
-    """The class that each number stands for, uint8 `[460]`; 0 is background, as others are."""
+    """The class of each number, uint8 `[460]`; 0 and all numbers without a class are background."""
     numbers = {}
     for line in read_lines(file, remedy=_REMEDY):
         number, _, name = line.partition(":")
         numbers[name.strip()] = number
     if sorted(numbers.values()) != sorted(map(str, range(1, len(numbers) + 1))):
         raise DataError(
-            f"{file}: a line is a number, a colon and a name of its own, and the numbers are 1, 2, "
-            f"3 and so on; these are not. {_REMEDY}"
+            f"{file}: a line is a number, a colon and a name, and the numbers are 1, 2, 3 and so "
+            f"on; these are not. {_REMEDY}"
         )
     classes = np.zeros(len(numbers) + 1, np.uint8)
     for index, name in enumerate(CLASS_NAMES["pascal_context"][1:], 1):

@@ -1,7 +1,7 @@
 """VOC with SBD's many labels, split as FCN's authors did: 8,498 images to train, 736 to score.
 
     benchmark_RELEASE/dataset/img/NAME.jpg                SBD: images of VOC2011
-    benchmark_RELEASE/dataset/cls/NAME.mat                GTcls.Segmentation: 0 to 20, no void
+    benchmark_RELEASE/dataset/cls/NAME.mat                GTcls.Segmentation: 0 to 20, without void
     benchmark_RELEASE/dataset/inst/NAME.mat               GTinst.Segmentation: numbers of objects
     benchmark_RELEASE/dataset/train.txt                   one NAME a line
     VOCdevkit/VOC2011/JPEGImages/NAME.jpg                 VOC2011; or TrainVal/VOCdevkit/VOC2011,
@@ -14,9 +14,9 @@ Unpack benchmark.tgz of the Semantic Boundaries Dataset
 the PASCAL VOC challenge into one folder, and pass it as --data-dir. The images come from Flickr,
 whose terms of use apply.
 
-The split "train" is SBD's own. "val" is what VOC2011 validates its segmentation on without the
-images in SBD's "train", with VOC's labels: the authors' list seg11valid. VOC2012's list would leave
-other images, whose scores do not compare.
+The split "train" is SBD's own. "val" is VOC2011's list of validation images for segmentation minus
+SBD's "train", with VOC's labels: the authors' list seg11valid. With VOC2012's list other images
+would remain, and the scores could not be compared.
 
 Hariharan et al., "Semantic Contours from Inverse Detectors", ICCV 2011.
 """
@@ -26,11 +26,10 @@ import pathlib
 
 import numpy as np
 
-from recipes.data import mat
+from recipes.data import images, mat
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
 from recipes.data.listed import read_lines
-from recipes.data.sets import voc
-from zoo.class_names import CLASS_NAMES
+from zoo.class_names import BACKGROUND, CLASS_NAMES
 
 TRAIN, VAL = 8498, 736  # the number of images of the authors' splits
 _CLASSES = np.arange(len(CLASS_NAMES["voc"]), dtype=np.uint8)
@@ -40,10 +39,10 @@ _REMEDY = "Pass the folder that holds benchmark_RELEASE and VOCdevkit as --data-
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     """The authors' splits from the folder that holds both data sets.
 
-    Each has `instances`: the number of the object of each pixel, int32 `[h, w]`, 0 for none.
+    Each has `instances`.
 
     Raises:
-        DataError: One of them is not there, or its list is not the one that gives the splits.
+        DataError: One of them is missing, or its list is not the one that gives these splits.
     """
     sbd = data_dir / "benchmark_RELEASE" / "dataset"
     devkit = data_dir / "VOCdevkit"
@@ -54,11 +53,11 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     val_list = voc2011 / "ImageSets" / "Segmentation" / "val.txt"
     trained = set(train)
     val = [name for name in read_lines(val_list, remedy=_REMEDY) if name not in trained]
-    # Parts of the data sets make a data set, too; the whole one has no other images than theirs.
+    # A part of the data is allowed; the whole of it must give the authors' images.
     if not val or (len(train) == TRAIN and len(val) != VAL):
         raise DataError(
-            f"{val_list}: without SBD's training images, {VAL} of VOC2011's are left to score; "
-            f"here {len(val)} are left. Put VOC2011's own list there."
+            f"{val_list}: without SBD's training images, {VAL} of VOC2011's remain to be scored; "
+            f"here {len(val)} remain. Put VOC2011's own list there."
         )
     files = {
         "train": [(sbd / "img" / f"{name}.jpg", sbd / "cls" / f"{name}.mat") for name in train],
@@ -76,15 +75,16 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
 def _split(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:
     files = tuple((str(image), str(label)) for image, label in pairs)
     parts = (functools.partial(read, files) for read in (_example, _instances))
-    return Dataset("sbd", split, CLASS_NAMES["voc"], 3, files, *parts)
+    background = BACKGROUND["voc"]
+    return Dataset("sbd", split, CLASS_NAMES["voc"], 3, files, *parts, background=background)
 
 
 def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
     image, label = map(pathlib.Path, files[index])
     if label.suffix == ".png":
-        return pair(lambda: voc.read_image(image), lambda: voc.read_label(label))
+        return pair(lambda: images.read_image(image), lambda: images.read_label(label))
     return pair(
-        lambda: voc.read_image(image),
+        lambda: images.read_image(image),
         lambda: mat.read_label(label, "GTcls", "Segmentation", classes=_CLASSES),
     )
 
@@ -92,7 +92,7 @@ def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray
 def _instances(files: tuple[tuple[str, str], ...], index: int) -> np.ndarray:
     label = pathlib.Path(files[index][1])
     if label.suffix == ".png":
-        numbers = voc.read_label(label.parents[1] / "SegmentationObject" / label.name)
+        numbers = images.read_label(label.parents[1] / "SegmentationObject" / label.name)
         return np.where(numbers == IGNORE_LABEL, 0, numbers).astype(np.int32)
     inst = label.parents[1] / "inst" / label.name
     return mat.read_array(inst, "GTinst", "Segmentation").astype(np.int32)

@@ -1,15 +1,16 @@
-"""Objects of VOC and SBD, one in the middle of each example: DeconvNet's first stage.
+"""Windows around single objects of VOC and SBD: DeconvNet's first stage.
 
-The folder is that of `recipes/data/sets/sbd.py`, and so are the splits. A box is the smallest
-around an object; `recipes/data/windows.py` says how its window is cut. The object
-keeps its class, and all else is background, objects of the same class among it; 255 remains.
+The folder and the splits are those of `recipes/data/sets/sbd.py`. A box is the smallest around an
+object; `recipes/data/windows.py` says how its window is cut. The object keeps its class; everything
+else is background, other objects of the same class too; void stays void.
 
     objects.csv    the boxes, the number of each object in its image, and its class
 
-The list is written beside the data set at the first use. An object of which most is labelled as
-background or 255 is left out.
+The list is written beside the data set at the first use. Objects whose pixels are mostly labelled
+as background or void are left out.
 
-The authors took VOC2012's training and validation images; here the 736 images of "val" are kept.
+The authors train on VOC2012's training and validation images; here the 736 images of "val" are held
+out.
 """
 
 import pathlib
@@ -25,7 +26,7 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     """The splits from the folder that holds both data sets.
 
     Raises:
-        DataError: A data set is not there, or objects.csv cannot be written or read.
+        DataError: A data set is missing, or objects.csv cannot be written or read.
     """
     splits = sbd.load(data_dir)
     found = objects(splits, data_dir)
@@ -37,7 +38,7 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
 
 def objects(splits: dict[str, Dataset], data_dir: pathlib.Path) -> boxes.Boxes:
     """The boxes of all objects, with the columns `boxes.OBJECT`."""
-    text = "looking for the objects"
+    text = "searching the objects"
     file = data_dir / "objects.csv"
     return boxes.kept(file, splits, _objects, columns=boxes.OBJECT, text=text)
 

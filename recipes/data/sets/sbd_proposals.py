@@ -1,14 +1,14 @@
 """Windows of VOC and SBD that may hold an object: DeconvNet's second stage.
 
-The folder is that of `recipes/data/sets/sbd.py`, and so are the splits. A window comes from a box
-that overlaps the box of an object by half (intersection over union), where the paper asks for
-"sufficient" overlap; `recipes/data/windows.py` says how it is cut. All in it is labelled, and its
+The folder and the splits are those of `recipes/data/sets/sbd.py`. A window comes from a box whose
+intersection over union with the box of an object is at least 0.5; the paper asks for "sufficient"
+overlap. `recipes/data/windows.py` says how it is cut. All of its pixels keep their labels. Its
 class, by which the windows are balanced, is that of the object that it overlaps most.
 
     proposals.csv    the boxes of each image, those most likely to hold an object first
 
-Where the list is not there, it is written at the first use: of the first 2,000 EdgeBoxes of each
-image those that overlap an object. Of "val" each object has the first of its windows only.
+If the list does not exist, it is written at the first use, with those of the first 2,000 EdgeBoxes
+of each image that overlap an object. In "val" each object has only the first of its windows.
 """
 
 import pathlib
@@ -27,7 +27,7 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     """The splits from the folder that holds both data sets.
 
     Raises:
-        DataError: A data set is not there, a list cannot be written or read, or OpenCV is missing.
+        DataError: A data set or OpenCV is missing, or a list cannot be written or read.
     """
     splits = sbd.load(data_dir)
     objects = sbd_objects.objects(splits, data_dir)
@@ -36,7 +36,7 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
         image, _ = source.example(index)
         return matched(edge_boxes(image), objects[boxes.name_of(source, index)])[:, :4]
 
-    file, text = data_dir / "proposals.csv", "looking for windows that may hold an object"
+    file, text = data_dir / "proposals.csv", "searching windows that may hold an object"
     found = boxes.kept(file, splits, find, columns=boxes.BOX, text=text)
     found = {name: matched(proposed, objects[name]) for name, proposed in found.items()}
     for index in range(len(splits["val"])):
@@ -50,14 +50,14 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
 
 
 def matched(proposed: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    """The boxes that overlap an object, each with the number and class of the one it overlaps most.
+    """The boxes that overlap an object, with the number and class of the one they overlap most.
 
     Args:
         proposed: int32 `[boxes, 4]`.
         objects: int32 `[objects, 6]`, as `boxes.OBJECT`.
 
     Returns:
-        int32 `[boxes that do, 6]`, in their order.
+        int32 `[boxes that overlap one, 6]`, in the order of `proposed`.
     """
     if not len(objects):
         return np.zeros((0, 6), np.int32)

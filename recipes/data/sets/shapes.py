@@ -1,15 +1,12 @@
-"""Shapes: scenes of textured circles, squares, triangles and crosses, drawn on the fly.
+"""Shapes: drawn scenes of textured circles, squares, triangles and crosses.
 
-Each class has its shape and its pattern: circles are striped, squares checked, triangles wavy and
-crosses dotted. Colours, place, size, turn and the pattern's period and turn are drawn at random, so
-that neither a colour nor a place tells the class. The scenes are written in PASCAL VOC's layout,
-JPEG images and palette PNG labels with a border of 255 around each object, and are read by VOC's
-own reader.
+Each class has a shape and a pattern: circles are striped, squares checked, triangles wavy and
+crosses dotted. Colours, place, size, rotation and the period and rotation of the pattern are
+random, so neither colour nor place tells the class. The scenes are written in PASCAL VOC's layout,
+JPEG images and palette PNG labels with a border of void around each object, and read as VOC is.
 """
 
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 from PIL import Image
@@ -17,6 +14,7 @@ from PIL import Image
 import zoo.pictures
 from recipes.data.dataset import IGNORE_LABEL, Dataset
 from recipes.data.sets import voc
+from zoo import files
 from zoo.progress import told
 
 CLASS_NAMES = ("background", "circle", "square", "triangle", "cross")
@@ -24,44 +22,41 @@ SIZE = (96, 128)
 
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
-    """The scenes in `data_dir/shapes`, which are drawn first where they are not there yet."""
+    """The scenes in `data_dir/shapes`; they are drawn first if the folder does not exist."""
     folder = data_dir / "shapes"
     if not folder.exists():
         write(folder)
-    return voc.read(folder, name="shapes", class_names=CLASS_NAMES)
+    return voc.read(folder, name="shapes", class_names=CLASS_NAMES, background=0)
 
 
 def write(folder: pathlib.Path, *, train: int = 400, val: int = 100, seed: int = 0) -> None:
-    """Draws the scenes into a new folder; it appears under its name only when it is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = pathlib.Path(tempfile.mkdtemp(prefix="writing-", dir=folder.parent))
+    """Draws the scenes into a new folder, which appears when all are drawn."""
     try:
-        for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-            (unfinished / part).mkdir(parents=True)
-        names = [f"{index:06d}" for index in range(train + val)]
-        text = f"drawing scenes into {folder}"
-        for index, name in enumerate(told(names, text, len(names))):
-            image, label = scene(seed, index)
-            picture = Image.fromarray(image)
-            picture.save(unfinished / "JPEGImages" / f"{name}.jpg", quality=95)
-            zoo.pictures.save_class_map(unfinished / "SegmentationClass" / f"{name}.png", label)
-        for split, part in (("train", names[:train]), ("val", names[train:])):
-            (unfinished / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(
-                "".join(f"{name}\n" for name in part), encoding="utf-8"
-            )
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another worker has drawn the same
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with files.creating(folder) as unfinished:
+            _draw(unfinished, train, val, seed)
+    except OSError:
+        if not (folder / "ImageSets").exists():  # else another worker has drawn the same scenes
+            raise
+
+
+def _draw(folder: pathlib.Path, train: int, val: int, seed: int) -> None:
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / part).mkdir(parents=True)
+    names = [f"{index:06d}" for index in range(train + val)]
+    for index, name in enumerate(told(names, "drawing the scenes", len(names))):
+        image, label = scene(seed, index)
+        Image.fromarray(image).save(folder / "JPEGImages" / f"{name}.jpg", quality=95)
+        zoo.pictures.save_class_map(folder / "SegmentationClass" / f"{name}.png", label)
+    for split, part in (("train", names[:train]), ("val", names[train:])):
+        lines = "".join(f"{name}\n" for name in part)
+        file = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
+        file.write_text(lines, encoding="utf-8")
 
 
 def scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """One scene, a function of its arguments: image uint8 `[96, 128, 3]`, label uint8 `[96, 128]`.
+    """A scene, a function of its arguments: image uint8 `[96, 128, 3]`, label uint8 `[96, 128]`.
 
-    Two to four objects; later ones hide earlier ones.
+    It has two to four objects; later ones cover earlier ones.
     """
     rng = np.random.default_rng((seed, index))
     image = _texture(rng, "background")
@@ -79,7 +74,7 @@ def scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shape(rng: np.random.Generator, name: str) -> np.ndarray:
-    """The pixels of one shape, bool `[96, 128]`, of random place, size and turn."""
+    """The pixels of a shape with random place, size and rotation, bool `[96, 128]`."""
     radius, turn = rng.uniform(18, 30), rng.uniform(0, 2 * np.pi)
     centre = rng.uniform((radius, radius), np.subtract(SIZE, radius))
     dy, dx = np.moveaxis(np.indices(SIZE), 0, -1).reshape(-1, 2).T - centre[:, np.newaxis]
@@ -98,7 +93,7 @@ def _shape(rng: np.random.Generator, name: str) -> np.ndarray:
 
 
 def _texture(rng: np.random.Generator, name: str) -> np.ndarray:
-    """A dark and a bright colour mixed by the pattern of a class, float64 `[96, 128, 3]`."""
+    """The pattern of a class in two random colours, float64 `[96, 128, 3]`."""
     dark, bright = rng.uniform(((20,), (140,)), ((120,), (240,)), (2, 3))
     period, turn = rng.uniform(5, 10), rng.uniform(0, np.pi)
     y, x = np.indices(SIZE)
@@ -119,7 +114,7 @@ def _texture(rng: np.random.Generator, name: str) -> np.ndarray:
 
 
 def _borders(objects: np.ndarray) -> np.ndarray:
-    """The pixels on either side of an edge between two objects, bool `[h, w]`."""
+    """The pixels on both sides of the edges between objects, bool `[h, w]`."""
     borders = np.zeros(objects.shape, bool)
     for axis in (0, 1):
         edge = np.diff(objects, axis=axis) != 0

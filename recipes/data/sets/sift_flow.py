@@ -1,8 +1,8 @@
 """SIFT Flow: outdoor scenes in 33 semantic classes, or 3 geometric (`sift_flow_geometric`).
 
     Images/OUTDOOR/NAME.jpg           256 × 256
-    SemanticLabels/OUTDOOR/NAME.mat   S: 0 where there is no class, 1 to 33
-    GeoLabels/OUTDOOR/NAME.mat        S: -1 where there is no class, 1 to 3
+    SemanticLabels/OUTDOOR/NAME.mat   variable S: 1 to 33, and 0 for void
+    GeoLabels/OUTDOOR/NAME.mat        variable S: 1 to 3, and -1 for void
     trainval.txt, test.txt            one NAME a line: 2,486 and 200
 
 OUTDOOR stands for spatial_envelope_256x256_static_8outdoorcategories. Download
@@ -12,7 +12,7 @@ github.com/shelhamer/fcn.berkeleyvision.org; pass their folder as --data-dir. Th
 the FCN authors' data layer, `siftflow_layers.py`.
 
 The splits are theirs: "train" is trainval.txt and "val" is test.txt; two images without labels are
-on neither. No test image shows a cow, a desert or the moon: their scores are not numbers.
+on neither list. No test image shows a cow, a desert or the moon, so these have no scores (NaN).
 
 Liu, Yuen and Torralba, "Nonparametric Scene Parsing via Label Transfer", PAMI 2011; the geometric
 labels: Tighe and Lazebnik, "SuperParsing", ECCV 2010.
@@ -45,9 +45,9 @@ def read(data_dir: pathlib.Path, *, name: str, labels: str, first: int) -> dict[
 
     Args:
         data_dir: The folder that holds the lists.
-        name: The data set's, a key of `CLASS_NAMES`.
+        name: The name of the data set, a key of `CLASS_NAMES`.
         labels: The folder with the labels: "SemanticLabels" or "GeoLabels".
-        first: The least number in them; up to 0, none is a class.
+        first: The smallest number in them; those up to 0 are void.
 
     Raises:
         DataError: A list is missing or empty.

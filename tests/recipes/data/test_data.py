@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 import zoo.pictures
-from recipes import data
-from recipes.data import __main__ as command
+from recipes import command, data
+from recipes.data import verify
 from recipes.data.sets import coins, shapes, voc
 from recipes.data.verify import examine
+from tests.support.data_sets import assert_known
 
 CLASS_NAMES = ("background", "thing", "other")
 
@@ -112,7 +113,10 @@ def test_voc_has_its_21_classes_and_names_the_folder_it_wants(folder):
     with pytest.raises(data.DataError, match="Pass the folder that holds JPEGImages"):
         data.load("voc", folder / "JPEGImages")
     (folder / "ImageSets/Segmentation/val.txt").write_text("\n")
-    with pytest.raises(data.DataError, match=r"val\.txt names no example\. Write one"):
+    with pytest.raises(
+        data.DataError,
+        match=r"val\.txt: a list has at least one line; it is empty\. Pass the folder",
+    ):
         voc.load(folder)
 
 
@@ -129,7 +133,7 @@ def test_a_label_outside_the_classes_is_named_with_its_values(folder):
     assert problem(folder) == (
         "1 of the 2 examples of things (train) cannot be used:\n"
         f"  {folder}/SegmentationClass/b.png: a label holds the classes 0 to 2 and 255; it holds "
-        "3, 77 too. Give these pixels a class, or 255 to leave them out."
+        "3, 77 too. Give these pixels a class, or 255 for void."
     )
 
 
@@ -170,7 +174,7 @@ def test_255_as_the_foreground_is_not_trained_in_silence(folder):
     for name in "ab":
         label = labels()
         write_label(folder, name, np.where(label == 2, 255, 0))
-    assert "must hold two classes at least; they hold 0, 255. 255 is no class" in problem(folder)
+    assert "hold at least two classes; these hold 0, 255. 255 is void" in problem(folder)
 
 
 def test_ten_problems_stop_a_training_and_the_command_lists_them_all(folder, capsys):
@@ -178,10 +182,10 @@ def test_ten_problems_stop_a_training_and_the_command_lists_them_all(folder, cap
     (folder / "ImageSets/Segmentation/train.txt").write_text("\n".join(names))
     text = problem(folder)
     assert text.count("there is no such file") == 20  # the image and the label of ten
-    assert text.endswith("and 3 more: python -m recipes.data verify things DIR lists all of them")
-    assert command.main(["verify", "voc", str(folder)]) == 1
+    assert text.endswith("and 3 more: zoo verify things DIR lists all of them")
+    assert command.verify(["voc", str(folder)]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: 13 of the 13 examples of voc (train) cannot be used:\n  ")
+    assert err.startswith("zoo verify: 13 of the 13 examples of voc (train) cannot be used:\n  ")
     for name in names:
         assert f"{folder}/JPEGImages/{name}.jpg: there is no such file. Add it" in err
     assert "more" not in err
@@ -191,32 +195,35 @@ def test_the_command_shows_what_is_in_a_data_set(tmp_path, capsys):
     shapes.write(tmp_path / "shapes", train=2, val=1)
     splits = shapes.load(tmp_path)
     label = np.concatenate([splits["train"].example(index)[1] for index in range(2)])
-    assert command.main(["verify", "shapes", str(tmp_path)]) == 0
+    assert command.verify(["shapes", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "train: 2 examples, 96×128 (height × width)"
     for row, value in ((lines[1], 0), (lines[6], 255)):
         count = np.sum(label == value)
         assert row.split()[-3:] == [f"{count:,}", "pixels", f"{count / label.size:.2%}"]
     assert lines[1].startswith("  background  ")
-    assert lines[6].startswith("  255, which is no class  ")
+    assert lines[6].startswith("  255 (void)  ")
     assert lines[7] == f"  sha256 {examine(splits['train']).sha256}"
     assert lines[8] == "val: 1 examples, 96×128 (height × width)"
     for name in ("000000", "000002"):
         (tmp_path / "shapes/JPEGImages" / f"{name}.jpg").write_bytes(b"")
-    assert command.main(["verify", "shapes", str(tmp_path)]) == 1
+    assert command.verify(["shapes", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     for split, name in (("train", "000000"), ("val", "000002")):  # both, at once
         assert f"examples of shapes ({split}) cannot be used:\n" in err
         assert f"{name}.jpg: cannot be read as an image" in err
-    assert command.main(["verify", "voc", str(tmp_path)]) == 1
-    assert "is not a data set in PASCAL VOC's layout" in capsys.readouterr().err
+    assert command.verify(["voc", str(tmp_path)]) == 1
+    assert (
+        "train.txt: there is no such file. Pass the folder that holds JPEGImages"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_command_shows_the_range_of_the_sizes(folder, capsys):
     for name, size in (("a", (40, 10)), ("b", (7, 90))):
         Image.new("RGB", size[::-1]).save(folder / "JPEGImages" / f"{name}.jpg")
         write_label(folder, name, np.arange(np.prod(size)).reshape(size) % 2)
-    assert command.main(["verify", "voc", str(folder)]) == 0
+    assert command.verify(["voc", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "train: 2 examples, 2 sizes, 7–40×10–90 (height × width)\n" in out
     assert "val: 2 examples, 20×30 (height × width)\n" in out
@@ -226,9 +233,9 @@ def test_an_interrupt_ends_in_a_line(folder, capsys, monkeypatch):
     def interrupted(splits, *, shown):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "verify", interrupted)
-    assert command.main(["verify", "voc", str(folder)]) == 130
-    assert capsys.readouterr().err == "stopped\n"
+    monkeypatch.setattr(verify, "verify", interrupted)
+    assert command.verify(["voc", str(folder)]) == 130
+    assert capsys.readouterr().err == "zoo verify: stopped\n"
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, capsys, monkeypatch):
@@ -236,11 +243,8 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, capsys, monkeypatch)
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr(voc, "load", forbidden)
-    assert command.main(["verify", "voc", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == (
-        f"error: {tmp_path} cannot be read or written (Permission denied). Pass the data set's "
-        "folder, and see to its permissions.\n"
-    )
+    assert command.verify(["voc", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (f"zoo verify: [Errno 13] Permission denied: '{tmp_path}'\n")
 
 
 def test_an_unknown_data_set_is_an_error(tmp_path):
@@ -326,6 +330,12 @@ def test_two_workers_may_draw_the_scenes_at_once(tmp_path, monkeypatch):
 def test_a_list_that_is_no_text_is_told(folder):
     (folder / "ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(
-        data.DataError, match=r"train\.txt: cannot be read as text .* Write one name"
+        data.DataError, match=r"train\.txt: cannot be read as text .* have one name a line\."
     ):
         read(folder)
+
+
+@pytest.mark.parametrize("name", ["coins", "shapes", "voc"])
+def test_it_is_what_is_known_before_it_is_read(folder, name):
+    shapes.write(folder / "shapes", train=1, val=1)
+    assert_known(name, folder, background=0)

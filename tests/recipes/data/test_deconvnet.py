@@ -11,6 +11,7 @@ from recipes.data.edge_boxes import edge_boxes
 from recipes.data.sets import sbd, sbd_objects
 from recipes.data.sets.sbd_proposals import matched
 from recipes.data.verify import verify
+from tests.support.data_sets import assert_known
 from tests.support.sbd_files import (
     SBD,
     VOC,
@@ -183,7 +184,7 @@ def test_windows_come_from_a_list_with_all_classes_labelled(folder):
 def test_edge_boxes_are_looked_for_once(folder, monkeypatch, capsys):
     monkeypatch.setattr("zoo.progress._EVERY", 0)
     first = data.load("sbd_proposals", folder)
-    assert "looking for windows that may hold an object: 4 of 5" in capsys.readouterr().out
+    assert "searching windows that may hold an object: 4 of 5" in capsys.readouterr().out
     lines = (folder / "proposals.csv").read_text().splitlines()
     assert TRAIN[2] in lines  # it has no object
     assert {line.split(",")[0] for line in lines} == {*TRAIN, *VAL}
@@ -231,9 +232,13 @@ def test_opencv_is_asked_for_where_it_is_missing(monkeypatch):
     with pytest.raises(data.DataError) as error:
         edge_boxes(np.zeros((9, 9, 3), np.uint8))
     assert str(error.value).startswith(
-        "EdgeBoxes are in OpenCV's contributed modules, which are not here ("
+        "EdgeBoxes need OpenCV's contributed modules, which are not installed ("
     )
     assert str(error.value).endswith(
-        'Install opencv-contrib-python-headless<5, which is the extra "proposals", or give a list '
-        "of boxes."
+        "Install opencv-contrib-python-headless<5, the extra 'proposals', or give a list of boxes."
     )
+
+
+@pytest.mark.parametrize("name", ["sbd_objects", "sbd_proposals"])
+def test_it_is_what_is_known_before_it_is_read(folder, name):
+    assert_known(name, folder, background=0)

@@ -6,8 +6,9 @@ from PIL import Image
 
 import zoo.pictures
 from recipes import data
-from recipes.data.sets import folder as reader
+from recipes.data import images
 from recipes.data.verify import examine
+from tests.support.data_sets import assert_known
 
 NAMES = [f"field {number}" for number in range(10)]  # the last of them is held out
 
@@ -98,7 +99,7 @@ def test_lists_decide_the_splits(folder):
 def test_lists_that_break_a_rule_are_named(folder):
     (folder / "train.txt").write_text("field 1\nfield 2\n")
     (folder / "val.txt").write_text("field 2\n")
-    assert f"{folder}/val.txt: what is trained on is not held out; field 2" in refusal(folder)
+    assert f"{folder}/val.txt: a name is in one of the splits; field 2" in refusal(folder)
     (folder / "val.txt").write_text("field 3.JPG\n")
     assert problem(folder, "val").endswith("Add it, or take it off the list.")
     (folder / "val.txt").write_text("field 0.jpg\n")
@@ -108,7 +109,7 @@ def test_lists_that_break_a_rule_are_named(folder):
     )
     (folder / "val.txt").write_text("\n")
     assert refusal(folder) == (
-        f"{folder}/val.txt: a list has one name a line at least; it is empty. Write one name a "
+        f"{folder}/val.txt: a list has at least one line; it is empty. Write one name a "
         "line into it."
     )
     (folder / "val.txt").write_bytes(b"\xff\xfe\x00")
@@ -116,8 +117,8 @@ def test_lists_that_break_a_rule_are_named(folder):
     (folder / "val.txt").unlink()
     (folder / "train.txt").write_text("\n".join(NAMES))
     assert refusal(folder) == (
-        f"{folder}: each split has an example; val has none of the 10 names in images and masks. "
-        "Write one name a line into val.txt."
+        f"{folder}: each split has at least one example; val has none of the 10 names in "
+        "images and masks. Write one name a line into val.txt."
     )
 
 
@@ -142,8 +143,8 @@ def test_another_layout_is_named_with_what_lacks(folder):
     assert f"there is no {folder}/classes.txt. Write one class name a line" in refusal(folder)
     (folder / "classes.txt").write_text("only\n\n")
     assert refusal(folder) == (
-        f"{folder}/classes.txt: 2 to 255 classes have a name of their own each; received 1 names, "
-        "1 of them different. Write one class name a line into it, the background first."
+        f"{folder}/classes.txt: 2 to 255 classes have different names; received 1 names, 1 of "
+        "them different. Write one class name a line into it, in the order of the indices."
     )
     (folder / "classes.txt").write_text("same\nsame\n")
     assert "received 2 names, 1 of them different" in refusal(folder)
@@ -155,7 +156,7 @@ def test_another_layout_is_named_with_what_lacks(folder):
 def test_two_images_of_one_name_are_refused(folder):
     Image.new("RGB", (30, 20)).save(folder / "images/field 0.png")
     assert refusal(folder) == (
-        f"{folder}/images/field 0.png: a name stands for one file; there is field 0.jpg too. "
+        f"{folder}/images/field 0.png: a name belongs to one file; there is field 0.jpg too. "
         "Rename one of them."
     )
 
@@ -209,13 +210,36 @@ def test_255_as_the_foreground_is_refused(folder):
     for file in (folder / "masks").iterdir():
         Image.fromarray(np.where(mask() == 2, 255, 0).astype(np.uint8)).save(file)
     assert problem(folder) == (
-        "The labels of folder (train) must hold two classes at least; they hold 0, 255. 255 is no "
-        "class: if it means the foreground, save it as 1."
+        "The labels of folder (train) hold at least two classes; these hold 0, 255. 255 is void: "
+        "if it means the foreground, save it as 1."
     )
 
 
 def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(folder, monkeypatch):
-    monkeypatch.setattr(reader.voc, "MAX_PIXELS", 599)
+    monkeypatch.setattr(images, "MAX_PIXELS", 599)
     text = problem(folder)
     assert "9 of the 9 examples" in text
     assert "field 0.jpg: an image has 599 pixels at most; this one has 600. Cut it into" in text
+
+
+@pytest.mark.parametrize(
+    ("classes", "background"),
+    [("ground\ncat\nfox\n", None), ("background\ncat\nfox\n", 0), ("cat\nfox\nbackground\n", 2)],
+)
+def test_the_class_of_that_name_is_the_background(folder, classes, background):
+    (folder / "classes.txt").write_text(classes)
+    assert_known("folder", folder, background=background)
+
+
+@pytest.mark.parametrize(
+    ("name", "received"),
+    [("ca\x1b[2Jt", r"received 7, beginning with 'ca\x1b[2Jt'"), ("c" * 101, "received 101")],
+)
+def test_a_class_name_that_no_model_can_have_is_named_with_its_line(folder, name, received):
+    (folder / "classes.txt").write_text(f"ground\n\n{name}\n")
+    text = refusal(folder)
+    assert text.startswith(
+        f"{folder}/classes.txt, line 3: a class name has at most 100 printable characters; "
+    )
+    assert received in text
+    assert text.endswith("Rename the class.")

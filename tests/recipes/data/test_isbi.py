@@ -6,8 +6,10 @@ import tifffile
 from PIL import Image
 
 from recipes import data
-from recipes.data.sets import isbi, voc
+from recipes.data import images
+from recipes.data.sets import isbi
 from recipes.data.verify import examine
+from tests.support.data_sets import assert_known
 
 SIZE = (40, 48)
 
@@ -138,7 +140,9 @@ def test_stacks_of_different_lengths_are_refused(stacks):
     assert f"{stacks}/train-labels.tif: there is no such file" in refusal(stacks)
     tifffile.imwrite(stacks / "train-volume.tif", volume(1))
     tifffile.imwrite(stacks / "train-labels.tif", membranes()[:1])
-    assert f"{stacks}: each split has an example, and the last of several" in refusal(stacks)
+    assert f"{stacks}: each split has at least one example, so there are at least" in refusal(
+        stacks
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0 no image" * 9], ids=["empty", "text"])
@@ -191,7 +195,7 @@ def test_a_stack_has_limits(stacks, monkeypatch):
     )
     monkeypatch.undo()
     splits = data.load("isbi", stacks)
-    monkeypatch.setattr(voc, "MAX_PIXELS", 1919)
+    monkeypatch.setattr(images, "MAX_PIXELS", 1919)
     with pytest.raises(data.DataError, match=r"1,919 pixels at most; this one has 1,920\. Cut"):
         examine(splits["train"])
 
@@ -223,11 +227,17 @@ def test_labels_that_hold_no_cell_numbers_are_named(films):
         "'RGB'. Save the numbers as a 16-bit grey TIFF." in text
     )
     assert "man_seg002.tif: the number of a cell is 1 to 65,535, or 0 for none; it holds " in text
-    assert "it holds 0 to 70000. Number the cells anew." in text
-    assert "it holds -1 to 699. Number the cells anew." in text
+    assert "it holds 0 to 70000. Number the cells again." in text
+    assert "it holds -1 to 699. Number the cells again." in text
 
 
 def test_eight_bits_are_enough_for_few_cells(films):
     few = np.minimum(cells(), 200).astype(np.uint8)
     tifffile.imwrite(films / "01_GT/SEG/man_seg000.tif", few)
     assert set(data.load("isbi", films)["train"].instances(0).ravel()) == {0, 3, 9, 200}
+
+
+def test_both_kinds_are_what_is_known_before_they_are_read(stacks, films):
+    assert_known("isbi", stacks, background=None)
+    (stacks / "train-volume.tif").unlink()
+    assert_known("isbi", films, background=0)  # membranes come first where both are there

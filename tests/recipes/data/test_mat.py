@@ -155,7 +155,7 @@ def test_lies_are_not_believed(file):
 
 
 def test_what_does_not_fit_into_the_limit_is_not_unpacked(file, monkeypatch):
-    monkeypatch.setattr(mat, "LARGEST", 100_000)
+    monkeypatch.setattr(mat, "MAX_BYTES", 100_000)
     for variable in (
         compressed(matrix(element(9, bytes(800_000)))),  # a bomb: a 2 × 2 matrix
         compressed(matrix(b"", name=b"x" * 60_000)) * 2,  # no one of them is too large

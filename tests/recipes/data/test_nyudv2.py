@@ -8,6 +8,7 @@ from PIL import Image
 from recipes import data
 from recipes.data.sets import nyudv2
 from recipes.data.verify import examine
+from tests.support.data_sets import assert_known
 
 LISTS = {"train": ("5449", "6140"), "val": ("5010",), "test": ("5001", "5002")}
 SIZE = (425, 560)
@@ -151,3 +152,8 @@ def test_a_missing_list_is_named_with_the_folder_it_wants(folder):
         f"{folder}/test.txt: there is no such file. Pass the folder that holds data/images, "
         "data/hha, segmentation, train.txt, val.txt and test.txt as --data-dir."
     )
+
+
+@pytest.mark.parametrize("name", ["nyudv2", "nyudv2_depth", "nyudv2_hha"])
+def test_it_is_what_is_known_before_it_is_read(folder, name):
+    assert_known(name, folder, background=None)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from recipes import data
 from recipes.data.verify import examine
+from tests.support.data_sets import assert_known
 
 # The numbers of the 59 classes in labels.txt, in the order of the classes: 1 is aeroplane.
 NUMBERS = (
@@ -131,7 +132,9 @@ def test_the_lists_of_numbers_and_names_are_checked(folder):
     with pytest.raises(data.DataError, match="each class has a line; 'bedclothes' has none"):
         data.load("pascal_context", folder)
     labels.write_text("aeroplane\nbird\n")
-    with pytest.raises(data.DataError, match="a line is a number, a colon and a name of its own"):
+    with pytest.raises(
+        data.DataError, match="a line is a number, a colon and a name, and the numbers"
+    ):
         data.load("pascal_context", folder)
     labels.unlink()
     with pytest.raises(data.DataError) as error:
@@ -140,3 +143,7 @@ def test_the_lists_of_numbers_and_names_are_checked(folder):
         f"{labels}: there is no such file. Pass VOC 2010's folder, which holds JPEGImages, "
         "ImageSets/Main, and PASCAL-Context's trainval and labels.txt, as --data-dir."
     )
+
+
+def test_it_is_what_is_known_before_it_is_read(folder):
+    assert_known("pascal_context", folder, background=0)

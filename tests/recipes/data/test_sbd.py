@@ -7,6 +7,7 @@ import scipy.io
 from recipes import data
 from recipes.data.sets import sbd
 from recipes.data.verify import examine
+from tests.support.data_sets import assert_known
 from tests.support.sbd_files import (
     SBD,
     make_folders,
@@ -119,11 +120,11 @@ def test_the_whole_lists_give_the_authors_numbers(folder):
     write_lists(folder, train, [*train[:375], *left, "2011_000003"])  # as VOC2012's would
     assert refusal(folder) == (
         f"{folder}/VOCdevkit/VOC2011/ImageSets/Segmentation/val.txt: without SBD's training "
-        "images, 736 of VOC2011's are left to score; here 737 are left. Put VOC2011's own list "
+        "images, 736 of VOC2011's remain to be scored; here 737 remain. Put VOC2011's own list "
         "there."
     )
     write_lists(folder, train[:10], train[:5])
-    assert "here 0 are left" in refusal(folder)
+    assert "here 0 remain" in refusal(folder)
 
 
 def test_a_data_set_that_is_not_there_is_named(folder):
@@ -178,3 +179,7 @@ def test_vocs_pairs_are_named_too(folder):
     lost = folder / "VOCdevkit/VOC2011/SegmentationClass" / f"{VAL2011[0]}.png"
     lost.unlink()
     assert f"{lost}: there is no such file" in problem(folder, "val")
+
+
+def test_it_is_what_is_known_before_it_is_read(folder):
+    assert_known("sbd", folder, background=0)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from recipes import data
 from recipes.data.verify import examine
+from tests.support.data_sets import assert_known
 
 OUTDOOR = "spatial_envelope_256x256_static_8outdoorcategories"
 TRAINVAL = ("coast_natu975", "street_urb885", "forest_nat717")
@@ -139,8 +140,15 @@ def test_a_missing_list_is_named_with_the_folder_it_wants(folder):
         "SemanticLabels, GeoLabels, trainval.txt and test.txt as --data-dir."
     )
     (folder / "test.txt").write_text("\n")
-    with pytest.raises(data.DataError, match=r"test\.txt: a list has one name a line at least"):
+    with pytest.raises(
+        data.DataError, match=r"test\.txt: a list has at least one line; it is empty"
+    ):
         data.load("sift_flow_geometric", folder)
     (folder / "test.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(data.DataError, match=r"test\.txt: cannot be read as text"):
         data.load("sift_flow", folder)
+
+
+@pytest.mark.parametrize("name", ["sift_flow", "sift_flow_geometric"])
+def test_it_is_what_is_known_before_it_is_read(folder, name):
+    assert_known(name, folder, background=None)

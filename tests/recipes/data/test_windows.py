@@ -8,7 +8,7 @@ import pytest
 from recipes.data import DataError, Dataset, boxes, windows
 from recipes.data.verify import examine
 
-REMEDY = "Put it right, or delete the file: it is written anew."
+REMEDY = "Correct it, or delete the file: it is then written again."
 
 
 def ramp(height=20, width=30):
@@ -142,7 +142,7 @@ def test_a_split_without_windows_is_refused():
     with pytest.raises(DataError) as error:
         windows.dataset("w", source()[0], found(a=[], b=[]), one_object=True)
     assert str(error.value) == (
-        "w (train): a split has a window at least; no box holds an object of its 2 images. Add "
+        "w (train): a split has at least one window; none of its 2 images has a box. Add "
         "images with objects, or boxes."
     )
 
@@ -197,7 +197,7 @@ def test_a_line_that_is_no_box_is_shown(tmp_path, line):
         kept(tmp_path)
     assert str(error.value) == (
         f"{tmp_path}/boxes.csv: a line is NAME,X0,Y0,X1,Y1 with X0 below X1 and Y0 below Y1, or "
-        f"NAME alone; received {line!r}. {REMEDY}"
+        f"NAME only; received {line!r}. {REMEDY}"
     )
 
 
@@ -206,7 +206,7 @@ def test_an_image_without_a_line_is_named(tmp_path):
     with pytest.raises(DataError) as error:
         kept(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}/boxes.csv: each image has a line; 1 of 2 have none, a among them. {REMEDY}"
+        f"{tmp_path}/boxes.csv: each image has a line; 1 of 2 images have none, such as a. {REMEDY}"
     )
 
 
@@ -231,5 +231,7 @@ def test_a_list_that_cannot_be_finished_is_not_there(tmp_path):
     assert len(asked) < 100
     with pytest.raises(DataError) as error:
         kept(tmp_path / "absent", lambda of, index: np.zeros((0, 4), np.int32))
-    assert f"{tmp_path}/absent/boxes.csv: the boxes are written here once (" in str(error.value)
-    assert str(error.value).endswith("Make the folder writable.")
+    assert f"{tmp_path}/absent/boxes.csv: the list of boxes is written to this file (" in str(
+        error.value
+    )
+    assert str(error.value).endswith("Make its folder writable.")

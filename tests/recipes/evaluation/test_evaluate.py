@@ -1,8 +1,7 @@
-"""Scores of runs and of exported files; every recipe and the demonstration, shrunk."""
+"""`zoo evaluate`: the scores of runs, weights and exported files; the demonstration, shrunk."""
 
 import csv
 import dataclasses
-import importlib
 import json
 import pathlib
 import shutil
@@ -13,16 +12,18 @@ from PIL import Image
 
 import exports.formats.saved_model
 import exports.formats.tflite
-from recipes import __main__ as listing
-from recipes import demonstration, scoring
+import zoo
+from recipes import command, demonstration, runs, scoring
 from recipes.data.sets import coins, shapes
-from recipes.evaluation import evaluate, results
-from recipes.runs import coins_unet, shapes_fcn8s
-from recipes.training import train
+from recipes.evaluation import results
+from recipes.runs import coins_unet
+from recipes.training import records, train
+from tests.parity.caffe import definitions, messages
+from zoo import workdir
 
 SMALL = {"steps": 30, "deterministic": False, "log_every": 10, "save_every": 30}
 COINS = dataclasses.replace(
-    coins_unet.RECIPE, options={"filters": 4, "depth": 2}, crop=64, batch_size=2, **SMALL
+    runs.find("coins_unet"), options={"filters": 4, "depth": 2}, crop=64, batch_size=2, **SMALL
 )
 
 
@@ -54,33 +55,38 @@ def expected(run):
 
 
 def evaluated(capsys, *words):
-    assert evaluate.main([str(word) for word in words]) == 0
+    assert command.evaluate([str(word) for word in words]) == 0
     return capsys.readouterr().out
 
 
+def lines(out):
+    return [line.split() for line in out.splitlines()]
+
+
 def refused(capsys, *words):
-    assert evaluate.main([str(word) for word in words]) == 1
+    assert command.evaluate([str(word) for word in words]) == 2
     out, err = capsys.readouterr()
     return out + err
 
 
 def test_a_run_is_scored_from_its_published_weights(run, expected, capsys):
-    out = evaluated(capsys, "--workdir", run[0])
+    out = evaluated(capsys, run[0])
+    assert f"{run[0]}: {run[0]}/model.weights.h5\n" in out
     assert "coins, split val, 1 images" in out
-    assert expected in out
+    assert expected.split() in lines(out)
     assert "iou coin" in out
-    assert expected not in evaluated(capsys, "--workdir", run[0], "--split", "train")
+    assert expected.split() not in lines(evaluated(capsys, run[0], "--split", "train"))
 
 
 def test_scores_as_json_are_those_of_the_table(run, expected, capsys):
-    assert evaluate.main(["--workdir", str(run[0]), "--json"]) == 0
+    assert command.evaluate([str(run[0]), "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert list(found) == ["data", "split", "images", "scores"]
     assert (found["data"], found["split"], found["images"]) == ("coins", "val", 1)
-    assert err == f"workdir: {run[0]}/model.weights.h5\n"
-    assert list(found["scores"]) == ["workdir"]
-    scores = found["scores"]["workdir"]
+    assert err == f"{run[0]}: {run[0]}/model.weights.h5\n"
+    assert list(found["scores"]) == [str(run[0])]
+    scores = found["scores"][str(run[0])]
     assert list(scores) == ["file", *scoring.SCORES, "iou_per_class"]
     assert scores["file"] == f"{run[0]}/model.weights.h5"
     assert f"pixel_accuracy            {scores['pixel_accuracy']:.4f}\n" == expected
@@ -94,7 +100,7 @@ def test_a_score_without_pixels_is_null_in_json(run, capsys, monkeypatch):
         coins.load(None)["val"], example=lambda index: (image, np.full_like(label, 255))
     )
     monkeypatch.setattr(coins, "load", lambda folder: {"val": unlabelled})
-    scores = json.loads(evaluated(capsys, "--workdir", run[0], "--json"))["scores"]["workdir"]
+    scores = json.loads(evaluated(capsys, run[0], "--json"))["scores"][str(run[0])]
     assert scores["iou_per_class"] == {"background": None, "coin": None}
     assert [scores[name] for name in scoring.SCORES] == [None] * 4
 
@@ -105,39 +111,39 @@ def test_what_progress_tells_is_not_in_the_json(run, capsys, monkeypatch):
         return items
 
     monkeypatch.setattr(scoring, "told", told)
-    assert evaluate.main(["--workdir", str(run[0]), "--json"]) == 0
+    assert command.evaluate([str(run[0]), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["images"] == 1
     assert "scoring the images" in err
 
 
-def test_a_run_and_its_exports_are_scored_side_by_side(run, exported, expected, capsys):
-    words = ["--workdir", run[0], "--saved-model", exported[0], "--tflite", exported[1]]
-    words += ["--model", "unet", "--weights", run[0] / "model.weights.h5"]
-    out = evaluated(capsys, *words, "--options", json.dumps(COINS.options))
-    assert f"saved_model: {exported[0]}\ntflite: {exported[1]}\n" in out
-    assert "workdir   weights  saved_model    tflite\n" in out
-    hits = expected.split()[1]
-    assert f"pixel_accuracy            {hits}    {hits}       {hits}    {hits}\n" in out
+def test_a_run_and_its_exports_are_scored_side_by_side(run, exported, expected, capsys, tmp_path):
+    # A file that another program wrote, without a Spec: its model and options are typed.
+    bare = tmp_path / "bare.weights.h5"
+    run[1].save_weights(bare)
+    paths = [run[0], *exported, run[0] / "model.weights.h5", bare]
+    words = ["--model", "unet", "--options", json.dumps(COINS.options)]
+    out = evaluated(capsys, *paths, *words)
+    assert f"{exported[0]}: {exported[0]}\n{exported[1]}: {exported[1]}\n" in out
+    assert [str(path) for path in paths] in lines(out)
+    assert ["pixel_accuracy", *[expected.split()[1]] * 5] in lines(out)
 
 
-@pytest.mark.parametrize(("option", "which"), [("--saved-model", 0), ("--tflite", 1)])
-def test_an_export_is_scored_alone(option, which, exported, expected, capsys):
-    out = evaluated(capsys, option, exported[which], "--data", "coins")
-    assert expected.split() in [line.split() for line in out.splitlines()]
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_export_is_scored_alone(which, exported, expected, capsys):
+    out = evaluated(capsys, exported[which], "--data", "coins")
+    assert expected.split() in lines(out)
 
 
 def test_a_tflite_file_of_any_size_takes_images_as_they_are(run, expected, capsys, tmp_path):
-    out = evaluated(
-        capsys, "--tflite", exports.formats.tflite.export(run[1], tmp_path), "--data", "coins"
-    )
-    assert expected.split() in [line.split() for line in out.splitlines()]
+    out = evaluated(capsys, exports.formats.tflite.export(run[1], tmp_path), "--data", "coins")
+    assert expected.split() in lines(out)
     assert "scaled" not in out
 
 
 def test_images_of_another_size_are_scaled_to_a_tflite_file(run, capsys, tmp_path):
     file = exports.formats.tflite.export(run[1], tmp_path, size=(78, 192))
-    words = ["--tflite", file, "--data", "coins"]
+    words = [file, "--data", "coins"]
     out = evaluated(capsys, *words, "--split", "train")
     assert (
         f"{file} takes images of 78×192 (height × width): others are scaled to it, and their class "
@@ -150,20 +156,26 @@ def test_images_of_another_size_are_scaled_to_a_tflite_file(run, capsys, tmp_pat
     rows, columns = (np.arange(n) * m // n for n, m in zip((225, 384), (78, 192), strict=True))
     hits = (class_map[np.ix_(rows, columns)] == label).mean()
     found = json.loads(evaluated(capsys, *words, "--split", "train", "--json"))
-    assert found["scores"]["tflite"]["pixel_accuracy"] == pytest.approx(hits, abs=2e-3)
+    assert found["scores"][str(file)]["pixel_accuracy"] == pytest.approx(hits, abs=2e-3)
 
 
-def test_a_row_is_recorded_on_request_only(run, capsys, tmp_path, monkeypatch):
-    file = tmp_path / "results.csv"
-    monkeypatch.setattr(results, "RESULTS", file)
-    evaluated(capsys, "--workdir", run[0])
-    message = refused(capsys, "--workdir", run[0], "--record")
-    assert "python -m recipes.runs.coins_unet: it was started with --options" in message
-    assert not file.exists()
+@pytest.fixture
+def results_file(tmp_path, monkeypatch):
+    """A clone's docs/results.csv that may be written."""
+    (tmp_path / "clone/docs").mkdir(parents=True)
+    monkeypatch.setattr(records, "checkout", lambda: tmp_path / "clone")
+    return tmp_path / "clone/docs/results.csv"
+
+
+def test_a_row_is_recorded_on_request_only(run, capsys, results_file, monkeypatch):
+    evaluated(capsys, run[0])
+    message = refused(capsys, run[0], "--record")
+    assert f"{run[0]} is not that of zoo train coins_unet: it was started with --options" in message
+    assert not results_file.exists()
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
-    evaluated(capsys, "--workdir", run[0], "--record")
-    evaluated(capsys, "--workdir", run[0], "--record", "--split", "train")
-    with open(file, newline="") as stream:
+    evaluated(capsys, run[0], "--record")
+    evaluated(capsys, run[0], "--record", "--split", "train")
+    with open(results_file, newline="") as stream:
         first, second = csv.DictReader(stream)
     assert tuple(first) == results.COLUMNS
     assert (first["recipe"], first["split"], second["split"]) == ("coins_unet", "val", "train")
@@ -172,66 +184,142 @@ def test_a_row_is_recorded_on_request_only(run, capsys, tmp_path, monkeypatch):
     assert all(first.values())
 
 
-def test_a_row_is_of_a_run_at_its_end(run, capsys, tmp_path, monkeypatch):
+def test_a_row_is_of_a_finished_run(run, exported, capsys, tmp_path, monkeypatch, results_file):
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
-    recorded = json.loads((run[0] / "recipe.json").read_text()) | {"weights": None}
-    (tmp_path / "recipe.json").write_text(json.dumps(recorded))
-    message = refused(capsys, "--workdir", tmp_path, "--record")
-    assert (
-        "is of a run that is at its end. Run python -m recipes.runs.coins_unet until it" in message
-    )
-    message = refused(capsys, "--workdir", run[0], "--checkpoint", "newest", "--record")
-    assert "is of the trained weights of a run. Pass its folder as --workdir, without" in message
+    for weights, step in (({"step": 7, "minutes": 1}, 7), (None, 0)):
+        recorded = workdir.read_recipe(run[0]) | {"weights": weights}
+        (tmp_path / "recipe.json").write_text(json.dumps(recorded))
+        assert refused(capsys, tmp_path, "--record") == (
+            f"zoo evaluate: A row of results.csv is that of a finished run; {tmp_path} has weights "
+            f"of step {step} of 30. Run zoo train --workdir {tmp_path} first.\n"
+        )
+    for words in ([run[0], "--checkpoint", "newest"], [exported[1], run[0]]):
+        message = refused(capsys, *words, "--record")
+        assert "of the trained weights of a run. Give its workdir as the first path" in message
+    assert not results_file.exists()
+
+
+def test_a_row_is_recorded_in_a_clone_only(run, capsys, monkeypatch):
+    monkeypatch.setattr(records, "checkout", lambda: None)
+    message = refused(capsys, run[0], "--record")
+    assert "this package is installed without one. Run the command in a clone, or leave" in message
+
+
+def test_a_stopped_run_is_scored_exported_and_resumed_by_its_workdir_only(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(coins_unet, "RECIPE", COINS)
+    words = ["--workdir", str(tmp_path / "run")]
+    assert command.train(["coins_unet", *words, "--limit-steps", "6", "--validate-every", "4"]) == 0
+    capsys.readouterr()
+    found = {
+        which: json.loads(evaluated(capsys, tmp_path / "run", "--json", "--checkpoint", which))
+        for which in ("newest", "best", "6", "0")
+    }
+    files = [pathlib.Path(x["scores"][str(tmp_path / "run")]["file"]).name for x in found.values()]
+    assert files == ["model.weights.h5", "best.weights.h5", "ckpt-6", "ckpt-0"]
+    best = workdir.read_recipe(tmp_path / "run")["best"]
+    mean_iou = found["best"]["scores"][str(tmp_path / "run")]["mean_iou"]
+    assert (best["step"], best["mean_iou"]) == (4, pytest.approx(mean_iou))
+    model = zoo.load(tmp_path / "run")
+    assert model.spec.class_names == ("background", "coin")
+    assert model.spec.background == 0
+    version = exports.formats.saved_model.export(model, tmp_path / "served")
+    out = evaluated(capsys, tmp_path / "run", version)
+    (row,) = [line for line in lines(out) if line[0] == "pixel_accuracy"]
+    assert row[1] == row[2]
+    assert command.train(words) == 0
+    assert "going on from step 6" in capsys.readouterr().out
+    assert workdir.read_recipe(tmp_path / "run")["weights"]["step"] == 30
 
 
 def test_every_card_states_its_newest_recorded_result():
-    with open(results.RESULTS, newline="") as file:
+    with open(results.results_file(), newline="") as file:
         rows = {row["recipe"]: row for row in csv.DictReader(file)}
-    recipes = listing.recipes()
-    assert {"coins_unet", "shapes_fcn8s"} <= rows.keys() <= recipes.keys()
+    assert {"coins_unet", "shapes_fcn8s"} <= rows.keys() <= set(runs.names())
     for row in rows.values():
         assert tuple(row) == results.COLUMNS
         assert all(0 <= float(row[score]) <= 1 for score in scoring.SCORES)
-    for name in recipes:
-        card = importlib.import_module(f"recipes.runs.{name}").__doc__
-        result = f"mean IU {rows[name]['mean_iou']} on" if name in rows else "not yet run"
-        assert f"\nResult    {result}" in card
+    for name in runs.names():
+        result = f"mean IoU {rows[name]['mean_iou']} on" if name in rows else "not yet run"
+        assert f"\nResult    {result}" in runs.card(name)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--workdir", "{}"], "is not the folder of a run: it holds no recipe.json. Pass what"),
-        (["--saved-model", "{}"], "do not tell their data set. Pass --data, one of coins"),
+        (["{}"], "one data set; files do not name theirs. Pass --data, one of coins, folder"),
+        (["{}", "--data", "coins"], "with a recipe.json; {} is another folder. Give the workdir"),
         (
-            ["--saved-model", "{}", "--data", "coins"],
-            "{} cannot be read as a SavedModel whose signature serving_default takes an image and",
+            ["{}/empty", "--data", "coins"],
+            "{}/empty cannot be read as a SavedModel whose signature serving_default takes an im",
         ),
         (
-            ["--tflite", "{}/x", "--data", "coins"],
-            "{}/x cannot be read as a TFLite file that takes an image and gives a class_map (Could",
+            ["{}/x.tflite", "--data", "coins"],
+            "{}/x.tflite cannot be read as a TFLite file that takes an image and gives a class_ma",
         ),
-        (["--tflite", "{}", "--data", "coins", "--record"], "of a run. Pass its folder as --work"),
-        ([], "There is nothing to score. Pass --workdir, --weights with --model, --saved-model or"),
-        (["--weights", "{}", "--data", "coins"], "received one of the two. Pass both."),
-        (["--tflite", "{}", "--model", "unet"], "one of deconvnet, fcn16s, fcn32s, fcn8s, fcn8s_"),
-        (
-            ["--tflite", "{}", "--options", '{{"depth": 2}}'],
-            "--options are those of --model; there is none. Leave them out.",
-        ),
-        (["--tflite", "{}", "--checkpoint", "newest"], "one of a run. Pass the folder of the run"),
+        (["{}/x.h5", "--data", "coins"], "there is none at {}/x.h5. Check the path."),
+        (["{}/bare.h5", "--data", "coins"], "does not say which model its weights are of."),
+        (["{}/bare.h5", "--data", "coins", "--model", "unnet"], "Did you mean 'unet'?"),
+        (["{}/bare.h5", "--data", "cats"], "A data set is one of coins, folder"),
+        (["{}/x.tflite", "--checkpoint", "best"], "--checkpoint is for a workdir; received none."),
     ],
 )
 def test_what_cannot_be_scored_is_an_error(tmp_path, capsys, words, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/saved_model.pb").touch()
+    (tmp_path / "bare.h5").touch()
     assert message.format(tmp_path) in refused(capsys, *(word.format(tmp_path) for word in words))
+
+
+def test_runs_on_two_data_sets_need_a_choice(run, tmp_path, capsys):
+    recorded = workdir.read_recipe(run[0])
+    recorded["recipe"]["data"] = "shapes"
+    (tmp_path / "recipe.json").write_text(json.dumps(recorded))
+    message = refused(capsys, run[0], tmp_path)
+    assert "one data set; the runs have coins, shapes. Pass --data, one of" in message
+
+
+def test_a_model_that_answers_a_smaller_image_is_refused(run, capsys, tmp_path):
+    model = zoo.build("unet", **run[1].spec.options | {"border": "valid"})
+    file = zoo.weights.save(model, tmp_path / "valid.weights.h5")
+    words = [file, "--data", "coins"]
+    assert 'Add --options \'{"border": "mirror"}\'' in refused(capsys, *words)
+    evaluated(capsys, *words, "--options", '{"border": "mirror"}')
+
+
+def test_the_authors_files_are_scored(tmp_path, capsys):
+    shapes.write(tmp_path / "data/shapes", train=1, val=1)
+    options = {"stages": [4, 6, 8, 8, 8], "head": 12}
+    net = definitions.fcn_vgg("fcn8s", classes=5, **options)
+    rng = np.random.default_rng(3)
+    blobs = {n: [rng.normal(size=s).astype("float32") for s in x] for n, x in net.shapes.items()}
+    blobs |= {name: list(arrays) for name, arrays in net.fixed.items()}
+    file = messages.write_caffemodel(tmp_path / "net.caffemodel", blobs)
+    words = [file, "--model", "fcn8s", "--options", json.dumps(options)]
+    out = evaluated(capsys, *words, "--data", "shapes", "--data-dir", tmp_path / "data")
+    image, label = shapes.load(tmp_path / "data")["val"].example(0)
+    model = zoo.build("fcn8s", classes=5, weights=file, **options)
+    found = np.argmax(model(image[np.newaxis].astype("float32"))[0], -1)
+    assert ["pixel_accuracy", f"{(found == label)[label != 255].mean():.4f}"] in lines(out)
+    message = refused(capsys, *words, "--data", "coins")
+    assert "trained with classes=5" in message
+
+
+def test_weights_for_other_classes_are_refused_with_both_numbers(run, capsys, tmp_path):
+    shapes.write(tmp_path / "shapes", train=1, val=1)
+    words = ["--data", "shapes", "--data-dir", tmp_path]
+    assert f"{run[0]} is made for channels=1; shapes has channels=3." in refused(
+        capsys, run[0], *words
+    )
 
 
 def test_options_are_a_json_object(capsys):
     for text in ("depth=2", "[2]"):
         with pytest.raises(SystemExit):
-            evaluate.main(["--options", text])
+            command.evaluate(["path", "--options", text])
         assert (
-            f"a JSON object of options and values, such as '{{\"filters\": 16}}'; received '{text}'"
+            f"takes a JSON object; received '{text}'. Pass, for example, '{{\"filters\": 16}}'."
             in (capsys.readouterr().err)
         )
 
@@ -239,21 +327,21 @@ def test_options_are_a_json_object(capsys):
 def test_damaged_exports_are_errors(exported, capsys, tmp_path):
     file = tmp_path / "cut.tflite"
     file.write_bytes(exported[1].read_bytes()[:-1000])
-    message = refused(capsys, "--tflite", file, "--data", "coins")
+    message = refused(capsys, file, "--data", "coins")
     assert f"{file} cannot be read as a TFLite file that takes an image and gives" in message
-    assert "Pass one that was exported." in message
+    assert "Pass a file that zoo export wrote." in message
     folder = shutil.copytree(exported[0], tmp_path / "cut")
     weights = folder / "variables/variables.data-00000-of-00001"
     weights.write_bytes(weights.read_bytes()[:100])
-    message = refused(capsys, "--saved-model", folder, "--data", "coins")
+    message = refused(capsys, folder, "--data", "coins")
     assert f"{folder} cannot be read as a SavedModel" in message
-    assert "Pass the folder of an exported version, in which saved_model.pb lies." in message
+    assert "Pass the folder of an exported version, which holds saved_model.pb." in message
 
 
-@pytest.mark.parametrize(("option", "which"), [("--saved-model", 0), ("--tflite", 1)])
-def test_exports_for_other_channels_are_errors(option, which, exported, capsys, tmp_path):
+@pytest.mark.parametrize("which", [0, 1])
+def test_exports_for_other_channels_are_errors(which, exported, capsys, tmp_path):
     shapes.write(tmp_path / "shapes", train=1, val=1)
-    words = [option, exported[which], "--data", "shapes", "--data-dir", tmp_path]
+    words = [exported[which], "--data", "shapes", "--data-dir", tmp_path]
     assert (
         f"{exported[which]} is made for channels=1; shapes has channels=3. Pass the data set that "
         "it was trained on as --data." in refused(capsys, *words)
@@ -264,10 +352,10 @@ def test_exports_for_other_channels_are_errors(option, which, exported, capsys, 
 def test_exports_for_other_classes_are_errors(names, exported, capsys, monkeypatch):
     other = dataclasses.replace(coins.load(None)["val"], class_names=names)
     monkeypatch.setattr(coins, "load", lambda folder: {"val": other})
-    message = refused(capsys, "--saved-model", exported[0], "--data", "coins")
+    message = refused(capsys, exported[0], "--data", "coins")
     assert f"{exported[0]} is made for classes=2; coins has classes={len(names)}. Pass" in message
     if len(names) == 1:  # a TFLite file does not say how many it has: only by its answers
-        message = refused(capsys, "--tflite", exported[1], "--data", "coins")
+        message = refused(capsys, exported[1], "--data", "coins")
         assert "coins has the classes 0 to 0; received a class map with 1. Pass the da" in message
 
 
@@ -276,8 +364,8 @@ def test_an_interrupt_ends_in_a_line(run, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scoring, "measure", interrupted)
-    assert evaluate.main(["--workdir", str(run[0])]) == 130
-    assert capsys.readouterr().err == "stopped: nothing was written\n"
+    assert command.evaluate([str(run[0])]) == 130
+    assert capsys.readouterr().err == "zoo evaluate: stopped\n"
 
 
 def test_scores_are_of_one_matrix_and_not_a_mean_of_images(tmp_path):
@@ -291,20 +379,20 @@ def test_scores_are_of_one_matrix_and_not_a_mean_of_images(tmp_path):
 def test_shapes_fcn8s_runs_shrunk(tmp_path, capsys):
     shapes.write(tmp_path / "data/shapes", train=4, val=2)
     recipe = dataclasses.replace(
-        shapes_fcn8s.RECIPE,
+        runs.find("shapes_fcn8s"),
         options={"stages": [4, 4, 4, 4, 4], "head": 4},
         crop=32,
         batch_size=2,
         **SMALL | {"steps": 2, "log_every": 1},
     )
     train.train(recipe, tmp_path)
-    out = evaluated(capsys, "--workdir", tmp_path)
+    out = evaluated(capsys, tmp_path)
     assert "shapes, split val, 2 images" in out
     assert all(f"iou {name}" in out for name in shapes.CLASS_NAMES)
 
 
 def test_the_demonstration_ends_in_files_and_runs_again(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(demonstration, "RECIPE", COINS)
+    monkeypatch.setattr(coins_unet, "RECIPE", COINS)
     files = demonstration.demonstrate(tmp_path)
     out = capsys.readouterr().out
     # The two simple answers, whatever the small model has learned.

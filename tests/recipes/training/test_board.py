@@ -23,3 +23,20 @@ def test_a_label_and_an_answer_of_other_classes_stand_side_by_side(tmp_path, mon
     np.testing.assert_array_equal(other[:, :width], same[:, :width])
     assert (other[-1, width:] == 255).all()  # white below its legend
     assert (other[:, width:] != same[:, width:]).any()
+
+
+def test_without_a_background_all_classes_are_tinted(tmp_path, monkeypatch):
+    label = np.zeros((96, 128), np.uint8)
+    image = np.full((*label.shape, 3), 100, np.uint8)
+    shown = []
+    monkeypatch.setattr(tf.summary, "image", lambda name, pictures: shown.append(pictures[0]))
+    for background in (0, None):
+        dataset = Dataset(
+            *("any", "val", ("first", "second"), 3, (("", ""),), lambda i: (image, label)),
+            background=background,
+        )
+        with board.opened(tmp_path) as events:
+            events.pictures(1, lambda image: label, dataset)
+    plain, tinted = (picture[40, 60] for picture in shown)
+    np.testing.assert_array_equal(plain, [100, 100, 100])
+    assert (tinted != 100).any()

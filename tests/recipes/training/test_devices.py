@@ -1,12 +1,13 @@
 """Where a run writes."""
 
 import os
+import types
 
 import pytest
 import tensorflow as tf
 
 from recipes.training import devices, train
-from recipes.training.recipe import Recipe, RecipeError
+from recipes.training.recipe import Recipe, RunError
 
 
 def test_a_second_run_is_kept_out_of_a_workdir(tmp_path):
@@ -14,7 +15,7 @@ def test_a_second_run_is_kept_out_of_a_workdir(tmp_path):
     with devices.output_folder(tmp_path, strategy):
         with (
             pytest.raises(
-                RecipeError,
+                RunError,
                 match=rf"process {os.getpid()} on .* writes to {tmp_path}. Wait for it, or end it",
             ),
             devices.output_folder(tmp_path, strategy),
@@ -38,9 +39,7 @@ def test_a_second_run_is_kept_out_of_a_workdir(tmp_path):
 )
 def test_what_describes_no_workers_is_told(said, reason, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", said)
-    with pytest.raises(
-        RecipeError, match=rf"such as .*{reason}[\s\S]*Set TF_CONFIG on each worker"
-    ):
+    with pytest.raises(ValueError, match=rf"such as .*{reason}[\s\S]*Set TF_CONFIG on each worker"):
         devices.choose_strategy("workers", batch_size=2)
 
 
@@ -54,7 +53,7 @@ def test_one_of_several_gpus_takes_a_batch_that_they_cannot_share(
     monkeypatch.delenv("TF_CONFIG", raising=False)
     devices.choose_strategy("auto", batch_size=batch_size)
     assert chosen == ([] if told else [4])
-    text = "on one of 4 GPUs: --batch-size 1 is no multiple"
+    text = "on one of 4 GPUs: they cannot share --batch-size 1"
     assert (text in capsys.readouterr().out) == told
 
 
@@ -73,9 +72,33 @@ def test_workers_have_the_same_options_and_examples(monkeypatch):
         monkeypatch.setattr(train, "add_up", add_up)
         train._check_workers(recipe, {"train": fingerprint}, None)
 
-    with pytest.raises(RecipeError):
+    with pytest.raises(ValueError, match="differ from those of worker 0"):
         of_two(0, "a")  # the other has said nothing yet
     of_two(1, "a")
     told.pop()
-    with pytest.raises(RecipeError, match=r"others from worker 1 than from worker 0\. Give all"):
+    with pytest.raises(ValueError, match=r"those of worker 1 differ from those of worker 0\. Give"):
         of_two(1, "b")
+
+
+def test_a_system_without_fcntl_locks_a_byte_after_the_text(tmp_path, monkeypatch):
+    """As Windows does, which refuses to read a locked byte."""
+    taken = []
+
+    def locking(descriptor, mode, count):
+        assert (mode, count) == (2, 1)
+        at = os.lseek(descriptor, 0, os.SEEK_CUR)
+        if taken:
+            raise PermissionError(13, "Permission denied")
+        taken.append(at)
+
+    monkeypatch.setattr(devices, "fcntl", None)
+    fake = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
+    monkeypatch.setattr(devices, "msvcrt", fake, raising=False)
+    strategy = tf.distribute.get_strategy()
+    with (
+        devices.output_folder(tmp_path, strategy),
+        pytest.raises(RunError, match=rf"process {os.getpid()} on .* writes to {tmp_path}"),
+        devices.output_folder(tmp_path, strategy),
+    ):
+        pass
+    assert taken[0] > 1000

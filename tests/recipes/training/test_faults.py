@@ -11,11 +11,12 @@ from recipes import data
 from recipes.data import pipeline
 from recipes.data.sets import shapes
 from recipes.training import checkpoints
-from recipes.training.recipe import RecipeError
+from recipes.training.recipe import RunError
 from tests.faults import __main__ as faults
 from tests.faults import checks
 from tests.faults.field import Field
 from tests.faults.jobs import FaultError
+from zoo import workdir
 
 
 @pytest.fixture(scope="module")
@@ -57,34 +58,34 @@ def test_a_full_disk_is_told_with_the_bytes_that_are_missing(tmp_path, monkeypat
     checkpoints.save(state, tmp_path)
 
     def full(prefixes, destination, **options):
-        (tmp_path / "ckpt-2.index").write_bytes(b"half")
+        (tmp_path / "checkpoints/ckpt-2.index").write_bytes(b"half")
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(gen_io_ops, "merge_v2_checkpoints", full)
     usage = collections.namedtuple("usage", "free")
     monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda folder: usage(1000))
     state.step.assign(2)
-    with pytest.raises(RecipeError) as error:
+    with pytest.raises(RunError) as error:
         checkpoints.save(state, tmp_path)
     # 1000 kernels and 1000 biases in float32; SGD's two numbers, four of the run.
     assert (
         "(No space left on device): it needs 8,044 bytes at least, and 7,044 are missing. That of "
         "step 0 is intact. Free some space there"
     ) in str(error.value)
-    assert checkpoints.steps(tmp_path) == [0]
+    assert workdir.steps(tmp_path) == [0]
 
 
 def test_a_process_that_reads_checkpoints_leaves_one_that_another_writes_alone(tmp_path):
     optimizer = keras.optimizers.SGD(0.1)
     state = checkpoints.State(keras.Sequential([keras.Input((1,))]), optimizer)
     checkpoints.save(state, tmp_path)
-    unfinished = tmp_path / "ckpt-2_temp"
+    unfinished = tmp_path / "checkpoints/ckpt-2_temp"
     unfinished.mkdir()
     checkpoints.resume(state, tmp_path)
     assert unfinished.exists()
     checkpoints.sweep(tmp_path)
     assert not unfinished.exists()
-    assert checkpoints.steps(tmp_path) == [0]
+    assert workdir.steps(tmp_path) == [0]
 
 
 def test_of_an_error_that_tensorflow_reports_its_reason_is_shown():

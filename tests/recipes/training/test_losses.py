@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from recipes.training import losses, train
+from recipes import data
+from recipes.training import losses
+from recipes.training import model as models
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
 from recipes.training.step import make_optimizer, make_step
@@ -25,6 +27,12 @@ RECIPE = Recipe(
     learning_rate=0.1,
     deterministic=False,
 )
+
+
+@pytest.fixture(autouse=True)
+def three_kinds_of_objects(monkeypatch):
+    """As if the coins had three classes and were told apart."""
+    monkeypatch.setitem(data.SETS, "coins", data.Known(3, 3, instances=True))
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +168,7 @@ def test_batch_normalization_is_that_of_the_whole_batch_if_asked(mirrored):
     def build(synchronized):
         recipe = dataclasses.replace(RECIPE, model="deconvnet", sync_batch_norm=synchronized)
         model = build_toy("deconvnet")
-        train.synchronize(model, recipe)
+        models.synchronize(model, recipe)
         return model
 
     one = one_step(RECIPE, tf.distribute.get_strategy(), lambda: build(False), images, labels)

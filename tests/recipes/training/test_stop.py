@@ -11,21 +11,17 @@ import h5py
 import numpy as np
 import pytest
 
+import zoo
+from zoo import workdir
+
 ROOT = pathlib.Path(__file__).parents[3]
 OPTIONS = """--steps 400 --save-every 20 --log-every 100 --crop 16 --batch-size 1
     --options '{"filters": 2, "depth": 1}'"""
 
 
-def start(workdir):
+def start(workdir, *words):
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "recipes.runs.coins_unet",
-            "--workdir",
-            workdir,
-            *shlex.split(OPTIONS),
-        ],
+        [sys.executable, "-m", "recipes", *words, "--workdir", workdir],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -50,18 +46,21 @@ def weights(workdir):
 
 
 def test_stopped_and_killed_runs_end_in_the_numbers_of_one_that_was_not(tmp_path):
-    whole = start(tmp_path / "whole")
-    parts = start(tmp_path / "parts")
+    new = ("coins_unet", *shlex.split(OPTIONS))
+    whole = start(tmp_path / "whole", *new)
+    parts = start(tmp_path / "parts", *new)
     read_until(parts, "step 1 of 400")
     parts.send_signal(signal.SIGINT)
     out, _ = parts.communicate(timeout=120)
     assert parts.returncode == 130
     assert "stopping after this step, then saving" in out
-    assert "of 400. Go on with:" in out
-    command = out.partition("Go on with:\n")[2].strip()
-    assert "-m recipes.runs.coins_unet --workdir" in command
-    assert list((tmp_path / "parts/checkpoints").glob("ckpt-*.index"))
-    assert not (tmp_path / "parts/model.weights.h5").exists()
+    assert "of 400. Resume it with:" in out
+    command = out.partition("Resume it with:\n")[2].strip()
+    assert command == f"zoo train --workdir {tmp_path}/parts"
+    (step,) = workdir.steps(tmp_path / "parts")[:1]
+    assert workdir.read_recipe(tmp_path / "parts")["weights"]["step"] == step
+    loaded = zoo.load(tmp_path / "parts")
+    assert loaded.spec.class_names == ("background", "coin")
 
     killed = start(tmp_path / "parts")
     read_until(killed, "going on from step")
@@ -74,9 +73,8 @@ def test_stopped_and_killed_runs_end_in_the_numbers_of_one_that_was_not(tmp_path
     assert killed.returncode == -signal.SIGKILL
 
     # The command that the first one named, word for word.
-    last = subprocess.run(
-        shlex.split(command), cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    words = [sys.executable, "-m", *shlex.split(command)]
+    last = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert last.returncode == 0, last.stderr
     assert "going on from step" in last.stdout
     whole.communicate(timeout=120)

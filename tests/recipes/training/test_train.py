@@ -11,6 +11,7 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
 
 import keras
 import numpy as np
@@ -18,10 +19,14 @@ import pytest
 import tensorflow as tf
 
 import recipes.data
-from recipes import scoring
+import zoo
+from recipes import command, runs, scoring
 from recipes.data import pipeline
-from recipes.training import checkpoints, loop, records, train
-from recipes.training.recipe import Recipe, RecipeError
+from recipes.training import checkpoints, loop, records, train, weights
+from recipes.training import model as models
+from recipes.training.recipe import Recipe, RunError
+from zoo import files
+from zoo import workdir as workdirs
 
 # Dropout and shuffling are on, so that a run that goes on has to restore both.
 RECIPE = Recipe(
@@ -50,7 +55,7 @@ def few(count):
         label[:, index * 4 :] = 255
     files = tuple((f"{index}.png", f"{index}-label.png") for index in range(count))
     return recipes.data.Dataset(
-        "coins", "any", CLASS_NAMES, 1, files, lambda i: (images[i], labels[i])
+        "coins", "any", CLASS_NAMES, 1, files, lambda i: (images[i], labels[i]), background=0
     )
 
 
@@ -58,6 +63,7 @@ def few(count):
 def few_images():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipes.data, "load", lambda name, folder: {"train": few(6), "val": few(6)})
+        patch.setattr(runs, "find", lambda name: RECIPE)
         yield
 
 
@@ -84,8 +90,8 @@ def half(few_images, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("half") / "run"
     save = checkpoints.save
 
-    def save_and_die(state, folder):
-        save(state, folder)
+    def save_and_die(state, out):
+        save(state, out)
         if int(state.step):
             raise KeyboardInterrupt
 
@@ -148,7 +154,7 @@ def test_a_run_with_a_constant_rate_goes_on_to_more_steps(tmp_path, whole):
     assert_same(whole.variables, variables(train.train(RECIPE, tmp_path)))
     contents = json.loads((tmp_path / "recipe.json").read_text())
     assert contents["recipe"]["steps"] == contents["weights"]["step"] == 8
-    assert records.is_published(tmp_path, 8)
+    assert weights.are_written(tmp_path, 8)
 
 
 def test_the_record_says_what_the_numbers_depend_on(tmp_path, monkeypatch, capsys, whole):
@@ -165,22 +171,22 @@ def test_the_record_says_what_the_numbers_depend_on(tmp_path, monkeypatch, capsy
     assert contents["data"].keys() == {"train", "val"}
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     train.train(RECIPE, workdir)
-    assert "this run goes on with another onednn: see recipe.json" in capsys.readouterr().out
+    assert "the run is resumed with another onednn: see recipe.json" in capsys.readouterr().out
     assert len(json.loads((workdir / "recipe.json").read_text())["environments"]) == 2
 
 
 def test_another_runs_workdir_is_an_error(whole):
-    with pytest.raises(RecipeError) as error:
-        train.train(change(seed=3), whole.workdir)
-    assert str(error.value) == (
+    message = (
         f"{whole.workdir} holds another run: it was started with --seed 0, and this command has "
         "--seed 3. Pass a new folder as --workdir, or the value that it was started with."
     )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train.train(change(seed=3), whole.workdir)
 
 
 def test_a_folder_with_other_files_is_an_error(tmp_path):
     (tmp_path / "log.csv").write_text("mine")
-    with pytest.raises(RecipeError, match=r"holds log\.csv and no recipe\.json. Pass a new folder"):
+    with pytest.raises(ValueError, match=r"holds log\.csv and no recipe\.json. Pass a new folder"):
         train.train(RECIPE, tmp_path)
     assert (tmp_path / "log.csv").read_text() == "mine"
 
@@ -188,21 +194,19 @@ def test_a_folder_with_other_files_is_an_error(tmp_path):
 def test_a_workdir_that_is_a_file_or_closed_is_an_error(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(RecipeError, match=r"--workdir is a folder; .* is a file. Pass a new"):
+    with pytest.raises(ValueError, match=r"--workdir is a folder; .* is a file. Pass a new"):
         train.train(RECIPE, file)
-    with pytest.raises(
-        RecipeError, match=r"cannot be read or written \(Not a directory\)\. Checkpo"
-    ):
+    with pytest.raises(RunError, match=r"cannot be read or written \(Not a directory\)\. Checkpo"):
         train.train(RECIPE, file / "below")
 
 
 def test_wrong_options_are_errors_and_the_command_can_be_put_right(tmp_path):
-    for changes, message in [
-        ({"model": "unett"}, "Did you mean 'unet'"),
-        ({"options": {"filtres": 2}}, "unet has no option 'filtres'"),
-        ({"options": {"channels": 3}}, "The channels follow from --data coins: 1; received them"),
+    for changes, error, message in [
+        ({"model": "unett"}, ValueError, "Did you mean 'unet'"),
+        ({"options": {"filtres": 2}}, TypeError, "unet has no option 'filtres'"),
+        ({"options": {"filters": 0}}, ValueError, "filters"),
     ]:
-        with pytest.raises(RecipeError, match=message):
+        with pytest.raises(error, match=message):
             train.train(change(**changes), tmp_path)
     train.train(change(steps=1), tmp_path)
 
@@ -220,7 +224,7 @@ def test_two_replicas_give_the_numbers_of_one(tmp_path, reduction, mirrored):
     one = variables(train.train(recipe, tmp_path / "one"))
     two = variables(train.train(recipe, tmp_path / "two", strategy=mirrored))
     keras.utils.set_random_seed(recipe.seed)
-    start = variables(train.build(recipe, recipes.data.load("coins", None)["train"]))
+    start = variables(models.build(recipe, recipes.data.load("coins", None)["train"]))
     moved = max(abs(ours - before).max() for ours, before in zip(one, start, strict=True))
     assert moved > 1e-3
     for ours, theirs in zip(one, two, strict=True):
@@ -240,7 +244,7 @@ def test_the_loss_is_that_of_keras(tmp_path, reduction):
     )
     assert 0 < np.mean(label == 255) < 1
     keras.utils.set_random_seed(0)
-    scores = train.build(recipe, dataset)(tf.cast(image, tf.float32))
+    scores = models.build(recipe, dataset)(tf.cast(image, tf.float32))
     mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
     expected = float(mean(label, scores))
     if reduction == "sum":  # of an image: the sum over the batch, divided by its 2 images
@@ -257,18 +261,18 @@ def test_a_row_of_the_log_is_the_mean_of_its_steps(tmp_path, whole):
 
 def test_a_batch_has_to_be_divisible(tmp_path, mirrored):
     with pytest.raises(
-        RecipeError, match=r"between 2 replicas; received --batch-size 3. Pass a mul"
+        ValueError, match=r"between 2 replicas; received --batch-size 3. Pass a mul"
     ):
         train.train(change(batch_size=3), tmp_path, strategy=mirrored)
 
 
 def test_numbers_that_are_not_finite_stop_the_run_and_are_not_saved(tmp_path, capsys):
     recipe = change(optimizer="sgd", learning_rate=1e30, save_every=1)
-    with pytest.raises(RecipeError) as error:
+    with pytest.raises(RunError) as error:
         train.train(recipe, tmp_path)
     # Weights beyond all measure, then a loss that is none: which step shows it is the numbers'.
     step = int(
-        re.match(r"step (\d): .* not finite|step (\d): .* no longer finite", str(error.value))[0][5]
+        re.match(r"Step (\d): .* not finite|Step (\d): .* no longer finite", str(error.value))[0][5]
     )
     assert ", 3 times. Nothing of it was saved. That of step " in str(error.value)
     assert "pass a --learning-rate below 1e+30 and a new --workdir:" in str(error.value)
@@ -312,7 +316,7 @@ def test_what_was_not_finite_once_is_done_again(tmp_path, capsys, monkeypatch, w
 
 
 def test_a_file_that_can_no_longer_be_read_is_named(tmp_path, capsys, monkeypatch):
-    words = ["--workdir", str(tmp_path), "--steps", "2"]
+    words = ["coins_unet", "--workdir", str(tmp_path), "--steps", "2"]
     whole, seen = few(6), []
 
     def lost(index):
@@ -323,10 +327,9 @@ def test_a_file_that_can_no_longer_be_read_is_named(tmp_path, capsys, monkeypatc
 
     split = dataclasses.replace(whole, example=lost)
     monkeypatch.setattr(recipes.data, "load", lambda name, folder: {"train": split, "val": split})
-    assert train.main(RECIPE, "", words) == 1
-    assert (
-        "\nerror: images/3.png: there is no such file. Add it.\n" in "\n" + capsys.readouterr().err
-    )
+    assert command.train(words) == 2
+    err = capsys.readouterr().err
+    assert "\nzoo train: images/3.png: there is no such file. Add it.\n" in "\n" + err
 
 
 def test_what_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch):
@@ -334,10 +337,10 @@ def test_what_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor\n at x")
 
     monkeypatch.setattr(train, "run_steps", no_memory)
-    assert train.main(RECIPE, "", ["--workdir", str(tmp_path)]) == 1
+    assert command.train(["coins_unet", "--workdir", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert (
-        "the memory does not suffice (OOM when allocating a tensor). Pass a smaller --crop" in err
+        "The memory does not suffice (OOM when allocating a tensor). Pass a smaller --crop" in err
     )
 
 
@@ -347,17 +350,17 @@ def test_a_checkpoint_is_on_the_disk_before_an_older_one_is_deleted(tmp_path, mo
 
     def noted(descriptor):
         synced.append(pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
-        older = checkpoints.steps(tmp_path)
+        older = workdirs.steps(tmp_path)
         assert len(older) == 4 or max(older) < 3
         fsync(descriptor)
 
-    monkeypatch.setattr(checkpoints.os, "fsync", noted)
+    monkeypatch.setattr(os, "fsync", noted)
     for step in range(5):
         state.step.assign(step)
         checkpoints.save(state, tmp_path)
     assert sorted(synced[-3:-1]) == ["ckpt-4.data-00000-of-00001", "ckpt-4.index"]
-    assert synced[-1] == tmp_path.name
-    assert checkpoints.steps(tmp_path) == [4, 3, 2]
+    assert synced[-1] == "checkpoints"
+    assert workdirs.steps(tmp_path) == [4, 3, 2]
 
 
 def test_a_full_disk_during_a_checkpoint_loses_nothing(tmp_path, whole, half):
@@ -366,7 +369,7 @@ def test_a_full_disk_during_a_checkpoint_loses_nothing(tmp_path, whole, half):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # as if so much were left
     try:
-        with pytest.raises(RecipeError) as error:
+        with pytest.raises(RunError) as error:
             train.train(RECIPE, workdir)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -386,7 +389,7 @@ def test_a_full_disk_elsewhere_is_named(tmp_path, whole, monkeypatch, what):
     (workdir / "model.weights.h5").unlink()
     with monkeypatch.context() as patch:
         if what == "log":
-            patch.setattr(records, "replace", full)
+            patch.setattr(files, "write_text", full)
             message = (
                 r"some file cannot be read or written \(No space left on device\)\. Checkpoints a"
             )
@@ -395,10 +398,10 @@ def test_a_full_disk_elsewhere_is_named(tmp_path, whole, monkeypatch, what):
             message = (
                 r"model\.weights\.h5 cannot be written .*The checkpoints beside it hold the who"
             )
-        with pytest.raises(RecipeError, match=message):
+        with pytest.raises(RunError, match=message):
             train.train(RECIPE, workdir)
     train.train(RECIPE, workdir)
-    assert records.is_published(workdir, 8)
+    assert weights.are_written(workdir, 8)
     assert not list(workdir.glob("writing-*"))
 
 
@@ -412,7 +415,7 @@ def test_weights_that_read_back_as_other_numbers_are_not_published(tmp_path, who
 
     with monkeypatch.context() as patch:
         patch.setattr(keras.Model, "save_weights", save_others)
-        with pytest.raises(RecipeError, match="reads back as other numbers"):
+        with pytest.raises(RunError, match="reads back as other numbers"):
             train.train(RECIPE, workdir)
     assert not list(workdir.glob("*.h5"))
 
@@ -421,8 +424,8 @@ def test_weights_that_read_back_as_other_numbers_are_not_published(tmp_path, who
 def test_a_signal_ends_the_step_and_saves(tmp_path, capsys, whole, number):
     save = checkpoints.save
 
-    def save_and_signal(state, folder):
-        save(state, folder)
+    def save_and_signal(state, out):
+        save(state, out)
         if int(state.step) == 4:
             os.kill(os.getpid(), number)
 
@@ -434,7 +437,10 @@ def test_a_signal_ends_the_step_and_saves(tmp_path, capsys, whole, number):
     assert stopped.value.code == 128 + number
     assert signal.getsignal(number) == before
     out = capsys.readouterr().out
-    assert "stopped and saved at step 5 of 8. Go on with:" in out
+    assert (
+        f"stopped and saved at step 5 of 8. Resume it with:\n  zoo train --workdir {tmp_path}\n"
+        in out
+    )
     assert_same(whole.variables, variables(train.train(RECIPE, tmp_path)))
     assert log(whole.workdir) == log(tmp_path)
 
@@ -458,19 +464,19 @@ def test_a_run_does_not_begin_anew_when_all_checkpoints_are_damaged(tmp_path, wh
     workdir = whole.copy(tmp_path / "run")
     for file in (workdir / "checkpoints").glob("*.data*"):
         file.write_bytes(b"")
-    with pytest.raises(RecipeError, match=r"All 3 checkpoints in .* are damaged. Pass a new"):
+    with pytest.raises(RunError, match=r"All 3 checkpoints in .* are damaged. Pass a new"):
         train.train(RECIPE, workdir)
 
 
 def test_damaged_weights_are_written_anew(tmp_path, whole):
     workdir = whole.copy(tmp_path / "run")
-    weights = workdir / "model.weights.h5"
-    content = bytearray(weights.read_bytes())
+    file = workdir / "model.weights.h5"
+    content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
-    weights.write_bytes(content)
-    assert not records.is_published(workdir, 8)
+    file.write_bytes(content)
+    assert not weights.are_written(workdir, 8)
     train.train(RECIPE, workdir)
-    assert records.is_published(workdir, 8)
+    assert weights.are_written(workdir, 8)
 
 
 def test_the_held_out_split_is_scored_on_the_way_without_a_trace(tmp_path, whole):
@@ -508,7 +514,7 @@ def test_scores_that_a_signal_cut_off_come_when_the_run_goes_on(tmp_path, monkey
 def test_a_limited_run_goes_on(tmp_path, capsys, whole):
     train.train(RECIPE, tmp_path, limit_steps=3)
     assert "--limit-steps 3: stopped at step 3 of 8, and saved." in capsys.readouterr().out
-    assert not (tmp_path / "model.weights.h5").exists()
+    assert weights.are_written(tmp_path, 3)
     train.train(RECIPE, tmp_path, limit_steps=2)
     out = capsys.readouterr().out
     assert "--limit-steps 2: stopped at step 3 of 8, and saved." in out
@@ -521,7 +527,7 @@ def test_a_run_goes_on_with_the_examples_that_it_began_with(tmp_path, monkeypatc
     workdir = whole.copy(tmp_path / "run")
     monkeypatch.setattr(recipes.data, "load", lambda name, folder: {"train": few(5), "val": few(6)})
     with pytest.raises(
-        RecipeError, match=r"the split train of --data coins has changed since .* Put"
+        ValueError, match=r"the split train of --data coins has changed since .* Restore the"
     ):
         train.train(RECIPE, workdir)
 
@@ -535,24 +541,18 @@ def test_weights_to_start_from_are_taken_at_the_start_only(tmp_path, whole):
     np.testing.assert_allclose(kernels[0].numpy(), trained[0], atol=1e-6)
     shutil.rmtree(tmp_path / "whole")
     train.train(dataclasses.replace(recipe, steps=2), tmp_path / "run")
-    with pytest.raises(RecipeError, match=r"encoder_weights is the path of a file; there is none"):
+    with pytest.raises(FileNotFoundError, match=r"there is none at .*model\.weights\.h5\. Check"):
         train.train(recipe, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"class_weights": (1, 2, 3)},
-            "Each of the 2 classes of --data coins has a weight; received 3 --class-weights. Give "
-            "one for each, in this order: background, thing.",
-        ),
-        ({"weight_map": True}, "hold classes only. Pass --no-weight-map."),
-    ],
-)
-def test_a_loss_that_the_data_cannot_give_is_an_error(tmp_path, changes, message):
-    with pytest.raises(RecipeError, match=re.escape(message)):
-        train.train(change(**changes), tmp_path)
+def test_class_weights_that_do_not_fit_a_folder_are_an_error(tmp_path):
+    message = (
+        "Each of the 2 classes of --data folder has a weight; received 3 --class-weights. Give one "
+        "for each, in the order that zoo verify folder DIR shows."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train.train(change(data="folder", class_weights=(1, 2, 3)), tmp_path)
 
 
 def test_what_tensorboard_shows(tmp_path, whole):
@@ -581,10 +581,204 @@ def test_bfloat16_trains_with_weights_of_float32(tmp_path):
 
 
 def test_the_command_turns_errors_into_messages(tmp_path, capsys):
-    words = ["--workdir", str(tmp_path), "--no-deterministic", "--steps", "1"]
-    assert train.main(RECIPE, "", [*words, "--options", '{"filtres": 2}']) == 1
-    assert "error: unet has no option 'filtres'. Its options are" in capsys.readouterr().err
-    assert train.main(RECIPE, "", [*words, "--strategy", "workers"]) == 1
+    words = ["coins_unet", "--workdir", str(tmp_path), "--no-deterministic", "--steps", "1"]
+    assert command.train([*words, "--options", '{"filtres": 2}']) == 2
+    assert "zoo train: unet has no option 'filtres'. Its options are" in capsys.readouterr().err
+    assert command.train([*words, "--strategy", "workers"]) == 2
     assert "Set TF_CONFIG on each worker, or pass --strategy one." in capsys.readouterr().err
-    assert train.main(RECIPE, "", words) == 0
+    assert command.train(words) == 0
     assert f"trained: {tmp_path}/model.weights.h5" in capsys.readouterr().out
+
+
+SCORED = dataclasses.replace(RECIPE, validate_every=2)
+
+
+@pytest.fixture(scope="module")
+def scored(few_images, tmp_path_factory):
+    """An uninterrupted run of SCORED."""
+    folder = tmp_path_factory.mktemp("scored") / "run"
+    return Run(folder, variables(train.train(SCORED, folder)))
+
+
+def best_of(folder):
+    recorded = workdirs.read_recipe(folder)["best"]
+    return recorded, [weight.numpy() for weight in zoo.load(folder, checkpoint="best").weights]
+
+
+def test_the_best_weights_are_those_of_the_first_best_score(tmp_path, scored):
+    rows = log(scored.workdir, "scores.csv")
+    scores = {int(row["step"]): float(row["mean_iou"]) for row in rows}
+    assert len(set(scores.values())) > 1
+    first = min(step for step, score in scores.items() if score == max(scores.values()))
+    recorded, weights_of_best = best_of(scored.workdir)
+    assert recorded == {"step": first, "mean_iou": scores[first]}
+    at_best = train.train(change(steps=first), tmp_path / "short")
+    assert_same([weight.numpy() for weight in at_best.weights], weights_of_best)
+
+
+def test_a_tie_keeps_the_first_best_weights(tmp_path, monkeypatch):
+    shared_scores = loop.shared_scores
+
+    def same_scores(*arguments, stopped):
+        return shared_scores(*arguments, stopped=stopped) | {"mean_iou": 0.5}
+
+    monkeypatch.setattr(loop, "shared_scores", same_scores)
+    train.train(SCORED, tmp_path)
+    assert workdirs.read_recipe(tmp_path)["best"] == {"step": 2, "mean_iou": 0.5}
+
+
+@pytest.mark.parametrize("where", ["before the file", "before its record", "before the row"])
+@pytest.mark.parametrize("which", [0, -1])  # of the times that the best weights are written
+def test_a_kill_while_the_best_weights_are_written_changes_nothing(
+    tmp_path, scored, where, which, monkeypatch
+):
+    bests = []
+    highest = -1.0
+    for row in log(scored.workdir, "scores.csv"):
+        if float(row["mean_iou"]) > highest:
+            highest = float(row["mean_iou"])
+            bests.append(int(row["step"]))
+    at = bests[which]
+    write, write_best, update = weights._write, weights.write_best, records.update
+
+    def die_at(moment, run_step):
+        if where == moment and run_step == at:
+            raise KeyboardInterrupt
+
+    def watched_write(run, model, name):
+        die_at("before the file", run.step)
+        write(run, model, name)
+
+    def watched_update(folder, **entries):
+        die_at("before its record", entries.get("best", {}).get("step"))
+        update(folder, **entries)
+
+    def watched_best(run, model, mean_iou):
+        write_best(run, model, mean_iou)
+        die_at("before the row", run.step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "_write", watched_write)
+        patch.setattr(weights, "write_best", watched_best)
+        patch.setattr(records, "update", watched_update)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(SCORED, tmp_path)
+    zoo.load(tmp_path)
+    assert_same(scored.variables, variables(train.train(SCORED, tmp_path)))
+    assert log(scored.workdir, "scores.csv") == log(tmp_path, "scores.csv")
+    (expected, best), (recorded, found) = best_of(scored.workdir), best_of(tmp_path)
+    assert recorded == expected
+    assert_same(best, found)
+
+
+def test_a_row_of_scores_without_its_checkpoint_is_not_kept_twice(tmp_path, monkeypatch):
+    """As of a run that was told to stop while it scored, then killed after it scored again."""
+    shared_scores, save, killed = loop.shared_scores, checkpoints.save, []
+
+    def told_to_stop(*arguments, stopped):
+        if not killed:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return shared_scores(*arguments, stopped=stopped)
+
+    def die(state, out):
+        if killed == [True]:
+            killed.append(False)
+            raise KeyboardInterrupt
+        save(state, out)
+
+    monkeypatch.setattr(loop, "shared_scores", told_to_stop)
+    monkeypatch.setattr(checkpoints, "save", die)
+    with pytest.raises(SystemExit):
+        train.train(SCORED, tmp_path)
+    killed.append(True)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(SCORED, tmp_path)
+    assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["2"]
+    train.train(SCORED, tmp_path)
+    assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["2", "4", "6", "8"]
+
+
+def test_weights_that_are_not_finite_are_never_the_best(tmp_path, monkeypatch, scored):
+    make_step, broken = loop.make_step, []
+
+    def make_broken_step(recipe, state, *arguments):
+        step = make_step(recipe, state, *arguments)
+
+        def once_broken(*batch, last):
+            answer = step(*batch, last=last)
+            if int(state.step) == 1 and last and not broken:  # in the step that is scored first
+                broken.append(True)
+                kernel = state.model.trainable_variables[0]
+                kernel.assign(kernel * np.nan)
+            return answer
+
+        return once_broken
+
+    monkeypatch.setattr(loop, "make_step", make_broken_step)
+    assert_same(scored.variables, variables(train.train(SCORED, tmp_path)))
+    assert best_of(tmp_path)[0] == best_of(scored.workdir)[0]
+
+
+def test_a_run_starts_from_the_workdir_of_another(tmp_path, whole, half):
+    def start(folder, steps=1):
+        recipe = change(
+            encoder_weights=str(folder), learning_rate=1e-9, optimizer="sgd", steps=steps
+        )
+        return train.train(recipe, tmp_path / "run")
+
+    kernels = [x for x in start(whole.workdir).trainable_variables if x.name == "kernel"]
+    trained = [x for x in whole.variables if x.ndim == 4]
+    np.testing.assert_allclose(kernels[0].numpy(), trained[0], atol=1e-6)
+    killed = half.copy(tmp_path / "killed")
+    with pytest.raises(
+        ValueError, match=rf"killed before it wrote .* zoo train --workdir {killed}"
+    ):
+        train.train(change(encoder_weights=str(killed)), tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match=r"there is none at nowhere\. Check the path\."):
+        train.train(change(encoder_weights="nowhere"), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("changes", "has"),
+    [
+        ({"model": "unet", "options": {}}, "unet has no such trunk"),
+        (
+            {"model": "fcn_alexnet", "options": {}},
+            "fcn_alexnet has stages=[96, 256, 384, 384, 256]",
+        ),
+        (
+            {"model": "fcn8s", "options": {"head": 16}},
+            "fcn8s has stages=[64, 128, 256, 512, 512] a",
+        ),
+        ({"model": "deconvnet", "options": {"stages": [1] * 5}}, "has stages=[1, 1, 1, 1, 1] and"),
+    ],
+)
+def test_imagenet_is_for_vgg_in_its_own_widths(tmp_path, changes, has, monkeypatch):
+    monkeypatch.setattr(recipes.data, "load", lambda name, folder: pytest.fail("data were read"))
+    recipe = change(data="folder", encoder_weights="imagenet", **changes)
+    with pytest.raises(ValueError, match=re.escape(has)) as error:
+        train.train(recipe, tmp_path / "run")
+    assert str(error.value).endswith("Pass --encoder-weights none.")
+    assert not (tmp_path / "run").exists()
+    models.check(change(data="folder", encoder_weights="imagenet", model="fcn8s", options={}))
+
+
+def test_the_commit_is_that_of_our_own_clone_only(tmp_path, monkeypatch):
+    root = pathlib.Path(records.__file__).parents[2]
+    assert records.checkout() == root
+    head = subprocess.run(
+        ["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    )
+    assert records.commit().rstrip("+") == head.stdout.strip()
+    # An installed package inside somebody else's repository.
+    installed = tmp_path / "venv/recipes/training/records.py"
+    installed.parent.mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setattr(records, "__file__", str(installed))
+    assert records.checkout() is None
+    assert records.commit() is None
+    (tmp_path / "venv/pyproject.toml").write_text('[project]\nname = "theirs"\n')
+    assert records.checkout() is None
+    (tmp_path / "venv/pyproject.toml").write_text('[project]\nname = "segmentation-zoo"\n')
+    assert records.checkout() == tmp_path / "venv"
+    assert records.commit() is None  # the repository is around it

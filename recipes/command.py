@@ -1,0 +1,145 @@
+"""The commands `zoo train`, `zoo verify` and `zoo evaluate`; they import what is heavy late."""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import sys
+
+from zoo import quiet, terminal
+
+_EVALUATE = """\
+Scores trained models and exported files on a data set. A PATH is a workdir, a weights file, the
+folder of an exported SavedModel (with saved_model.pb) or a .tflite file. Each is a column of the
+table. Every image of the split is scored whole, at the size of its label, and all pixels of the
+split go into one confusion matrix. IoU, intersection over union, is the Jaccard index."""
+
+_JSON = """\
+With --json an object is printed, and progress goes to the standard error:
+  data, split, images    the data set's name, "train" or "val", and the number of images
+  scores                 for each PATH:
+    file                 the file or folder that was read
+    pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
+    iou_per_class        for each class, by its name
+A score is a number from 0 to 1, or null if there is no pixel to count."""
+
+
+def train(arguments: list[str]) -> int:
+    """`zoo train`: trains or resumes a run, or lists the runs."""
+    return terminal.run(lambda: _train(arguments), prog="zoo train")
+
+
+def _train(arguments: list[str]) -> int:
+    from recipes import options
+
+    given = options.parse(arguments)
+    if given.help:
+        print(options.help_text(given.name), end="")
+    elif given.list or given.workdir is None:
+        print(options.list_text())
+    else:
+        command = options.command(given)
+        quiet.import_tensorflow()
+        from recipes.training.train import main
+
+        return main(**vars(command))
+    return 0
+
+
+def verify(arguments: list[str]) -> int:
+    """`zoo verify`: reads every file of a data set; status 1 if an example cannot be used."""
+    from recipes import data
+    from recipes.data.verify import table
+    from recipes.data.verify import verify as read_all
+
+    parser = terminal.Parser(
+        prog="zoo verify",
+        description="Reads every file of a data set. Prints for each split the number of examples, "
+        "their sizes and\nthe pixels of each class, or names each file that cannot be used. The "
+        "SHA-256 is over the class\nnames, images and labels; a run keeps it in its recipe.json.",
+    )
+    parser.add_argument("name", choices=data.NAMES, metavar="NAME", help=", ".join(data.NAMES))
+    parser.add_argument("folder", type=pathlib.Path, metavar="DIR", help="the folder of its files")
+    given = parser.parse_args(arguments)
+
+    def run() -> int:
+        splits = data.load(given.name, given.folder)
+        for split, examined in read_all(splits, shown=None).items():
+            print(table(splits[split], examined))
+        return 0
+
+    return terminal.run(run, prog="zoo verify", failures=(data.DataError,))
+
+
+def evaluate(arguments: list[str]) -> int:
+    """`zoo evaluate`: the scores of trained models and exported files."""
+    given = _evaluate_parser().parse_args(arguments)
+    return terminal.run(lambda: _evaluate(given), prog="zoo evaluate")
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    quiet.import_tensorflow()
+    from recipes.evaluation import results
+    from recipes.evaluation.evaluate import evaluate as score
+    from recipes.evaluation.table import as_json, as_table
+
+    if given.record:
+        results.check(given.paths, given.checkpoint)
+    # The standard output is for the JSON alone.
+    with contextlib.redirect_stdout(sys.stderr if given.json else sys.stdout):
+        dataset, found = score(
+            given.paths,
+            data_name=given.data,
+            data_dir=given.data_dir,
+            split=given.split,
+            checkpoint=given.checkpoint,
+            model=given.model,
+            options=given.options,
+        )
+    scores = {path: one.scores for path, one in found.items()}
+    if given.json:
+        columns = {
+            path: {"file": str(one.file), **as_json(one.scores, dataset.class_names)}
+            for path, one in found.items()
+        }
+        about = {"data": dataset.name, "split": dataset.split, "images": len(dataset)}
+        print(json.dumps({**about, "scores": columns}, indent=2))
+    else:
+        print(f"{dataset.name}, split {dataset.split}, {len(dataset)} images")
+        print(terminal.printable(as_table(scores, dataset.class_names)))
+    if given.record:
+        file = results.add(given.paths[0], dataset, scores[str(given.paths[0])])
+        print(f"added to {file}", file=sys.stderr)
+    return 0
+
+
+def _evaluate_parser() -> argparse.ArgumentParser:
+    parser = terminal.Parser(prog="zoo evaluate", description=_EVALUATE, epilog=_JSON)
+    parser.add_argument("paths", nargs="+", type=pathlib.Path, metavar="PATH")
+    model = parser.add_argument_group("what is loaded")
+    model.add_argument(
+        "--checkpoint",
+        metavar="WHICH",
+        help="of a workdir: newest, best, or the step of a checkpoint (default: newest)",
+    )
+    model.add_argument("--model", help="name in the zoo, for a weights file that does not say it")
+    model.add_argument(
+        "--options",
+        type=terminal.json_object,
+        default={},
+        metavar="JSON",
+        help="options of the model, for a weights file that does not say them",
+    )
+    data = parser.add_argument_group("data and output")
+    data.add_argument("--data", metavar="NAME", help="the data set (default: that of the workdir)")
+    data.add_argument(
+        "--data-dir", type=pathlib.Path, help="its folder (default: that of the run, or data)"
+    )
+    data.add_argument("--split", choices=("train", "val"), default="val", help="(default: val)")
+    data.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    data.add_argument(
+        "--record",
+        action="store_true",
+        help="add the scores of a finished run to docs/results.csv; in a clone only",
+    )
+    return parser

@@ -1,0 +1,30 @@
+"""The scores as text: a table or JSON."""
+
+import math
+from typing import Any
+
+from recipes import scoring
+
+
+def as_table(scores: dict[str, dict[str, Any]], class_names: tuple[str, ...]) -> str:
+    """A column for each scored thing, a row for each score and for the IoU of each class."""
+    rows = {name: [columns[name] for columns in scores.values()] for name in scoring.SCORES}
+    for index, name in enumerate(class_names):
+        rows[f"iou {name}"] = [columns["iou_per_class"][index] for columns in scores.values()]
+    first = max(map(len, rows))
+    widths = [max(8, len(name)) for name in scores]
+    lines = ["  ".join([" " * first, *(f"{n:>{w}}" for n, w in zip(scores, widths, strict=True))])]
+    for name, values in rows.items():
+        cells = (f"{value:>{w}.4f}" for value, w in zip(values, widths, strict=True))
+        lines.append("  ".join([f"{name:<{first}}", *cells]))
+    return "\n".join(lines)
+
+
+def as_json(scores: dict[str, Any], class_names: tuple[str, ...]) -> dict[str, Any]:
+    """The scores of one thing for JSON, with None for a score without pixels."""
+    per_class = dict(zip(class_names, map(_number, scores["iou_per_class"]), strict=True))
+    return {name: _number(scores[name]) for name in scoring.SCORES} | {"iou_per_class": per_class}
+
+
+def _number(score: float) -> float | None:
+    return None if math.isnan(score) else float(score)

@@ -1,0 +1,93 @@
+"""The model of a run: what its recipe asks for, and its state before the first step."""
+
+import keras
+import tensorflow as tf
+
+import zoo
+import zoo.loading
+from recipes.data import Dataset
+from recipes.training.checkpoints import State
+from recipes.training.recipe import Recipe
+from recipes.training.step import make_optimizer
+from zoo import registry
+from zoo.models import vgg
+
+_HEAD = 4096  # the width of VGG's fully connected layers
+
+
+def check(recipe: Recipe) -> None:
+    """Checks the model, its options and the weights to start from, before any data are read.
+
+    Raises:
+        ValueError: No model has this name, or the weights do not fit it.
+        TypeError: The model has no such option.
+        FileNotFoundError: The weights to start from are missing.
+    """
+    card = zoo.describe(recipe.model)
+    registry.check_options(card, recipe.options)
+    if recipe.encoder_weights != "imagenet":
+        _starting_file(recipe.encoder_weights)
+        return
+    stages, head = (recipe.options.get(name, card.options.get(name)) for name in ("stages", "head"))
+    if (tuple(stages or ()), head) != (vgg.WIDTHS, _HEAD):
+        has = "no such trunk" if stages is None else f"stages={list(stages)} and head={head}"
+        raise ValueError(
+            f"--encoder-weights imagenet is for nets on VGG, with stages={list(vgg.WIDTHS)} and "
+            f"head={_HEAD}; {recipe.model} has {has}. Pass --encoder-weights none."
+        )
+
+
+def build(recipe: Recipe, dataset: Dataset) -> keras.Model:
+    """The recipe's model with the classes and channels of a data set; its `spec` has the names.
+
+    Raises:
+        ValueError: No model has this name, an option has a wrong value, or the weights to start
+            from do not fit.
+        TypeError: The model has no such option.
+        FileNotFoundError: The weights to start from are missing.
+    """
+    options = {"classes": len(dataset.class_names), "channels": dataset.channels, **recipe.options}
+    start = _starting_file(recipe.encoder_weights)
+    if start:
+        options["encoder_weights"] = start
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(recipe.precision)
+        model = zoo.build(recipe.model, **options)
+    finally:
+        keras.config.set_dtype_policy(before)
+    model.spec = model.spec.replace(class_names=dataset.class_names, background=dataset.background)
+    synchronize(model, recipe)
+    return model
+
+
+def synchronize(model: keras.Model, recipe: Recipe) -> None:
+    """Sets whether batch normalization is over the batch of all replicas or of each."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = recipe.sync_batch_norm
+
+
+def make_state(recipe: Recipe, dataset: Dataset, strategy: tf.distribute.Strategy) -> State:
+    """The state before the first step, a function of the seed."""
+    keras.utils.set_random_seed(recipe.seed)
+    if recipe.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    with strategy.scope():
+        model = build(recipe, dataset)
+        optimizer = make_optimizer(recipe)
+        optimizer.build(model.trainable_variables)
+    return State(model, optimizer)
+
+
+def _starting_file(path: str) -> str:
+    """The weights file that a path of `--encoder-weights` stands for."""
+    if path in ("", "imagenet"):
+        return path
+    found = zoo.loading.find(path)
+    if found.are_checkpoints:
+        raise ValueError(
+            f"--encoder-weights takes the weights file of a run; that of {path} was killed before "
+            f"it wrote one for its newest step. Run zoo train --workdir {path} first."
+        )
+    return str(found.files[0])

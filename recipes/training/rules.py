@@ -1,0 +1,156 @@
+"""The rules of a recipe: what its fields may hold, and which go together."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from recipes.data import SETS
+
+if TYPE_CHECKING:
+    from recipes.training.recipe import Recipe
+
+
+def check(recipe: "Recipe") -> None:
+    """Checks all that can be known before data are read.
+
+    Raises:
+        ValueError: A rule is broken; the message names it, the value and the remedy.
+    """
+    for field in dataclasses.fields(recipe):
+        _check_field(field, getattr(recipe, field.name))
+    _check_model(recipe)
+    _check_solver(recipe)
+    _check_loss(recipe)
+    _check_data(recipe)
+
+
+def check_class_weights(recipe: "Recipe", classes: int) -> None:
+    """Compares the number of class weights with that of the classes.
+
+    Raises:
+        ValueError: They differ.
+    """
+    if recipe.class_weights and len(recipe.class_weights) != classes:
+        raise ValueError(
+            f"Each of the {classes} classes of --data {recipe.data} has a weight; received "
+            f"{len(recipe.class_weights)} --class-weights. Give one for each, in the order that "
+            f"zoo verify {recipe.data} DIR shows."
+        )
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, dict):
+        return f"'{json.dumps(value)}'"
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text or "none"
+
+
+def _check_field(field: dataclasses.Field, value: Any) -> None:
+    flag, rules = "--" + field.name.replace("_", "-"), field.metadata
+    choices, least, most = (rules.get(rule) for rule in ("choices", "least", "most"))
+    if choices:
+        wrong = [
+            one for one in (value if isinstance(value, tuple) else [value]) if one not in choices
+        ]
+        if wrong:
+            raise ValueError(
+                f"{flag} takes {', '.join(choices)}; received {wrong[0]!r}. Pass {flag} "
+                f"{choices[0]}."
+            )
+    if least is not None and not value >= least:
+        raise ValueError(f"{flag} is at least {least}; received {value}. Pass {flag} {least}.")
+    if most is not None and not value <= most:
+        raise ValueError(f"{flag} is at most {most}; received {value}. Pass {flag} {most}.")
+    if field.name == "learning_rate" and not 0 < value < float("inf"):
+        raise ValueError(f"{flag} is above 0; received {value}. Pass {flag} 0.001.")
+    if field.name == "options" and not isinstance(value, dict):
+        raise ValueError(
+            f"{flag} takes a JSON object; received {value!r}. Pass {flag} '{{\"depth\": 3}}'."
+        )
+
+
+def _check_model(recipe: "Recipe") -> None:
+    given = [name for name in ("classes", "channels") if name in recipe.options]
+    if given:
+        raise ValueError(
+            f"The {' and '.join(given)} follow from --data {recipe.data}; received them in "
+            "--options too. Leave them out."
+        )
+    if recipe.options.get("border") == "valid":
+        raise ValueError(
+            "A class map is trained and scored at the size of its image; a U-Net with border "
+            "'valid' answers a smaller one. Leave border out of --options: 'mirror' takes the same "
+            "weights."
+        )
+    if recipe.jit and recipe.sync_batch_norm:
+        raise ValueError(
+            "--jit compiles the pass of one replica, and --sync-batch-norm needs all replicas "
+            "inside it; received both. Leave one out."
+        )
+    if recipe.jit and recipe.deterministic:
+        raise ValueError(
+            "--jit compiles with XLA, which has no gradient of max pooling that repeats to the "
+            "bit; received --jit and --deterministic, which is the default. Add "
+            "--no-deterministic."
+        )
+
+
+def _check_solver(recipe: "Recipe") -> None:
+    if (recipe.schedule == "step") != (recipe.step_size > 0):
+        raise ValueError(
+            f"--step-size belongs to --schedule step; received --schedule {recipe.schedule} "
+            f"--step-size {recipe.step_size}. Pass both, or neither."
+        )
+    if recipe.optimizer == "adam" and recipe.weight_decay:
+        raise ValueError(
+            f"--optimizer adam has no weight decay; received --weight-decay "
+            f"{recipe.weight_decay:g}. Pass --optimizer adamw."
+        )
+    if recipe.optimizer != "sgd" and recipe.biases.startswith("doubled"):
+        raise ValueError(
+            f"--biases {recipe.biases} is a rule of sgd; received --optimizer {recipe.optimizer}. "
+            "Pass --biases undecayed."
+        )
+
+
+def _check_loss(recipe: "Recipe") -> None:
+    if not 0 < recipe.loss_sampling <= 1:
+        raise ValueError(
+            f"--loss-sampling is above 0 and at most 1; received {recipe.loss_sampling:g}. Pass "
+            "--loss-sampling 1 to train every cell."
+        )
+    if any(not 0 <= weight < float("inf") for weight in recipe.class_weights):
+        raise ValueError(
+            f"--class-weights are finite numbers from 0; received {shown(recipe.class_weights)}. "
+            "Pass 1 for each class, and more for a class with more weight."
+        )
+    if recipe.loss == "dice" and (
+        recipe.class_weights or recipe.weight_map or recipe.reduction == "sum"
+    ):
+        raise ValueError(
+            "--loss dice is a mean over images and classes, and takes no --class-weights, no "
+            "--weight-map and no --reduction sum; received one of them. Pass --loss softmax."
+        )
+
+
+def _check_data(recipe: "Recipe") -> None:
+    known = SETS[recipe.data]
+    if not recipe.crop and recipe.batch_size > 1:
+        raise ValueError(
+            "Whole images may differ in size, so --crop 0 needs batches of one image; received "
+            f"--batch-size {recipe.batch_size}. Pass --batch-size 1, with --accumulate for more "
+            "images in a step, or a size as --crop."
+        )
+    if recipe.weight_map and not known.instances:
+        raise ValueError(
+            "--weight-map is computed from objects that are told apart; the labels of --data "
+            f"{recipe.data} hold classes only. Pass --no-weight-map."
+        )
+    if known.classes is not None:
+        check_class_weights(recipe, known.classes)
+    if recipe.encoder_weights == "imagenet" and known.channels not in (None, 3):
+        raise ValueError(
+            "--encoder-weights imagenet is for images with 3 channels; those of --data "
+            f"{recipe.data} have {known.channels}. Pass --encoder-weights none."
+        )

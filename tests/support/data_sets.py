@@ -1,0 +1,14 @@
+"""What is said of a data set before it is read, compared with what is read."""
+
+from recipes import data
+
+
+def assert_known(name, folder, *, background):
+    known = data.SETS[name]
+    splits = data.load(name, folder)
+    assert list(splits) == ["train", "val"]
+    for dataset in splits.values():
+        assert known.classes in (None, len(dataset.class_names))
+        assert known.channels in (None, dataset.channels)
+        assert known.instances == (dataset.instances is not None)
+        assert dataset.background == background
