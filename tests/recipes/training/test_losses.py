@@ -161,14 +161,17 @@ def test_a_compiled_step_is_the_step(name, tolerance):
 
 
 def test_batch_normalization_is_that_of_the_whole_batch_if_asked(mirrored):
-    images = toy_images("deconvnet", 2, (224, 448)).astype("uint8")
+    """Of one layer; the test below says that all of a net are told."""
+    images = toy_images("unet", 2, (24, 32)).astype("uint8")
     images[1] //= 4
     labels = (images[..., 0] // 64).astype("uint8")
 
     def build(synchronized):
-        recipe = dataclasses.replace(RECIPE, model="deconvnet", sync_batch_norm=synchronized)
-        model = build_toy("deconvnet")
-        models.synchronize(model, recipe)
+        keras.utils.set_random_seed(3)
+        image = keras.Input((None, None, 3))
+        x = keras.layers.BatchNormalization()(image)
+        model = keras.Model(image, keras.layers.Conv2D(4, 3, padding="same")(x))
+        models.synchronize(model, dataclasses.replace(RECIPE, sync_batch_norm=synchronized))
         return model
 
     one = one_step(RECIPE, tf.distribute.get_strategy(), lambda: build(False), images, labels)
@@ -177,6 +180,17 @@ def test_batch_normalization_is_that_of_the_whole_batch_if_asked(mirrored):
     )
     assert together[0] == pytest.approx(one[0], rel=1e-4)
     assert apart[0] != pytest.approx(one[0], rel=1e-3)
+    for ours, theirs in zip(together[1], one[1], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("synchronized", [True, False])
+def test_all_normalizations_of_a_net_are_told(synchronized):
+    model = build_toy("deconvnet")
+    models.synchronize(model, dataclasses.replace(RECIPE, sync_batch_norm=synchronized))
+    layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(layers) > 20
+    assert {layer.synchronized for layer in layers} == {synchronized}
 
 
 @pytest.mark.parametrize("name", ["fcn8s", "deconvnet"])
