@@ -12,6 +12,7 @@ import zipfile
 import pytest
 
 import zoo
+from zoo.__main__ import VERBS
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("exports", "recipes", "zoo")
@@ -104,8 +105,15 @@ def test_the_commands_run_from_the_wheel(bin_folder, tmp_path):
     listed = run([bin_folder / "zoo", "list"], tmp_path)
     assert [line.split()[0] for line in listed.splitlines()] == zoo.list_models()
     assert run([python, "-m", "zoo", "list"], tmp_path) == listed
-    for verb in ("export", "check", "ask"):
-        assert run([bin_folder / "zoo", verb, "--help"], tmp_path).startswith(f"usage: zoo {verb} ")
+    for verb in VERBS:
+        assert run([bin_folder / "zoo", verb, "--help"], tmp_path).startswith("usage: zoo ")
     code = "import zoo, exports, recipes; print(zoo.__file__, exports.__file__, recipes.__file__)"
     for file in run([python, "-c", code], tmp_path).split():
         assert bin_folder.parent in pathlib.Path(file).parents
+
+
+def test_a_run_trains_and_is_exported_from_the_wheel(bin_folder, tmp_path):
+    zoo_command, options = bin_folder / "zoo", ["--workdir", "run", "--toy", "--limit-steps", "2"]
+    run([zoo_command, "train", "shapes_unet", *options], tmp_path)
+    run([zoo_command, "export", "run", "--out", "served"], tmp_path)
+    assert (tmp_path / "served/unet/1/saved_model.pb").exists()
