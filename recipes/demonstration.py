@@ -38,6 +38,7 @@ def demonstrate(workdir: pathlib.Path) -> list[pathlib.Path]:
     quiet.import_tensorflow()
     import numpy as np
 
+    import exports
     import zoo.pictures
     from recipes.data.sets import coins
     from recipes.training.train import train
@@ -46,7 +47,16 @@ def demonstrate(workdir: pathlib.Path) -> list[pathlib.Path]:
     model = train(runs.find(RUN), workdir)
     _compare(model, coins.load(workdir)["val"])
     photograph = coins.photograph()[..., np.newaxis]
-    served, lite = _export(model, workdir, photograph)
+    exported = exports.export(
+        model,
+        workdir / "served",
+        ("saved_model", "tflite"),
+        size=photograph.shape[:2],
+        weights=workdir / workdirs.WEIGHTS,
+        images=photograph[np.newaxis],
+        report=_say,
+    )
+    served, lite = exported.values()
     _say(f"Asking {served} about the whole photograph")
     class_map = ask(served, photograph)
     mask = zoo.pictures.save_class_map(workdir / "mask.png", class_map)
@@ -77,27 +87,6 @@ def _compare(model: Any, held_out: Any) -> None:
     print(f"\nthe held-out part of the photograph (Otsu's threshold of the whole: {threshold})")
     scores = {name: scoring.measure(answer, held_out) for name, answer in answers.items()}
     print(as_table(scores, held_out.class_names), end="\n\n")
-
-
-def _export(
-    model: Any, workdir: pathlib.Path, photograph: Any
-) -> tuple[pathlib.Path, pathlib.Path]:
-    """Exports the model; the class names and options are those of its Spec."""
-    import exports.formats.saved_model
-    import exports.formats.tflite
-
-    recorded = {
-        "class_names": model.spec.class_names,
-        "options": model.spec.options,
-        "weights": workdir / workdirs.WEIGHTS,
-        "images": photograph[None],
-        "report": _say,
-    }
-    size = photograph.shape[:2]
-    return (
-        exports.formats.saved_model.export(model, workdir / "served", **recorded),
-        exports.formats.tflite.export(model, workdir / "tflite", size=size, **recorded),
-    )
 
 
 def ask(saved_model: pathlib.Path, image: Any) -> Any:
