@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from exports import parsers
 from zoo import terminal
-from zoo.class_names import BACKGROUND, CLASS_NAMES
 from zoo.spec import Spec
 
 if TYPE_CHECKING:
@@ -79,7 +78,13 @@ def _export(chosen: argparse.Namespace) -> int:
     from zoo import loading
 
     found = loading.find(chosen.path, chosen.checkpoint)
-    spec = _spec(chosen, found)
+    spec = loading.specify(
+        found,
+        model=chosen.model,
+        class_names=chosen.class_names,
+        options=chosen.options,
+        where=str(chosen.path),
+    )
     options = _options(chosen, spec)
     report = _reporter()
     _import_tensorflow()
@@ -88,14 +93,16 @@ def _export(chosen: argparse.Namespace) -> int:
 
     report(f"Building {spec.model} with the weights of {chosen.path}")
     model = zoo.load(
-        chosen.path, model=chosen.model, checkpoint=chosen.checkpoint, **chosen.options
+        chosen.path,
+        model=chosen.model,
+        checkpoint=chosen.checkpoint,
+        class_names=chosen.class_names,
+        **chosen.options,
     )
-    known = {"class_names": spec.class_names, "background": spec.background}
     paths = exports.export(
         model,
         chosen.out,
         chosen.format,
-        spec=model.spec.replace(**known),
         version=chosen.version,
         weights=_one_file(found),
         report=report,
@@ -112,51 +119,6 @@ def _export(chosen: argparse.Namespace) -> int:
             )
         )
     return 0
-
-
-def _spec(chosen: argparse.Namespace, found: "Found") -> Spec:
-    """What the model is: as its file says, and as was typed where the file does not say it."""
-    import zoo
-    from zoo import registry
-    from zoo import spec as specs
-
-    where = str(chosen.path)
-    if found.spec is not None:
-        spec = found.spec
-        specs.check_agrees(spec, chosen.model, chosen.options, where=where)
-    elif chosen.model is None:
-        spec = zoo.read_spec(chosen.path)  # raises: the file does not say it
-    else:
-        card = registry.describe(chosen.model)
-        spec = specs.of_options(chosen.model, {"classes": card.classes} | chosen.options)
-    return _named(spec, chosen.class_names, chosen.background, where)
-
-
-def _named(spec: Spec, typed: list[str] | None, background: str | None, where: str) -> Spec:
-    """The Spec with the class names and the background that were typed."""
-    data_set = typed[0] if typed and len(typed) == 1 else None  # no model has a single class
-    names = spec.class_names if typed is None else tuple(CLASS_NAMES.get(data_set, typed))
-    if background is not None and background not in (names or ()):
-        raise ValueError(
-            f"--background is one of the class names, "
-            f"{', '.join(names or ('which are unknown',))}; received {background!r}. Give it with "
-            "--class-names."
-        )
-    if typed is not None and spec.class_names not in (None, names):
-        raise ValueError(
-            f"{where} says that its classes are {', '.join(spec.class_names)}; received "
-            f"--class-names {' '.join(names)}. Leave --class-names out, or give another file."
-        )
-    number = BACKGROUND.get(data_set) if background is None else names.index(background)
-    if spec.class_names is None:
-        return spec if names is None else spec.replace(class_names=names, background=number)
-    if background is not None and number != spec.background:
-        known = "no class is" if spec.background is None else f"{names[spec.background]} is"
-        raise ValueError(
-            f"{where} says that {known} background; received --background {background}. Leave "
-            "--background out, or give another file."
-        )
-    return spec
 
 
 def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:

@@ -111,11 +111,8 @@ def _add_spec(group: argparse._ArgumentGroup) -> None:
         "--class-names",
         nargs="+",
         metavar="NAME",
-        help="in the order of the class numbers; or the name of a data set: "
-        + ", ".join(CLASS_NAMES),
-    )
-    group.add_argument(
-        "--background", metavar="NAME", help="the class that is background, if one is"
+        help="in the order of the class numbers, the one called background is the background; or "
+        "the name of a data set: " + ", ".join(CLASS_NAMES),
     )
 
 

@@ -69,12 +69,10 @@ def named(class_names: str | Sequence[str]) -> tuple[tuple[str, ...], int | None
     (('background', 'coin'), 0)
 
     Args:
-        class_names: The name of a data set in `CLASS_NAMES`, names separated by commas, or a
-            sequence of names. A class called "background" is the background.
+        class_names: A name for each class, or the name of a data set in `CLASS_NAMES`. A class
+            called "background" is the background.
     """
-    if isinstance(class_names, str):
-        if class_names in CLASS_NAMES:
-            return CLASS_NAMES[class_names], BACKGROUND.get(class_names)
-        class_names = [name.strip() for name in class_names.split(",")]
-    names = tuple(class_names)
+    names = (class_names,) if isinstance(class_names, str) else tuple(class_names)
+    if len(names) == 1 and names[0] in CLASS_NAMES:  # no model has a single class
+        return CLASS_NAMES[names[0]], BACKGROUND.get(names[0])
     return names, names.index("background") if "background" in names else None

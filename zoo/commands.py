@@ -133,8 +133,10 @@ def convert(arguments: list[str]) -> int:
     )
     parser.add_argument(
         "--class-names",
-        metavar="NAMES",
-        help="separated by commas, or the name of a data set: " + ", ".join(CLASS_NAMES),
+        nargs="+",
+        metavar="NAME",
+        help="of the classes, if the file does not say them; or the name of a data set: "
+        + ", ".join(CLASS_NAMES),
     )
     chosen = parser.parse_args(arguments)
     return run(lambda: _convert(chosen), prog="zoo convert")

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo import registry, workdir
@@ -92,27 +92,50 @@ def load(
             `model` and `options`, or contradicts them.
     """
     found = find(path, checkpoint)
-    if found.spec is None and model is None:
-        raise _unknown(found.files[0])
-    if found.spec is not None:
-        specs.check_agrees(found.spec, model, options, where=str(path))
-        model, options = found.spec.model, {**found.spec.options, **options}
-    built = registry.build(model, **options)
+    spec = specify(found, model=model, class_names=class_names, options=options, where=str(path))
+    built = registry.build(spec.model, **{**spec.options, **options})
     if found.are_checkpoints:
         _fill_from_first(built, found.files)
     else:
         from zoo.weights.filling import load as fill
 
         fill(built, weights=found.files[0], progress=progress)
-    known = found.spec or built.spec
-    if class_names is not None:
-        known = _named(known, class_names, where=str(path))
-    built.spec = known.replace(options=built.spec.options)
+    built.spec = spec.replace(options=built.spec.options)
     return built
 
 
-def _named(spec: Spec, class_names: str | Sequence[str], *, where: str) -> Spec:
-    """The Spec with these class names; raises ValueError if it has others already."""
+def specify(
+    found: Found,
+    *,
+    model: str | None,
+    class_names: str | Sequence[str] | None,
+    options: Mapping[str, Any],
+    where: str,
+) -> Spec:
+    """What the model is: what its file says, and what is given for a file that does not say it.
+
+    Of a file without a Spec the options that are not given are missing in it, but `classes`.
+
+    Args:
+        found: What lies at the path.
+        model: As of `load`, and so `class_names` and `options`.
+        class_names: See above.
+        options: See above.
+        where: The path, for messages.
+
+    Raises:
+        ValueError: The file does not say it and neither does the caller, or they differ.
+    """
+    if found.spec is not None:
+        specs.check_agrees(found.spec, model, options, where=where)
+        spec = found.spec
+    elif model is None:
+        raise _unknown(found.files[0])
+    else:
+        classes = registry.describe(model).classes
+        spec = specs.of_options(model, {"classes": classes, **options})
+    if class_names is None:
+        return spec
     names, background = named(class_names)
     if spec.class_names not in (None, names):
         raise ValueError(

@@ -146,7 +146,10 @@ def test_a_file_with_another_attribute_is_refused(value, message, path):
     [
         ({"filters": 8}, r"FILE was saved with filters=4; received filters=8\. Leave filters out"),
         ({"model": "fcn8s"}, "FILE holds the weights of unet; received model 'fcn8s'"),
-        ({"class_names": "a,b,c,d"}, "holds the classes sky, sea, sand, sun; received a, b, c, d"),
+        (
+            {"class_names": list("abcd")},
+            "holds the classes sky, sea, sand, sun; received a, b, c, d",
+        ),
         ({"checkpoint": "best"}, "A checkpoint belongs to the workdir of a run; FILE is not a fol"),
         ({"colour": 1}, "unet has no option 'colour'"),
     ],
