@@ -17,7 +17,7 @@ NONE, FLOAT16, DYNAMIC, INTEGER = KINDS = ("none", "float16", "dynamic", "intege
 """How a TFLite file may be quantized; see `exports.formats.quantization`."""
 
 MAX_DISAGREEMENT = 0.05
-"""The share of the pixels to which a quantized file may give another class, if none is asked for."""
+"""The share of the pixels to which a quantized file may give another class by default."""
 
 
 @dataclasses.dataclass(frozen=True)
