@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-from exports.formats import DTYPES, FORMATS, KINDS, NONE
+from exports.formats import DTYPES, FORMATS, KINDS, MAX_DISAGREEMENT, NONE
 from exports.graph import MAX_BATCH, MAX_PIXELS
 from zoo import terminal
 from zoo.class_names import CLASS_NAMES
@@ -150,7 +150,7 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
         type=float,
         metavar="SHARE",
         help="the largest share of the pixels to which a quantized file may give another class "
-        "(default: 0.05)",
+        f"(default: {MAX_DISAGREEMENT})",
     )
     group.add_argument(
         "--mediapipe-python",

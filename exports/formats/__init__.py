@@ -16,6 +16,9 @@ DTYPES = ("uint8", "float32")
 NONE, FLOAT16, DYNAMIC, INTEGER = KINDS = ("none", "float16", "dynamic", "integer")
 """How a TFLite file may be quantized; see `exports.formats.quantization`."""
 
+MAX_DISAGREEMENT = 0.05
+"""The share of the pixels to which a quantized file may give another class by default."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Format:

@@ -125,7 +125,7 @@ def _check_size(size: tuple[int, int] | None) -> None:
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(
             f"size is a height and a width in pixels, each at least 1; received {size!r}. "
-            "Pass size=(256, 256), for example."
+            "Pass size=(256, 256), for example; on the command line --size 256 256."
         )
 
 

@@ -12,13 +12,11 @@ import keras
 import numpy as np
 
 from exports.check import Finding, check_tflite
-from exports.formats import NONE, flatbuffer, quantization, tflite_converter
+from exports.formats import MAX_DISAGREEMENT, NONE, flatbuffer, quantization, tflite_converter
 from exports.formats.settings import Settings
 from exports.graph import SERVING_DEFAULT, single_output
 from exports.reading import ENTRY
 from exports.runtimes import litert
-
-MAX_DISAGREEMENT = 0.05
 
 _CHECKED = 8  # of the representative images
 _DESCRIPTION = (

@@ -22,6 +22,7 @@ from exports.command import ask as main
 from exports.formats.saved_model import save
 from exports.graph.signatures import signatures
 from tests.support import serving_double as double
+from tests.support import specs
 from tests.support.toys import build_toy, toy_images
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -150,6 +151,26 @@ def test_colours_of_the_model_are_those_of_mask_and_overlay(model, tmp_path, sai
     class_map = class_map_of(model, IMAGES[0])
     names = [f"class {number}" for number in range(4)]
     drawn = zoo.pictures.overlay(IMAGES[0], class_map, names, background=None, palette=palette)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a-overlay.png")), drawn)
+
+
+def test_an_exported_version_says_all_that_a_legend_needs(unet_files, model, tmp_path, said):
+    """From a Spec through an export and a server to the drawn overlay."""
+    file = saved(tmp_path, "a.png", IMAGES[0])
+    with (
+        double.served(unet_files["saved_model"], "unet") as loaded,
+        double.rest(loaded) as url,
+    ):
+        assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
+    palette = zoo.pictures.bright_palette()
+    palette[:4] = specs.UNET.colours
+    drawn = zoo.pictures.overlay(
+        IMAGES[0],
+        class_map_of(model, IMAGES[0]),
+        specs.UNET.class_names,
+        background=specs.UNET.background,
+        palette=palette,
+    )
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a-overlay.png")), drawn)
 
 
