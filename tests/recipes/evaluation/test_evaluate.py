@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import exports.formats.saved_model
-import exports.formats.tflite
+import exports
 import zoo
 from recipes import command, demonstration, runs, scoring
 from recipes.data.sets import coins, shapes
@@ -38,10 +37,8 @@ def run(tmp_path_factory):
 def exported(run, tmp_path_factory):
     """A SavedModel, and a TFLite file for images of the size of the held-out coins."""
     folder = tmp_path_factory.mktemp("exported")
-    return (
-        exports.formats.saved_model.export(run[1], folder),
-        exports.formats.tflite.export(run[1], folder, size=(78, 384)),
-    )
+    written = exports.export(run[1], folder, ("saved_model", "tflite"), size=(78, 384))
+    return written["saved_model"], written["tflite"]
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +133,14 @@ def test_an_export_is_scored_alone(which, exported, expected, capsys):
 
 
 def test_a_tflite_file_of_any_size_takes_images_as_they_are(run, expected, capsys, tmp_path):
-    out = evaluated(capsys, exports.formats.tflite.export(run[1], tmp_path), "--data", "coins")
+    written = exports.export(run[1], tmp_path, ["tflite"])
+    out = evaluated(capsys, written["tflite"], "--data", "coins")
     assert expected.split() in lines(out)
     assert "scaled" not in out
 
 
 def test_images_of_another_size_are_scaled_to_a_tflite_file(run, capsys, tmp_path):
-    file = exports.formats.tflite.export(run[1], tmp_path, size=(78, 192))
+    file = exports.export(run[1], tmp_path, ["tflite"], size=(78, 192))["tflite"]
     words = [file, "--data", "coins"]
     out = evaluated(capsys, *words, "--split", "train")
     assert (
@@ -224,7 +222,8 @@ def test_a_stopped_run_is_scored_exported_and_resumed_by_its_workdir_only(
     model = zoo.load(tmp_path / "run")
     assert model.spec.class_names == ("background", "coin")
     assert model.spec.background == 0
-    version = exports.formats.saved_model.export(model, tmp_path / "served")
+    version = exports.export(model, tmp_path / "served")["saved_model"]
+    assert exports.read_spec(version) == model.spec
     out = evaluated(capsys, tmp_path / "run", version)
     (row,) = [line for line in lines(out) if line[0] == "pixel_accuracy"]
     assert row[1] == row[2]
