@@ -21,7 +21,7 @@ MAY = {
     "zoo.layers": ("zoo.layers",),
     "zoo.metrics": (),
     "zoo.pictures": ("zoo.files",),
-    "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights"),
+    "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.commands": ("zoo",),

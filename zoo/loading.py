@@ -191,9 +191,8 @@ def _in_workdir(folder: pathlib.Path, checkpoint: str) -> Found:
     if checkpoint == BEST:
         return Found((_best(folder),), spec)
     if checkpoint == NEWEST:
-        weights, last = folder / workdir.WEIGHTS, recorded.get("weights") or {}
-        newest = max(steps, default=-1)
-        if is_whole(weights) and last.get("step", -1) >= newest:
+        weights = workdir.newest_weights(folder)
+        if weights is not None and is_whole(weights):
             return Found((weights,), spec)
         chosen = steps
     else:

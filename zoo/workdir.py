@@ -49,3 +49,17 @@ def steps(workdir: pathlib.Path) -> list[int]:
         for file in (workdir / CHECKPOINTS).glob("ckpt-*.index")
     )
     return sorted((int(name[1]) for name in names if name), reverse=True)
+
+
+def newest_weights(workdir: pathlib.Path) -> pathlib.Path | None:
+    """The file of the newest weights; None if there is none, or a checkpoint is newer.
+
+    Whether the file is whole is not checked.
+
+    Raises:
+        ValueError: recipe.json is not that of a run.
+    """
+    recorded = (read_recipe(workdir) or {}).get("weights") or {}
+    file = workdir / WEIGHTS
+    is_newest = recorded.get("step", -1) >= max(steps(workdir), default=-1)
+    return file if is_newest and file.exists() else None

@@ -26,7 +26,7 @@ def check(recipe: Recipe) -> None:
     card = zoo.describe(recipe.model)
     registry.check_options(card, recipe.options)
     if recipe.encoder_weights != "imagenet":
-        _starting_file(recipe.encoder_weights)
+        _check_start(recipe.encoder_weights)
         return
     stages, head = (recipe.options.get(name, card.options.get(name)) for name in ("stages", "head"))
     if (tuple(stages or ()), head) != (vgg.WIDTHS, _HEAD):
@@ -47,9 +47,8 @@ def build(recipe: Recipe, dataset: Dataset) -> keras.Model:
         FileNotFoundError: The weights to start from are missing.
     """
     options = {"classes": len(dataset.class_names), "channels": dataset.channels, **recipe.options}
-    start = _starting_file(recipe.encoder_weights)
-    if start:
-        options["encoder_weights"] = start
+    if recipe.encoder_weights:
+        options["encoder_weights"] = recipe.encoder_weights
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(recipe.precision)
@@ -80,14 +79,9 @@ def make_state(recipe: Recipe, dataset: Dataset, strategy: tf.distribute.Strateg
     return State(model, optimizer)
 
 
-def _starting_file(path: str) -> str:
-    """The weights file that a path of `--encoder-weights` stands for."""
-    if path in ("", "imagenet"):
-        return path
-    found = zoo.loading.find(path)
-    if found.are_checkpoints:
+def _check_start(path: str) -> None:
+    if path and zoo.loading.find(path).are_checkpoints:
         raise ValueError(
             f"--encoder-weights takes the weights file of a run; that of {path} was killed before "
             f"it wrote one for its newest step. Run zoo train --workdir {path} first."
         )
-    return str(found.files[0])

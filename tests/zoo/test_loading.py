@@ -157,3 +157,14 @@ def test_a_folder_of_something_else_is_named(tmp_path, copied):
 def test_what_contradicts_a_workdir_names_both(run):
     message = refusal(run[0], filters=8)
     assert "was saved with filters=4; received filters=8." in message
+
+
+def test_a_net_starts_from_the_newest_weights_of_a_workdir(run, copied):
+    options = zoo.read_spec(run[0]).options
+    assert_same(state(zoo.build("unet", encoder_weights=run[0], **options)), run[1][7])
+    message = (
+        f"encoder_weights takes the weights file of a run; {copied} holds none of its newest step. "
+        f"If it is a workdir, run zoo train --workdir {copied} first; else give a file."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        zoo.build("unet", encoder_weights=without_weights(copied), **options)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import keras
 
-from zoo import registry
+from zoo import registry, workdir
 from zoo.spec import check_agrees
 from zoo.weights import fetching, hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
@@ -40,9 +40,9 @@ def load(
             the one for inference: each normalization has a scale and a shift with the averages
             folded in, or a scale, a shift, a mean and a variance.
         encoder_weights: `"imagenet"`, or a file as above of any net with the same trunk, such as a
-            coarser FCN or a VGG. Sets the layers that both nets have by name; the file must have
-            the whole trunk. The other layers, and score layers for another number of classes, keep
-            their initial values.
+            coarser FCN or a VGG, or the workdir of a run. Sets the layers that both nets have by
+            name; the file must have the whole trunk. The other layers, and score layers for another
+            number of classes, keep their initial values.
         progress: Called after each array with the count of numbers copied so far, and the total.
 
     Raises:
@@ -66,10 +66,23 @@ def load(
     elif encoder_weights == "imagenet":
         fill_encoder(model, imagenet.imagenet(model), progress=progress)
     elif encoder_weights is not None:
-        with _opened(model, "encoder_weights", encoder_weights) as source:
+        with _opened(model, "encoder_weights", _file_of(encoder_weights)) as source:
             layers = {imagenet.author_name(n): arrays for n, arrays in source.layers.items()}
             fill_encoder(model, dataclasses.replace(source, layers=layers), progress=progress)
     return model
+
+
+def _file_of(path: str | os.PathLike) -> str | os.PathLike:
+    """The path of a file; of a run's workdir its newest weights."""
+    if not os.path.isdir(path):
+        return path
+    file = workdir.newest_weights(pathlib.Path(path))
+    if file is None:
+        raise ValueError(
+            f"encoder_weights takes the weights file of a run; {path} holds none of its newest "
+            f"step. If it is a workdir, run zoo train --workdir {path} first; else give a file."
+        )
+    return file
 
 
 def _check_spec(model: keras.Model, path: str | os.PathLike) -> None:
