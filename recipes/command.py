@@ -131,11 +131,20 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         help="options of the model, for a weights file that does not say them",
     )
     data = parser.add_argument_group("data and output")
-    data.add_argument("--data", metavar="NAME", help="the data set (default: that of the workdir)")
+    data.add_argument(
+        "--data",
+        metavar="NAME",
+        help="the data set, as zoo verify --help lists them (default: that of the workdir)",
+    )
     data.add_argument(
         "--data-dir", type=pathlib.Path, help="its folder (default: that of the run, or data)"
     )
-    data.add_argument("--split", choices=("train", "val"), default="val", help="(default: val)")
+    data.add_argument(
+        "--split",
+        choices=("train", "val"),
+        default="val",
+        help="the part that is scored (default: val)",
+    )
     data.add_argument("--json", action="store_true", help="print JSON instead of a table")
     data.add_argument(
         "--record",

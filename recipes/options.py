@@ -36,8 +36,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     """Reads a command line; has an attribute for each field of a recipe that was given."""
     parser = _parser()
     given = parser.parse_args(words)
-    if given.name and not (given.workdir or given.help or given.list):
-        parser.error(f"a run has a folder: zoo train {given.name} --workdir runs/{given.name}")
+    if words and not (given.workdir or given.help or given.list):
+        name = given.name or "NAME"
+        parser.error(f"a run has a folder: zoo train {name} --workdir runs/{name}")
     return given
 
 

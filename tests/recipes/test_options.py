@@ -289,10 +289,13 @@ def test_a_run_that_never_began_can_be_changed(tmp_path):
     assert parse(words, None).recipe.seed == 3
 
 
-def test_a_run_has_a_folder(capsys):
+@pytest.mark.parametrize(
+    ("words", "name"), [(["coins_unet"], "coins_unet"), (["--steps", "5"], "NAME")]
+)
+def test_a_run_has_a_folder(words, name, capsys):
     with pytest.raises(SystemExit):
-        options.parse(["coins_unet"])
+        options.parse(words)
     assert capsys.readouterr().err == (
-        "zoo train: a run has a folder: zoo train coins_unet --workdir runs/coins_unet\n"
+        f"zoo train: a run has a folder: zoo train {name} --workdir runs/{name}\n"
         "Run zoo train --help for its options.\n"
     )
