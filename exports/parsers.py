@@ -65,7 +65,9 @@ def export_parser() -> terminal.Parser:
         metavar="FORMAT",
         help="one or more formats, listed below (default: saved_model)",
     )
-    parser.add_argument("--version", type=int, metavar="N", help="default: the next free number")
+    parser.add_argument(
+        "--version", type=terminal.positive, metavar="N", help="default: the next free number"
+    )
     parser.add_argument(
         "--checkpoint",
         metavar="WHICH",
@@ -83,14 +85,14 @@ def export_parser() -> terminal.Parser:
     serving = parser.add_argument_group("for the format saved_model")
     serving.add_argument(
         "--max-pixels",
-        type=int,
+        type=terminal.positive,
         default=MAX_PIXELS,
         metavar="N",
         help=f"the most pixels of one image of a request (default: {MAX_PIXELS})",
     )
     serving.add_argument(
         "--max-batch",
-        type=int,
+        type=terminal.positive,
         default=MAX_BATCH,
         metavar="N",
         help=f"the most images of one request (default: {MAX_BATCH})",

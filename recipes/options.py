@@ -11,7 +11,7 @@ from recipes import runs
 from recipes.training.recipe import Recipe, read, toy
 from recipes.training.rules import shown
 from zoo import workdir as workdirs
-from zoo.terminal import Parser, json_object
+from zoo.terminal import Parser, json_object, positive
 
 STRATEGIES = ("auto", "one", "mirrored", "workers")
 
@@ -147,7 +147,7 @@ def _parser(recipe: Recipe | None = None, card: str = _GENERAL) -> Parser:
     )
     where.add_argument(
         "--limit-steps",
-        type=_count,
+        type=positive,
         metavar="STEPS",
         help="stop at this step and save; the same command without it goes on",
     )
@@ -179,12 +179,6 @@ def _add_field(
         reader = _READERS.get(kind, kind)
         metavar = field.name.rpartition("_")[2].upper()
         group.add_argument(flag, type=reader, default=absent, metavar=metavar, help=text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number of steps is at least 1; received {text!r}")
-    return int(text)
 
 
 def _text(text: str) -> str:

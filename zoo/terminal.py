@@ -65,6 +65,17 @@ def printable(text: str) -> str:
     )
 
 
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse's `type`.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is not such a number.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"takes a whole number from 1; received {text!r}")
+    return int(text)
+
+
 def json_object(text: str) -> dict[str, Any]:
     """The value of `--options`, for argparse's `type`.
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from recipes import data, scoring
 from recipes.evaluation.predictors import predictor
+from zoo import loading
 from zoo import workdir as workdirs
 
 
@@ -44,6 +45,9 @@ def evaluate(
         FileNotFoundError: Nothing is at a path.
         ValueError: There is no data set to score on, or a path does not fit it.
     """
+    for path in paths:
+        if not path.exists():
+            loading.find(path)  # an authors' file that was fetched; else it says what is missing
     recorded = {path: _recorded(path) for path in paths}
     runs = {path: found for path, found in recorded.items() if found is not None}
     if checkpoint is not None and not runs:

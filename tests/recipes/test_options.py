@@ -161,7 +161,7 @@ def test_a_number_of_steps_to_stop_after_is_at_least_one(capsys):
     assert parse(["--workdir", "w", "--limit-steps", "7"]).limit_steps == 7
     with pytest.raises(SystemExit):
         parse(["--workdir", "w", "--limit-steps", "0"])
-    assert "a number of steps is at least 1; received '0'" in capsys.readouterr().err
+    assert "takes a whole number from 1; received '0'" in capsys.readouterr().err
 
 
 def test_a_recipe_is_read_back_as_it_was_written():
