@@ -17,11 +17,12 @@ import sys
 import tempfile
 
 from benchmarks.parity import table, write
-from recipes.runs.shapes_fcn8s import RECIPE
+from recipes import runs
 from recipes.training import records
 from recipes.training.train import train
 
 STEPS, SCORED = 400, 4  # steps of a run; how often it is scored
+RECIPE = runs.find("shapes_fcn8s")
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "sampling.md"
 # The scenes are 96×128; a larger crop is filled with void. 24 patches of 64×64 have as many pixels
 # as 8 scenes.
