@@ -1,4 +1,4 @@
-"""What long work tells: a bar on a terminal, and a line now and then elsewhere."""
+"""The progress of long work: a bar on a terminal, a line every few seconds elsewhere."""
 
 import contextlib
 import time
@@ -9,12 +9,12 @@ import rich.console
 import rich.progress
 
 _Item = TypeVar("_Item")
-_EVERY = 2.0  # seconds between two lines on what should be over soon
-_TOLD_EVERY = 5.0  # on training
+_EVERY = 2.0  # seconds between two lines
+_TRAINING_EVERY = 5.0  # and while a run trains
 
 
 def told(items: Iterable[_Item], text: str, total: int) -> Iterator[_Item]:
-    """The items; while they are taken, prints how many of them are done."""
+    """Yields the items, and prints every few seconds how many are done."""
     last = time.monotonic()
     for done, item in enumerate(items):
         if time.monotonic() - last > _EVERY:
@@ -25,7 +25,7 @@ def told(items: Iterable[_Item], text: str, total: int) -> Iterator[_Item]:
 
 @contextlib.contextmanager
 def training(first: int, last: int) -> Iterator[Callable[[int, float, float, int], None]]:
-    """Shows how far a run is; is told step, loss, steps per second or 0, and images per step."""
+    """A bar for training: a function of the step, the loss, steps per second (or 0), and images."""
     columns = (rich.progress.BarColumn(), rich.progress.TextColumn("{task.description}"))
     terminal = rich.console.Console().is_terminal
     told_at = 0.0
@@ -40,7 +40,7 @@ def training(first: int, last: int) -> Iterator[Callable[[int, float, float, int
                 text += f"  {rate:.2f} steps/s  {rate * images:.1f} images/s  {left} left"
             bar.update(task, completed=step, description=text)
             if not terminal and (
-                time.monotonic() - told_at > _TOLD_EVERY or step in (first + 1, last)
+                time.monotonic() - told_at > _TRAINING_EVERY or step in (first + 1, last)
             ):
                 told_at = time.monotonic()
                 print(text, flush=True)
@@ -56,7 +56,7 @@ def _duration(seconds: float) -> str:
 
 @contextlib.contextmanager
 def counting(unit: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Shows how many of something are done; is told done and total, None if it is unknown."""
+    """A bar for a count: a function of what is done and of the total, or None if it is unknown."""
     columns = (
         rich.progress.BarColumn(),
         rich.progress.TextColumn("{task.description}"),

@@ -7,8 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# absl's prefix of an INFO line, the banner before the first of them, the one known second line, and
-# what a machine with NVIDIA's library and no GPU is told.
+# The prefix of absl's INFO lines, the banner before the first one, the only second line that is
+# known, and the message on a machine with NVIDIA's library and without a GPU.
 _CHATTER = re.compile(
     rb"I\d{4} |WARNING: All log messages before absl|To enable the following inst"
     rb"|E\d{4} .*cuInit: "

@@ -142,7 +142,7 @@ def describe(name: str) -> Card:
     near = difflib.get_close_matches(str(name).lower(), list_models(), n=3)
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     raise ValueError(
-        f"A model is built by its name in the zoo; {name!r} is none of them. {hint}"
+        f"A model is built by its name in the zoo; no model is called {name!r}. {hint}"
         f"The zoo has {', '.join(list_models())}."
     )
 

@@ -42,6 +42,6 @@ def _check(name: str) -> None:
     near = difflib.get_close_matches(name.lower(), names(), n=3)
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     raise ValueError(
-        f"A run is trained by its name; {name!r} is none of them. {hint}"
+        f"A run is trained by its name; no run is called {name!r}. {hint}"
         "zoo train --list lists them."
     )

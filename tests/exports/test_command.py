@@ -285,7 +285,10 @@ def test_as_a_program(weights, tmp_path):
             ["w", "--out", "o", "--dtype", "int8"],
             "argument --dtype: invalid choice: 'int8' (choose from",
         ),
-        (["PLAIN", "--out", "o", "--model", "unett"], "is none of them. Did you mean 'unet'?"),
+        (
+            ["PLAIN", "--out", "o", "--model", "unett"],
+            "no model is called 'unett'. Did you mean 'unet'?",
+        ),
         (
             ["w", "--out", "o", "--options", "filters=4"],
             "argument --options: takes a JSON object; received 'filters=4'. Pass, for example",

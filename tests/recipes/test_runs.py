@@ -132,7 +132,7 @@ def test_every_run_is_named_after_its_data_and_model(name):
 def test_an_unknown_run_has_near_matches(capsys):
     assert command.train(["coins_unnet", "--workdir", "w"]) == 2
     assert capsys.readouterr().err == (
-        "zoo train: A run is trained by its name; 'coins_unnet' is none of them. Did you mean "
+        "zoo train: A run is trained by its name; no run is called 'coins_unnet'. Did you mean "
         "'coins_unet' or 'isbi_unet'? zoo train --list lists them.\n"
     )
 

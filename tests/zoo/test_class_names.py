@@ -1,4 +1,4 @@
-"""The names of each data set's classes, held against a second source, and where they appear."""
+"""The names of each data set's classes, compared with a second source, and where they appear."""
 
 import numpy as np
 import pytest

@@ -26,7 +26,7 @@ def test_the_card_describes_the_builder(name):
 
 
 def test_an_unknown_name_gets_near_matches():
-    with pytest.raises(ValueError, match=r"'fcn-8s' is none of them. Did you mean 'fcn8s'"):
+    with pytest.raises(ValueError, match=r"no model is called 'fcn-8s'. Did you mean 'fcn8s'"):
         zoo.build("fcn-8s")
     with pytest.raises(ValueError, match="The zoo has deconvnet, fcn16s"):
         zoo.describe("resnet")

@@ -192,7 +192,7 @@ def test_an_unknown_model_gets_near_matches(capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert (
-        "zoo weights: A model is built by its name in the zoo; 'fcn-8s' is none of them."
+        "zoo weights: A model is built by its name in the zoo; no model is called 'fcn-8s'."
         in said.err
     )
     assert "Did you mean 'fcn8s'" in said.err
