@@ -35,7 +35,7 @@ def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
         content = json.loads(text.decode("utf-8"))
         if not isinstance(content, dict) or not isinstance(content.get("recipe"), dict):
             raise ValueError("it is not a JSON object with a recipe")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({error}). Pass a new folder as --workdir.") from error

@@ -42,6 +42,8 @@ def checked_bytes(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
 def checked_index(index: tf.Tensor, classes: int) -> tf.Tensor:
     """Class numbers `[n]` after a check of their shape and their range."""
     count = _shape(index, 1, "Class numbers are [n]")[0]
+    with tf.control_dependencies([count]):  # the rank is checked before it is relied on
+        index = tf.identity(index)
     rules = [
         _rule(
             (count > 0) & (count <= MAX_INDICES),

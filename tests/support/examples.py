@@ -148,6 +148,8 @@ def refusal(words: list[str]) -> str | None:
         parse(parser, *given, **named)
         raise _ParsedError
 
+    # A test may have imported the module; as a program it is run anew.
+    sys.modules.pop(f"{module}.__main__", None)
     try:
         with (
             mock.patch.object(argparse.ArgumentParser, "parse_args", parse_only),

@@ -74,13 +74,13 @@ def load(
 
 def _file_of(path: str | os.PathLike) -> str | os.PathLike:
     """The path of a file; of a run's workdir its newest weights."""
-    if not os.path.isdir(path):
+    if workdir.read_recipe(pathlib.Path(path)) is None:
         return path
     file = workdir.newest_weights(pathlib.Path(path))
     if file is None:
         raise ValueError(
             f"encoder_weights takes the weights file of a run; {path} holds none of its newest "
-            f"step. If it is a workdir, run zoo train --workdir {path} first; else give a file."
+            f"step. Run zoo train --workdir {path} first, or give another file."
         )
     return file
 

@@ -268,6 +268,7 @@ def test_what_cannot_be_scored_is_an_error(tmp_path, capsys, words, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/saved_model.pb").touch()
     (tmp_path / "bare.h5").touch()
+    (tmp_path / "x.tflite").touch()
     assert message.format(tmp_path) in refused(capsys, *(word.format(tmp_path) for word in words))
 
 

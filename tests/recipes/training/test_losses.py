@@ -30,9 +30,9 @@ RECIPE = Recipe(
 
 
 @pytest.fixture(autouse=True)
-def three_kinds_of_objects(monkeypatch):
-    """As if the coins had three classes and were told apart."""
-    monkeypatch.setitem(data.SETS, "coins", data.Known(3, 3, instances=True))
+def objects_told_apart(monkeypatch):
+    """As if nothing were known of the coins' classes, and they were told apart."""
+    monkeypatch.setitem(data.SETS, "coins", data.Known(None, 3, instances=True))
 
 
 @pytest.fixture(scope="module")
