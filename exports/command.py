@@ -8,19 +8,17 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from exports import parsers
 from zoo import terminal
 from zoo.spec import Spec
 
-if TYPE_CHECKING:
-    from zoo.loading import Found
-
 
 def export(arguments: list[str]) -> int:
     """`zoo export`; returns the exit status: 2 for a wrong request, 1 for a wrong file."""
     chosen = parsers.export_parser().parse_args(arguments)
+    chosen.format = chosen.format or ["saved_model"]  # argparse would add to a default
     from exports.check.agreement import MismatchError
     from exports.runtimes import StatusError
 
@@ -89,22 +87,15 @@ def _export(chosen: argparse.Namespace) -> int:
     report = _reporter()
     _import_tensorflow()
     import exports
-    import zoo
 
     report(f"Building {spec.model} with the weights of {chosen.path}")
-    model = zoo.load(
-        chosen.path,
-        model=chosen.model,
-        checkpoint=chosen.checkpoint,
-        class_names=chosen.class_names,
-        **chosen.options,
-    )
+    model, file = loading.build_found(found, spec, **chosen.options)
     paths = exports.export(
         model,
         chosen.out,
         chosen.format,
         version=chosen.version,
-        weights=_one_file(found),
+        weights=file if file.exists() else file.with_name(f"{file.name}.index"),
         report=report,
         **options,
     )
@@ -143,14 +134,6 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
     )
     check_together(formats, Settings(limits=limits, **options))
     return options | {"max_pixels": chosen.max_pixels, "max_batch": chosen.max_batch}
-
-
-def _one_file(found: "Found") -> pathlib.Path | None:
-    """The file of the weights, unless it is known only after several checkpoints were tried."""
-    if not found.are_checkpoints:
-        return found.files[0]
-    index = found.files[0].with_name(found.files[0].name + ".index")
-    return index if len(found.files) == 1 else None
 
 
 def _import_tensorflow() -> None:

@@ -131,7 +131,8 @@ def _targets(
     places = {name: form.place.format(name=model) for name, form in FORMATS.items()}
     records = [place.replace(".tflite", ".json") for place in places.values()]
     taken = versions.taken(out, {*places.values(), *records})
-    asked = {name: f"{out}/{places[name]}" for name in formats}
+    folder = str(out).replace("{", "{{").replace("}", "}}")  # `places` are templates
+    asked = {name: f"{folder}/{places[name]}" for name in formats}
     chosen = versions.choose(version, taken, asked.values())
     return {name: out / places[name].format(chosen) for name in formats}
 

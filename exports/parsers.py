@@ -60,8 +60,8 @@ def export_parser() -> terminal.Parser:
     parser.add_argument(
         "--format",
         nargs="+",
+        action="extend",
         choices=tuple(FORMATS),
-        default=["saved_model"],
         metavar="FORMAT",
         help="one or more formats, listed below (default: saved_model)",
     )

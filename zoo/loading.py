@@ -93,15 +93,34 @@ def load(
     """
     found = find(path, checkpoint)
     spec = specify(found, model=model, class_names=class_names, options=options, where=str(path))
+    return build_found(found, spec, progress=progress, **options)[0]
+
+
+def build_found(
+    found: Found,
+    spec: Spec,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    **options: Any,
+) -> tuple["keras.Model", pathlib.Path]:
+    """Builds the model of a Spec and fills it; also gives the file that was read.
+
+    Args:
+        found: What `find` gave.
+        spec: What `specify` gave.
+        progress: As of `load`.
+        **options: As of `load`.
+    """
     built = registry.build(spec.model, **{**spec.options, **options})
     if found.are_checkpoints:
-        _fill_from_first(built, found.files)
+        file = _fill_from_first(built, found.files)
     else:
         from zoo.weights.filling import load as fill
 
-        fill(built, weights=found.files[0], progress=progress)
+        (file,) = found.files
+        fill(built, weights=file, progress=progress)
     built.spec = spec.replace(options=built.spec.options)
-    return built
+    return built, file
 
 
 def specify(
@@ -126,6 +145,10 @@ def specify(
     Raises:
         ValueError: The file does not say it and neither does the caller, or they differ.
     """
+    if filled := sorted({"weights", "encoder_weights"} & set(options)):
+        raise ValueError(
+            f"{where} sets every weight; received {filled[0]} too. Leave {filled[0]} out."
+        )
     if found.spec is not None:
         specs.check_agrees(found.spec, model, options, where=where)
         spec = found.spec
@@ -184,9 +207,7 @@ def _in_workdir(folder: pathlib.Path, checkpoint: str) -> Found:
             f"A folder is loaded if it is the workdir of a run, with a recipe.json; {folder} is "
             f"{kind}. Give the workdir or the weights file."
         )
-    spec = None
-    if "spec" in recorded:
-        spec = specs.from_dict(recorded["spec"], where=str(folder / workdir.RECIPE))
+    spec = _spec_of(folder, recorded)
     steps = workdir.steps(folder)
     if checkpoint == BEST:
         return Found((_best(folder),), spec)
@@ -197,6 +218,11 @@ def _in_workdir(folder: pathlib.Path, checkpoint: str) -> Found:
         chosen = steps
     else:
         chosen = [step for step in steps if str(step) == checkpoint]
+    if not steps and checkpoint == NEWEST:
+        best = ' Load checkpoint="best".' if (folder / workdir.BEST).exists() else ""
+        raise ValueError(
+            f"{folder} holds no newest weights and no checkpoint.{best or ' Train it first.'}"
+        )
     if not chosen:
         there = ", ".join(map(str, steps)) or "none yet"
         raise ValueError(
@@ -205,6 +231,16 @@ def _in_workdir(folder: pathlib.Path, checkpoint: str) -> Found:
         )
     files = tuple(folder / workdir.CHECKPOINTS / f"ckpt-{step}" for step in chosen)
     return Found(files, spec, are_checkpoints=True)
+
+
+def _spec_of(folder: pathlib.Path, recorded: dict[str, Any]) -> Spec | None:
+    """The Spec in recipe.json, or in a weights file if recipe.json has none."""
+    from zoo.weights.hdf5 import stored_spec
+
+    if recorded.get("spec") is not None:
+        return specs.from_dict(recorded["spec"], where=str(folder / workdir.RECIPE))
+    files = (folder / workdir.WEIGHTS, folder / workdir.BEST)
+    return next(filter(None, map(stored_spec, files)), None)
 
 
 def _best(folder: pathlib.Path) -> pathlib.Path:
@@ -217,16 +253,18 @@ def _best(folder: pathlib.Path) -> pathlib.Path:
     return file
 
 
-def _fill_from_first(model: "keras.Model", files: tuple[pathlib.Path, ...]) -> None:
-    """Fills a model from the first checkpoint that can be read."""
+def _fill_from_first(model: "keras.Model", files: tuple[pathlib.Path, ...]) -> pathlib.Path:
+    """Fills a model from the first checkpoint that can be read; which one that was."""
     from zoo.weights import checkpoint
 
     for file in files[:-1]:
         try:
-            return checkpoint.fill(model, file)
+            checkpoint.fill(model, file)
+            return file
         except checkpoint.DamagedError as error:
             warnings.warn(f"{error} The one before is loaded.", stacklevel=3)
-    return checkpoint.fill(model, files[-1])
+    checkpoint.fill(model, files[-1])
+    return files[-1]
 
 
 def _unknown(file: pathlib.Path) -> ValueError:

@@ -49,18 +49,20 @@ class Spec:
         if not (isinstance(self.model, str) and self.model.isidentifier() and len(self.model) < 65):
             raise ValueError(f"A model's name is that of its builder; received {self.model!r}.")
         options = _plain(self.options)
+        if wrong := sorted(set(options) & set(_NOT_OPTIONS)):
+            raise ValueError(f"options are what a model is; {wrong[0]} is not one of them.")
         object.__setattr__(self, "options", options)
         classes = options.get("classes")
         if isinstance(classes, bool) or not isinstance(classes, int) or not 2 <= classes <= 255:
             raise ValueError(f"options holds classes, from 2 to 255; received {classes!r}.")
         if self.class_names is not None:
-            object.__setattr__(self, "class_names", tuple(self.class_names))
-            _check_class_names(self.class_names, classes)
+            object.__setattr__(self, "class_names", _checked_names(self.class_names, classes))
         _check_background(self.background, classes)
         if self.colours is not None:
             colours = tuple(tuple(colour) for colour in self.colours)
             object.__setattr__(self, "colours", colours)
             _check_colours(colours, classes)
+        self.to_json()  # its length is checked before anything is trained
 
     @property
     def classes(self) -> int:
@@ -81,6 +83,12 @@ class Spec:
         """A copy with other values in these fields."""
         return dataclasses.replace(self, **fields)
 
+    def named_as(self, other: "Spec") -> "Spec":
+        """A copy with the class names, the background and the colours of another Spec."""
+        return self.replace(
+            class_names=other.class_names, background=other.background, colours=other.colours
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON has them, and the number of this format."""
         return {"format": _FORMAT, **dataclasses.asdict(self)}
@@ -91,11 +99,12 @@ class Spec:
         Raises:
             ValueError: It is longer than `MAX_BYTES`.
         """
-        text = json.dumps(self.to_dict())
-        if len(text) > MAX_BYTES:
+        text = json.dumps(self.to_dict(), ensure_ascii=False)
+        size = len(text.encode(errors="replace"))
+        if size > MAX_BYTES or not text.isprintable():
             raise ValueError(
-                f"A Spec has at most {MAX_BYTES} bytes as JSON; this one has {len(text)}. Shorten "
-                "the class names."
+                f"A Spec is one printable line of JSON with at most {MAX_BYTES} bytes; this one "
+                f"has {size}. Shorten the class names."
             )
         return text
 
@@ -113,7 +122,7 @@ def from_json(text: str, *, where: str) -> Spec:
         ValueError: The text is too long, is not JSON, or is not a Spec.
     """
     try:
-        if len(text) > MAX_BYTES:
+        if len(text.encode(errors="replace")) > MAX_BYTES:
             raise ValueError(f"it is longer than {MAX_BYTES} bytes")
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -191,7 +200,9 @@ def _number(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def _check_class_names(names: tuple[str, ...], classes: int) -> None:
+def _checked_names(names: Any, classes: int) -> tuple[str, ...]:
+    if not isinstance(names, list | tuple):
+        raise ValueError(f"class_names is a list of names; received {_short(names)}.")
     if len(names) != classes:
         raise ValueError(
             f"Each of the {classes} classes has one name; received {len(names)} names. Give one "
@@ -208,6 +219,10 @@ def _check_class_names(names: tuple[str, ...], classes: int) -> None:
                 f"A class name has at most {MAX_NAME} characters; received {len(name)}, beginning "
                 f"with {name[:20]!r}. Shorten it."
             )
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"Each class has a name of its own; received {twice!r} twice. Rename one.")
+    return tuple(names)
 
 
 def _check_background(background: int | None, classes: int) -> None:

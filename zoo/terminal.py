@@ -39,6 +39,8 @@ def run(
     """
     try:
         return command()
+    except BrokenPipeError:
+        raise  # the reader of the output has ended, such as `head`
     except KeyboardInterrupt:
         print(f"{prog}: stopped", file=sys.stderr)
         return 128 + signal.SIGINT

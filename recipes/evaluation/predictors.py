@@ -54,10 +54,11 @@ def predictor(
     elif model is not None:
         needed = {"classes": len(dataset.class_names), "channels": dataset.channels}
         given = needed | given
-    loaded = zoo.load(path, model=model, checkpoint=inside, **given)
+    spec = zoo.loading.specify(found, model=model, class_names=None, options=given, where=str(path))
+    loaded, file = zoo.loading.build_found(found, spec, **given)
     _check_border(path, loaded.spec.options)
     check_made_for(dataset, path, channels=loaded.spec.channels, classes=loaded.spec.classes)
-    return Scored(found.files[0], scoring.of_model(loaded))
+    return Scored(file, scoring.of_model(loaded))
 
 
 def of_saved_model(folder: pathlib.Path, dataset: Dataset) -> scoring.Predictor:

@@ -149,7 +149,8 @@ def test_a_checkpoint_of_another_model_does_not_fit(copied):
 def test_a_folder_of_something_else_is_named(tmp_path, copied):
     assert "is another folder. Give the workdir or the weights file." in refusal(tmp_path)
     shutil.rmtree(copied / "checkpoints")
-    assert f"{copied} holds none yet." in refusal(without_weights(copied))
+    message = refusal(without_weights(copied))
+    assert f'{copied} holds no newest weights and no checkpoint. Load checkpoint="best".' in message
     (copied / workdir.RECIPE).write_text("{")
     assert "is damaged" in refusal(copied)
 
@@ -164,7 +165,7 @@ def test_a_net_starts_from_the_newest_weights_of_a_workdir(run, copied):
     assert_same(state(zoo.build("unet", encoder_weights=run[0], **options)), run[1][7])
     message = (
         f"encoder_weights takes the weights file of a run; {copied} holds none of its newest step. "
-        f"If it is a workdir, run zoo train --workdir {copied} first; else give a file."
+        f"Run zoo train --workdir {copied} first, or give another file."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         zoo.build("unet", encoder_weights=without_weights(copied), **options)

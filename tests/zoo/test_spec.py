@@ -1,6 +1,7 @@
 """What a trained model is: written into its file, read from it, bounded and compared."""
 
 import json
+import shutil
 
 import h5py
 import keras
@@ -254,3 +255,66 @@ def test_filling_a_built_model_with_another_ones_file_is_an_error(path, tmp_path
     other = zoo.weights.save(build_toy("fcn8s"), tmp_path / "fcn.weights.h5")
     with pytest.raises(ValueError, match="holds the weights of fcn8s; received model 'fcn8s_ato"):
         zoo.build("fcn8s_atonce", **TOYS["fcn8s"].options, weights=other)
+
+
+@pytest.mark.parametrize("option", ["weights", "encoder_weights", "name"])
+def test_a_spec_names_no_file_to_read(option):
+    with pytest.raises(ValueError, match=f"{option} is not one of them"):
+        Spec("fcn8s", {"classes": 2, option: "imagenet"})
+
+
+@pytest.mark.parametrize("option", ["weights", "encoder_weights"])
+def test_a_trained_model_takes_no_other_weights(option, path):
+    with pytest.raises(ValueError, match=rf"sets every weight; received {option} too\. Leave"):
+        zoo.load(path, **{option: path})
+
+
+@pytest.mark.parametrize("names", ["ab", {"a": 1, "b": 2}, ["same", "same"]])
+def test_class_names_are_a_list_of_different_names(names):
+    with pytest.raises(ValueError, match=r"class_names is a list|Each class has a name of its own"):
+        Spec("unet", {"classes": 2}, names)
+
+
+def test_names_that_are_too_long_together_are_refused_at_once():
+    names = [f"{number} " + "ы" * 95 for number in range(255)]
+    with pytest.raises(ValueError, match=r"at most 32768 bytes; this one has \d+\. Shorten the cl"):
+        Spec("unet", {"classes": 255}, names)
+
+
+def test_filling_a_model_gives_it_the_class_names_of_the_file(path):
+    model = build_toy("unet")
+    model.spec = model.spec.replace(class_names=list("abcd"), background=1)
+    zoo.weights.load(model, weights=path)
+    assert model.spec == zoo.read_spec(path)
+
+
+@pytest.mark.parametrize("name", ["a\x1b b", "a" * 65, "", "a/b"])
+def test_a_name_that_no_file_could_have_is_refused(name):
+    with pytest.raises(ValueError, match="name holds at most 64 letters, digits, and"):
+        zoo.build("unet", filters=2, depth=1, name=name)
+
+
+def test_a_model_named_as_another_is_loaded_by_what_it_is(tmp_path):
+    model = zoo.build("fcn8s_atonce", **TOYS["fcn8s_atonce"].options, name="fcn8s")
+    again = zoo.load(zoo.weights.save(model, tmp_path / "net.weights.h5"))
+    assert again.name == "fcn8s_atonce"
+    # A file without a Spec, into a model with a name of its own.
+    plain = zoo.build("fcn8s_atonce", **TOYS["fcn8s_atonce"].options)
+    plain.save_weights(tmp_path / "k.weights.h5")
+    with pytest.raises(ValueError, match="fcn8s_atonce"):
+        zoo.load(tmp_path / "k.weights.h5", model="fcn8s", name="mine", **TOYS["fcn8s"].options)
+
+
+def test_a_spec_that_asks_for_all_memory_is_refused():
+    with pytest.raises(ValueError, match=r"filters \* 2\*\*depth, are at most 16384; received"):
+        zoo.build("unet", filters=4, depth=200)
+
+
+def test_a_disk_without_room_is_noticed_before_writing(path, monkeypatch, tmp_path):
+    before = path.read_bytes()
+    usage = shutil.disk_usage(tmp_path)._replace(free=40_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OSError, match="bytes are needed and 40,000 are free"):
+        zoo.weights.save(build_toy("unet"), path)
+    assert path.read_bytes() == before
+    assert zoo.weights.is_whole(path)

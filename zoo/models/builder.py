@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ def builder(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
     def build(**options: Any) -> keras.Model:
         bound = signature.bind(**options)
         bound.apply_defaults()
+        _check_name(bound.arguments["name"])
         file = bound.arguments["weights"]
         stored = None if file is None else stored_spec(file)
         if stored is not None:
@@ -33,9 +35,16 @@ def builder(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
         model = function(**options)
         built = spec.of_options(function.__name__, bound.arguments)
         if stored is not None:
-            known = ("class_names", "background", "colours")
-            built = built.replace(**{name: getattr(stored, name) for name in known})
+            built = built.named_as(stored)
         model.spec = built
         return model
 
     return build
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
+        raise ValueError(
+            "name holds at most 64 letters, digits, and . _ - only; received "
+            f"{str(name)[:80]!r}. Give the model another name."
+        )

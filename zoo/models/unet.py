@@ -26,6 +26,9 @@ from zoo.models.builder import builder
 from zoo.models.inputs import check_at_least, check_classes, image_input
 from zoo.weights.filling import load
 
+# A convolution between so many features has 2.4 billion weights; the paper has 1024.
+MAX_FEATURES = 16_384
+
 
 @builder
 def unet(
@@ -69,6 +72,11 @@ def unet(
     check_classes(classes)
     check_at_least(1, filters=filters, depth=depth)
     _check_options(border=border, definition=definition, dropout=dropout)
+    if filters * 2**depth > MAX_FEATURES:
+        raise ValueError(
+            f"The features at the bottom, filters * 2**depth, are at most {MAX_FEATURES}; received "
+            f"filters={filters} and depth={depth}. Pass fewer of either."
+        )
     image = image_input(channels)
     if border == "mirror":
         x = MirrorPadding(depth, dtype="float32", name="mirror")(image)
@@ -124,7 +132,7 @@ def _check_options(*, border: str, definition: str, dropout: float) -> None:
             "definition is 'paper' (Figure 1) or 'release' (the authors' Caffe files); received "
             f"{definition!r}. Pass definition='paper'."
         )
-    if not 0 <= dropout < 1:
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ValueError(
             f"dropout is the fraction of features to drop, from 0 up to 1; received {dropout!r}. "
             "Pass dropout=0.5, as the paper's release, or 0."

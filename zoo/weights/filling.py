@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import keras
 
 from zoo import registry, workdir
-from zoo.spec import check_agrees
+from zoo.spec import Spec, check_agrees
 from zoo.weights import fetching, hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
 from zoo.weights.checksums import is_whole
@@ -59,10 +59,12 @@ def load(
             f"weights={str(weights)!r} and encoder_weights={str(encoder_weights)!r}. Pass one."
         )
     if weights is not None:
-        _check_spec(model, weights)
+        stored = _checked_spec(model, weights)
         with _opened(model, "weights", weights) as source:
             caffe = str(weights).endswith(".caffemodel")
             fill(model, source, fixed=fixed_blobs(model) if caffe else {}, progress=progress)
+        if stored is not None:
+            model.spec = model.spec.named_as(stored)
     elif encoder_weights == "imagenet":
         fill_encoder(model, imagenet.imagenet(model), progress=progress)
     elif encoder_weights is not None:
@@ -74,7 +76,7 @@ def load(
 
 def _file_of(path: str | os.PathLike) -> str | os.PathLike:
     """The path of a file; of a run's workdir its newest weights."""
-    if workdir.read_recipe(pathlib.Path(path)) is None:
+    if not isinstance(path, str | os.PathLike) or workdir.read_recipe(pathlib.Path(path)) is None:
         return path
     file = workdir.newest_weights(pathlib.Path(path))
     if file is None:
@@ -85,11 +87,13 @@ def _file_of(path: str | os.PathLike) -> str | os.PathLike:
     return file
 
 
-def _check_spec(model: keras.Model, path: str | os.PathLike) -> None:
-    """Compares the Spec in a file with the model's, if both have one."""
+def _checked_spec(model: keras.Model, path: str | os.PathLike) -> Spec | None:
+    """The Spec in a file if the model has one too; raises ValueError if they differ."""
     built, stored = getattr(model, "spec", None), hdf5.stored_spec(path)
-    if built is not None and stored is not None:
-        check_agrees(stored, built.model, built.options, where=str(path))
+    if built is None or stored is None:
+        return None
+    check_agrees(stored, built.model, built.options, where=str(path))
+    return stored
 
 
 @contextlib.contextmanager
@@ -119,6 +123,10 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
         yield Source(str(path), layers, error=CaffeFileError)
     else:
         with hdf5.opened(path) as (name, layers):
-            # A model may have been given any name; only the zoo's names can be compared.
-            known = {name, model.name} <= set(registry.list_models())
-            yield Source(str(path), layers, model=name if known else None)
+            # A Spec was compared already. Else a model's name tells what it is, unless its user
+            # gave it one.
+            kind = getattr(model, "spec", None)
+            kind = model.name if kind is None else kind.model
+            comparable = {name, kind} <= set(registry.list_models())
+            other = comparable and name != kind and hdf5.stored_spec(path) is None
+            yield Source(str(path), layers, model=name if other else None)

@@ -1,7 +1,10 @@
 """Saves a model's weights and its Spec in one file, which is then enough to load it."""
 
+import errno
+import math
 import os
 import pathlib
+import shutil
 
 import h5py
 import keras
@@ -11,6 +14,8 @@ from zoo import files
 from zoo.spec import Spec
 from zoo.weights import hdf5
 from zoo.weights.checksums import record_of, sha256
+
+_OVERHEAD = 2048  # the most bytes that HDF5 writes around an array
 
 
 def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = None) -> pathlib.Path:
@@ -41,18 +46,34 @@ def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = Non
             f"{path.name!r}. Name it {path.name.partition('.')[0]}.weights.h5."
         )
     spec = spec or getattr(model, "spec", None)
+    _check_room(model, path)
     record = record_of(path)
     with files.replacing(record) as unfinished_record, files.replacing(path) as unfinished:
-        model.save_weights(unfinished)
-        if spec is not None:
-            with h5py.File(unfinished, "r+") as file:
-                file.attrs[hdf5.SPEC] = spec.to_json()
+        try:
+            model.save_weights(unfinished)
+            if spec is not None:
+                with h5py.File(unfinished, "r+") as file:
+                    file.attrs[hdf5.SPEC] = spec.to_json()
+        except RuntimeError as error:  # libhdf5's, of a full disk for one
+            raise OSError(f"{path} cannot be written ({error}). Make room there.") from error
         _read_back(model, spec, unfinished)
         digest = sha256(unfinished)
         unfinished_record.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
         # A file without a .sha256 can be used; with the one of the old file it would be refused.
         record.unlink(missing_ok=True)
     return path
+
+
+def _check_room(model: keras.Model, path: pathlib.Path) -> None:
+    """Raises OSError if the disk is too full: libhdf5 crashes when it cannot close a file."""
+    needs = _OVERHEAD + sum(_OVERHEAD + 4 * math.prod(x.shape) for x in model.weights)
+    free = shutil.disk_usage(path.absolute().parent).free
+    if needs > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"{needs:,} bytes are needed and {free:,} are free. Make room there",
+            str(path),
+        )
 
 
 def _read_back(model: keras.Model, spec: Spec | None, file: pathlib.Path) -> None:
