@@ -85,7 +85,7 @@ def _check(class_map: np.ndarray, label: np.ndarray, dataset: Dataset, index: in
         raise ValueError(
             f"{name}: {dataset.name} has the classes 0 to {classes - 1}; received a class map with "
             f"{', '.join(map(str, outside[:8]))}. Pass the data set that the model was trained on "
-            "as --data."
+            "as --data, and its folder as --data-dir."
         )
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 
 import zoo
@@ -25,7 +26,21 @@ VERBS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a verb; returns its exit status: 0, 1 where the work failed, 2 for a wrong request."""
-    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except SystemExit as stop:  # argparse ends the program after help and after an error
+        return stop.code
+    except KeyboardInterrupt:
+        print("zoo: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of the output has ended, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return terminal.FAILED
+    return status
+
+
+def _run(words: list[str]) -> int:
     if words[:1] == ["--version"]:
         print(f"zoo {zoo.__version__}")
         return 0
@@ -42,14 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         return terminal.WRONG_REQUEST
     module = importlib.import_module(VERBS[verb][0])
     # `list` is Python's own name.
-    function = getattr(module, f"{verb}_" if verb == "list" else verb)
-    try:
-        return function(rest)
-    except SystemExit as stop:  # argparse ends the program after help and after an error
-        return stop.code
-    except BrokenPipeError:  # the reader of the output has ended, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return terminal.FAILED
+    return getattr(module, f"{verb}_" if verb == "list" else verb)(rest)
 
 
 def usage() -> str:

@@ -11,7 +11,7 @@ from zoo import registry, workdir
 from zoo import spec as specs
 from zoo.class_names import named
 from zoo.spec import Spec
-from zoo.weights import catalog, fetching
+from zoo.weights import ENDINGS, catalog, fetching
 from zoo.weights.checksums import is_whole
 
 if TYPE_CHECKING:
@@ -190,6 +190,11 @@ def find(path: str | os.PathLike, checkpoint: str | int | None = None) -> Found:
         raise FileNotFoundError(
             f"A trained model is a weights file or the workdir of a run; there is none at {path}."
             f"{hint or ' Check the path.'}"
+        )
+    if not file.name.endswith(ENDINGS):
+        raise ValueError(
+            f"A trained model is the workdir of a run or a file that ends in {', '.join(ENDINGS)}; "
+            f"received {file}. Give such a file."
         )
     record = catalog.by_weights(file.name)
     if record is not None:

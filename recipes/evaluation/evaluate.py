@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from recipes import data, scoring
-from recipes.evaluation.predictors import predictor
+from recipes.evaluation.predictors import is_exported, predictor
 from zoo import loading
 from zoo import workdir as workdirs
 
@@ -46,8 +46,8 @@ def evaluate(
         ValueError: There is no data set to score on, or a path does not fit it.
     """
     for path in paths:
-        if not path.exists():
-            loading.find(path)  # an authors' file that was fetched; else it says what is missing
+        if not is_exported(path):
+            loading.find(path)  # what cannot be loaded is told before anything else
     recorded = {path: _recorded(path) for path in paths}
     runs = {path: found for path, found in recorded.items() if found is not None}
     if checkpoint is not None and not runs:

@@ -19,6 +19,11 @@ class Scored(NamedTuple):
     predict: scoring.Predictor
 
 
+def is_exported(path: pathlib.Path) -> bool:
+    """Whether a path is a SavedModel or a TFLite file."""
+    return path.suffix == ".tflite" or (path / "saved_model.pb").exists()
+
+
 def predictor(
     path: pathlib.Path,
     dataset: Dataset,
@@ -145,7 +150,7 @@ def check_made_for(
         if number not in (None, needed[name]):
             raise ValueError(
                 f"{what} is made for {name}={number}; {dataset.name} has {name}={needed[name]}. "
-                "Pass the data set that it was trained on as --data."
+                "Pass the data set that it was trained on as --data, and its folder as --data-dir."
             )
 
 

@@ -70,5 +70,5 @@ def test_an_answer_outside_the_classes_is_named_even_where_it_is_not_counted(val
     class_map[tuple(where)] = value
     assert refusal(class_map) == (
         f"0.jpg: noise has the classes 0 to 2; received a class map with {value}. Pass the data "
-        "set that the model was trained on as --data."
+        "set that the model was trained on as --data, and its folder as --data-dir."
     )

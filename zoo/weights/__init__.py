@@ -2,7 +2,11 @@
 
 from zoo import lazy as _lazy
 
+ENDINGS = (".weights.h5", ".h5", ".keras", ".caffemodel")
+"""Of the files of weights that can be read."""
+
 __all__ = [
+    "ENDINGS",
     "CaffeFileError",
     "catalog",
     "is_whole",

@@ -10,13 +10,11 @@ import keras
 
 from zoo import registry, workdir
 from zoo.spec import Spec, check_agrees
-from zoo.weights import fetching, hdf5, imagenet
+from zoo.weights import ENDINGS, fetching, hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
 from zoo.weights.checksums import is_whole
 from zoo.weights.layouts import as_keras, fixed_blobs
 from zoo.weights.transplant import Progress, Source, fill, fill_encoder
-
-ENDINGS = (".weights.h5", ".h5", ".keras", ".caffemodel")
 
 
 def load(

@@ -9,8 +9,8 @@ The class that is called "background" in classes.txt is the background, which pi
 a tint; without such a name all classes are tinted. Training and scores treat it as any class.
 
 With one list, all other names are the other split; with both, all other names are left out. Without
-lists the SHA-256 of a name decides: about a fifth of the names is "val", and adding a file moves no
-other name.
+lists the SHA-256 of a name decides: about a fifth of the names is "val", in a small folder at
+least one; adding a file moves no other name, but for the only one.
 
 If all images are stored as grey, they are read as grey with one channel; else as RGB.
 """
@@ -132,7 +132,7 @@ def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
             "Take it off one of the lists."
         )
     if train is None and val is None:
-        val = [name for name in names if _is_held_out(name)]
+        val = _held_out(names)
     # With one list, the other split has all other names.
     if train is None:
         train = sorted(set(names).difference(val))
@@ -153,8 +153,13 @@ def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
     return {"train": train, "val": val}
 
 
-def _is_held_out(name: str) -> bool:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 5 == 0
+def _held_out(names: list[str]) -> list[str]:
+    """The names whose hash is a multiple of 5; where none or all are, the one with the least."""
+    hashes = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in names}
+    chosen = [name for name in names if hashes[name] % 5 == 0]
+    if len(chosen) in (0, len(names)):
+        chosen = sorted(names, key=hashes.get)[:1]
+    return chosen
 
 
 def _is_grey(file: pathlib.Path) -> bool:

@@ -243,3 +243,16 @@ def test_a_class_name_that_no_model_can_have_is_named_with_its_line(folder, name
     )
     assert received in text
     assert text.endswith("Rename the class.")
+
+
+@pytest.mark.parametrize("given", [["im00", "im01", "im02"], ["photo0", "photo1"]])
+def test_a_small_folder_has_both_splits(given, tmp_path):
+    """No hash of these names is a multiple of 5."""
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    (tmp_path / "classes.txt").write_text("ground\ncat\nred fox\n")
+    for name in given:
+        add(tmp_path, name)
+    splits = data.load("folder", tmp_path)
+    assert len(splits["val"]) == 1
+    assert sorted(names(splits["train"]) + names(splits["val"])) == given

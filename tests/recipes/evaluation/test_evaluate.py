@@ -344,7 +344,7 @@ def test_exports_for_other_channels_are_errors(which, exported, capsys, tmp_path
     words = [exported[which], "--data", "shapes", "--data-dir", tmp_path]
     assert (
         f"{exported[which]} is made for channels=1; shapes has channels=3. Pass the data set that "
-        "it was trained on as --data." in refused(capsys, *words)
+        "it was trained on as --data, and its folder as --data-dir." in refused(capsys, *words)
     )
 
 
