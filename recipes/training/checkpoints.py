@@ -17,6 +17,7 @@ import tensorflow as tf
 from recipes.training.recipe import RunError
 from zoo import files
 from zoo import workdir as workdirs
+from zoo.weights.checkpoint import readable
 
 _KEPT = 3  # the newest, and two to fall back to
 
@@ -101,7 +102,8 @@ def resume(state: State, workdir: pathlib.Path) -> None:
     found, folder = workdirs.steps(workdir), workdir / workdirs.CHECKPOINTS
     for step in found:
         try:
-            checkpoint.read(str(folder / f"ckpt-{step}")).assert_consumed()
+            with readable(folder / f"ckpt-{step}") as prefix:
+                checkpoint.read(prefix).assert_consumed()
         except (
             tf.errors.OpError,
             IndexError,

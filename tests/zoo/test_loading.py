@@ -139,6 +139,12 @@ def test_a_changed_byte_of_a_checkpoint_is_damage(run, copied):
     assert "hecksum does not match" in refusal(copied, checkpoint=7)
 
 
+@pytest.mark.parametrize("name", ["a[b]c", "a[b", "what?*", "back\\slash"])
+def test_a_checkpoint_is_read_whatever_the_name_of_its_folder(run, tmp_path, name):
+    folder = without_weights(shutil.copytree(run[0], tmp_path / name))
+    assert_same(state(zoo.load(folder)), run[1][7])
+
+
 def test_a_checkpoint_of_another_model_does_not_fit(copied):
     recorded = workdir.read_recipe(copied)
     recorded["spec"]["options"]["depth"] = 1  # fewer variables, the first of the same shapes

@@ -511,6 +511,14 @@ def test_scores_that_a_signal_cut_off_come_when_the_run_goes_on(tmp_path, monkey
     assert log(whole.workdir) == log(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a[b]c", "what?*", "back\\slash"])
+def test_a_run_is_trained_and_resumed_whatever_the_name_of_its_folder(tmp_path, whole, name):
+    workdir = tmp_path / name
+    train.train(RECIPE, workdir, limit_steps=3)
+    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+    assert log(whole.workdir) == log(workdir)
+
+
 def test_a_limited_run_goes_on(tmp_path, capsys, whole):
     train.train(RECIPE, tmp_path, limit_steps=3)
     assert "--limit-steps 3: stopped at step 3 of 8, and saved." in capsys.readouterr().out
