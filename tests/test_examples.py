@@ -66,7 +66,9 @@ def runs(tmp_path_factory) -> pathlib.Path:
         workdir.mkdir()
         zoo.weights.save(model, workdir / "model.weights.h5")
         shutil.copy(workdir / "model.weights.h5", workdir / "best.weights.h5")
-        recipe = {"recipe": {}, "spec": json.loads(model.spec.to_json()), "weights": {"step": 1}}
+        named = {"name": run, "model": model.spec.model, "data": "folder"}
+        spec = json.loads(model.spec.to_json())
+        recipe = {"recipe": named, "spec": spec, "weights": {"step": 1}}
         (workdir / "recipe.json").write_text(json.dumps(recipe))
     return folder
 

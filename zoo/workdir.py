@@ -33,13 +33,40 @@ def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
         if len(text) > MAX_RECIPE:
             raise ValueError(f"it has more than {MAX_RECIPE} bytes")
         content = json.loads(text.decode("utf-8"))
-        if not isinstance(content, dict) or not isinstance(content.get("recipe"), dict):
-            raise ValueError("it is not a JSON object with a recipe")
+        _check(content)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({error}). Pass a new folder as --workdir.") from error
     return content
+
+
+def _check(content: Any) -> None:
+    """Checks the types of the entries of recipe.json; those that are missing were not written.
+
+    Raises:
+        ValueError: One is of another type, or the recipe is missing; its name is told.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("recipe"), dict):
+        raise ValueError("it is not a JSON object with a recipe")
+    for name in ("name", "model", "data"):
+        if not isinstance(content["recipe"].get(name), str):
+            raise ValueError(f"{name} of its recipe is not a text")
+    for name in ("weights", "best"):
+        kept = content.get(name)
+        # bool is an int of Python, and no step.
+        if kept is not None and (not isinstance(kept, dict) or type(kept.get("step")) is not int):
+            raise ValueError(f"{name} is not an object with a step")
+    hashes = content.get("data", {})
+    if not isinstance(hashes, dict) or not all(isinstance(x, str) for x in hashes.values()):
+        raise ValueError("data is not an object of texts")
+    environments = content.get("environments", [])
+    if not isinstance(environments, list) or not all(isinstance(x, dict) for x in environments):
+        raise ValueError("environments is not a list of objects")
+    if not isinstance(content.get("data_dir"), str | None):
+        raise ValueError("data_dir is not a text")
+    if not isinstance(content.get("spec"), dict | None):
+        raise ValueError("spec is not an object")
 
 
 def steps(workdir: pathlib.Path) -> list[int]:

@@ -14,9 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from recipes.training import records
 from recipes.training.recipe import RunError
 from zoo import files
 from zoo import workdir as workdirs
+from zoo.weights.checkpoint import readable
 
 _KEPT = 3  # the newest, and two to fall back to
 
@@ -101,7 +103,8 @@ def resume(state: State, workdir: pathlib.Path) -> None:
     found, folder = workdirs.steps(workdir), workdir / workdirs.CHECKPOINTS
     for step in found:
         try:
-            checkpoint.read(str(folder / f"ckpt-{step}")).assert_consumed()
+            with readable(folder / f"ckpt-{step}") as prefix:
+                checkpoint.read(prefix).assert_consumed()
         except (
             tf.errors.OpError,
             IndexError,
@@ -126,6 +129,10 @@ def resume(state: State, workdir: pathlib.Path) -> None:
 
 def sweep(workdir: pathlib.Path) -> None:
     """Removes what interrupted saves left; only for the process that writes to the workdir."""
+    for name in (workdirs.WEIGHTS, workdirs.BEST, workdirs.RECIPE, records.LOG, records.SCORES):
+        for ending in ("", ".sha256"):
+            for leftover in workdir.glob(files.UNFINISHED + "[0-9a-f]" * 8 + f"-{name}{ending}"):
+                leftover.unlink()
     folder = workdir / workdirs.CHECKPOINTS
     for leftover in folder.glob("ckpt-*_temp*"):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -21,6 +21,7 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
+_OWNER = "process "
 _LOCKED_BYTE = 1 << 30  # Windows lets nobody read a locked byte: one after the text
 
 
@@ -102,6 +103,7 @@ def output_folder(
     Reading a replicated variable is a collective: all workers must save.
 
     Raises:
+        ValueError: The workdir holds a file called lock that no run wrote.
         RunError: Another process writes to the workdir.
     """
     if worker_of(strategy)[0] == 0:
@@ -116,19 +118,25 @@ def output_folder(
 @contextlib.contextmanager
 def _only_process(workdir: pathlib.Path) -> Iterator[None]:
     """Locks a workdir; the system releases the lock however the process ends."""
-    with open(workdir / "lock", "a+", encoding="utf-8") as file:
+    with open(workdir / "lock", "a+", encoding="utf-8", errors="replace") as file:
+        file.seek(0)
+        said = file.read()
+        if said and not said.startswith(_OWNER):
+            raise ValueError(
+                f"A run writes its process into {workdir / 'lock'}; that file is there and holds "
+                "something else. Rename it, or pass a new folder as --workdir."
+            )
         try:
             _lock(file)
         except (BlockingIOError, PermissionError):  # the latter on Windows
-            file.seek(0)
             raise RunError(
-                f"One run at a time writes to a --workdir; {file.read() or 'another'} writes to "
+                f"One run at a time writes to a --workdir; {said or 'another'} writes to "
                 f"{workdir}. Wait for it, or end it and run the same command again."
             ) from None
         except OSError:
             pass  # the file system has no locks
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.write(f"{_OWNER}{os.getpid()} on {platform.node()}")
         file.flush()
         yield
 

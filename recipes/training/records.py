@@ -32,25 +32,52 @@ def check_workdir(workdir: pathlib.Path, recipe: Recipe) -> None:
     """Makes sure that a folder is free, or holds this very run.
 
     Raises:
-        ValueError: It holds another run, files with the names that a run writes, or a damaged
-            recipe.json; or it is a file.
+        ValueError: It holds another run, files with the names that a run writes, weights without
+            a checkpoint, or a damaged recipe.json; or it is a file.
     """
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir is a folder; {workdir} is a file. Pass a new folder.")
     recorded = workdirs.read_recipe(workdir)
-    written = (workdirs.CHECKPOINTS, LOG, SCORES, workdirs.WEIGHTS)
+    written = (workdirs.CHECKPOINTS, LOG, SCORES, workdirs.WEIGHTS, workdirs.BEST)
     begun = [name for name in written if (workdir / name).exists()]
     if recorded is None and begun:
         raise ValueError(
             f"{workdir} is not the folder of a run: it holds {begun[0]} and no recipe.json. Pass a "
             "new folder as --workdir."
         )
-    why = difference(recipe, recorded["recipe"]) if begun else None
+    if recorded is None:
+        return
+    recorded_steps = [recorded[name]["step"] for name in ("weights", "best") if recorded.get(name)]
+    why = difference(recipe, recorded["recipe"]) if begun or recorded_steps else None
     if why:
         raise ValueError(
             f"{workdir} holds another run: {why}. Pass a new folder as --workdir, or the value "
             "that it was started with."
         )
+    if not workdirs.steps(workdir):
+        _check_nothing_is_lost(workdir, max([*recorded_steps, _last_step(workdir)]))
+
+
+def _check_nothing_is_lost(workdir: pathlib.Path, step: int) -> None:
+    """Makes sure that no training from step 0 replaces the results of an earlier one."""
+    newest, best = ((workdir / name).exists() for name in (workdirs.WEIGHTS, workdirs.BEST))
+    if newest or best:
+        how = "zoo.load" if newest else 'zoo.load(…, checkpoint="best")'
+        raise ValueError(
+            f"{workdir} holds the weights of step {step} and no checkpoint to resume from. Load "
+            f"them with {how}, or pass a new folder as --workdir."
+        )
+    if step:
+        raise ValueError(
+            f"{workdir} holds the record of a run up to step {step} and no checkpoint to resume "
+            "from. Pass a new folder as --workdir."
+        )
+
+
+def _last_step(workdir: pathlib.Path) -> int:
+    """The last step in log.csv and scores.csv; 0 if there is none."""
+    found = [row.get("step") or "" for name in (LOG, SCORES) for row in _rows(workdir / name)]
+    return max((int(step) for step in found if step.isdecimal()), default=0)
 
 
 def write_recipe(

@@ -126,6 +126,8 @@ def train(
         splits, state, fingerprints = _prepare(start, data_dir or workdir / "data", strategy)
         _check_workers(recipe, fingerprints, strategy)
         with output_folder(workdir, strategy) as out:
+            if worker_of(strategy)[0] == 0:
+                _check_again(workdir, recipe, begun)
             run = Run(recipe, splits, state, strategy, workdir, out)
             checkpoints.sweep(out)
             records.write_recipe(
@@ -162,6 +164,17 @@ def _prepare(
     state = models.make_state(recipe, splits["train"], strategy)
     examined = verify(splits, instances=recipe.weight_map)
     return splits, state, {split: found.sha256 for split, found in examined.items()}
+
+
+def _check_again(workdir: pathlib.Path, recipe: Recipe, begun: bool) -> None:
+    """Looks again, now that no other process can write: the data took long to prepare."""
+    records.check_workdir(workdir, recipe)
+    if bool(workdirs.steps(workdir)) != begun:
+        raise RunError(
+            f"One run at a time writes to a --workdir; another process has changed the checkpoints "
+            f"in {workdir} since this command was started. Run the same command again to resume "
+            "that run, or pass a new folder as --workdir."
+        )
 
 
 def _tell_end(run: Run, signal: int | None, limit_steps: int | None) -> None:

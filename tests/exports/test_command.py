@@ -208,7 +208,8 @@ def test_a_stopped_run_is_exported_from_its_checkpoint(tmp_path, capsys, uncheck
     """A workdir says what its model is; which of several checkpoints was read is not recorded."""
     model, workdir = build_toy("unet"), tmp_path / "run"
     (workdir / "checkpoints").mkdir(parents=True)
-    content = {"recipe": {}, "spec": model.spec.to_dict(), "weights": None}
+    named = {"name": "mine", "model": "unet", "data": "folder"}
+    content = {"recipe": named, "spec": model.spec.to_dict(), "weights": None}
     (workdir / "recipe.json").write_text(json.dumps(content))
     shutil.copy(weights, workdir / "best.weights.h5")
     assert main([str(workdir), "--checkpoint", "best", "--out", str(tmp_path / "o")]) == 0

@@ -276,7 +276,7 @@ def test_another_run_is_not_resumed(tmp_path):
         parse([*words, "--toy"], None)
     with pytest.raises(ValueError, match=r"zoo train --workdir resumes a run; .*/new holds none."):
         parse(["--workdir", str(tmp_path / "new")], None)
-    contents = {"recipe": {"model": "unet", "colour": 3}}
+    contents = {"recipe": {"name": "any_unet", "model": "unet", "data": "coins", "colour": 3}}
     (tmp_path / "run/recipe.json").write_text(json.dumps(contents))
     with pytest.raises(ValueError, match=r"written by another version .*differ in .*colour"):
         parse(words, None)

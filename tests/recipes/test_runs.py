@@ -87,7 +87,8 @@ def test_a_stage_starts_from_all_that_the_one_before_learned(first, second, tmp_
     workdir = pathlib.Path("runs", first)
     workdir.mkdir(parents=True)
     zoo.weights.save(learned, workdir / "model.weights.h5")
-    contents = {"recipe": {}, "weights": {"step": 1}}
+    named = {"name": first, "model": before.model, "data": before.data}
+    contents = {"recipe": named, "weights": {"step": 1}}
     (workdir / "recipe.json").write_text(json.dumps(contents))
     started = dataclasses.replace(after, options=tiny.options)
     models.check(started)

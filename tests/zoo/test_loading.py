@@ -139,6 +139,12 @@ def test_a_changed_byte_of_a_checkpoint_is_damage(run, copied):
     assert "hecksum does not match" in refusal(copied, checkpoint=7)
 
 
+@pytest.mark.parametrize("name", ["a[b]c", "a[b", "what?*", "back\\slash"])
+def test_a_checkpoint_is_read_whatever_the_name_of_its_folder(run, tmp_path, name):
+    folder = without_weights(shutil.copytree(run[0], tmp_path / name))
+    assert_same(state(zoo.load(folder)), run[1][7])
+
+
 def test_a_checkpoint_of_another_model_does_not_fit(copied):
     recorded = workdir.read_recipe(copied)
     recorded["spec"]["options"]["depth"] = 1  # fewer variables, the first of the same shapes
@@ -153,6 +159,37 @@ def test_a_folder_of_something_else_is_named(tmp_path, copied):
     assert f'{copied} holds no newest weights and no checkpoint. Load checkpoint="best".' in message
     (copied / workdir.RECIPE).write_text("{")
     assert "is damaged" in refusal(copied)
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        ({"recipe": []}, "it is not a JSON object with a recipe"),
+        ({"recipe": {"name": "a", "model": 3, "data": "coins"}}, "model of its recipe is not a t"),
+        ({"recipe": {"model": "unet", "data": "coins"}}, "name of its recipe is not a text"),
+        ({"weights": 7}, "weights is not an object with a step"),
+        ({"weights": {"step": True}}, "weights is not an object with a step"),
+        ({"best": {"step": "7"}}, "best is not an object with a step"),
+        ({"data": ["train"]}, "data is not an object of texts"),
+        ({"data": {"train": 1}}, "data is not an object of texts"),
+        ({"environments": {}}, "environments is not a list of objects"),
+        ({"environments": ["mine"]}, "environments is not a list of objects"),
+        ({"data_dir": 3}, "data_dir is not a text"),
+        ({"spec": "unet"}, "spec is not an object"),
+    ],
+)
+def test_an_entry_of_another_type_is_damage(copied, entries, reason):
+    recorded = workdir.read_recipe(copied) | entries
+    (copied / workdir.RECIPE).write_text(json.dumps(recorded))
+    assert refusal(copied).startswith(f"{copied / workdir.RECIPE} is damaged ({reason}")
+
+
+def test_entries_that_are_missing_are_no_damage(copied):
+    recorded = workdir.read_recipe(copied) | {"weights": None, "best": None, "data_dir": None}
+    for name in ("data", "environments", "best"):
+        del recorded[name]
+    (copied / workdir.RECIPE).write_text(json.dumps(recorded))
+    assert workdir.read_recipe(copied) == recorded
 
 
 def test_what_contradicts_a_workdir_names_both(run):

@@ -1,7 +1,10 @@
 """Fills a model from a TensorFlow checkpoint of a training run."""
 
+import contextlib
 import os
-import re
+import pathlib
+import tempfile
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -17,6 +20,27 @@ def variable_keys(model: keras.Model) -> list[str]:
     return [f"model/{place}/.ATTRIBUTES/VARIABLE_VALUE" for place in range(count)]
 
 
+@contextlib.contextmanager
+def readable(prefix: str | os.PathLike) -> Iterator[str]:
+    """The path of a checkpoint, without `.index`, as TensorFlow can read it.
+
+    TensorFlow takes one text as a pattern first and as a path then. No text is both for a folder
+    whose name holds `[` or a backslash, so such a folder is read through a link, which is removed
+    after the block.
+
+    Raises:
+        OSError: The link cannot be made.
+    """
+    prefix = pathlib.Path(prefix).absolute()
+    if set(prefix.as_posix()).isdisjoint("*?[\\"):
+        yield str(prefix)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = pathlib.Path(folder, "link")
+        link.symlink_to(prefix.parent, target_is_directory=True)
+        yield str(link / prefix.name)
+
+
 def fill(model: keras.Model, file: str | os.PathLike) -> None:
     """Sets every variable of `model` from a checkpoint; `file` is its path without `.index`.
 
@@ -26,14 +50,14 @@ def fill(model: keras.Model, file: str | os.PathLike) -> None:
     """
     keys = variable_keys(model)
     try:
-        # TensorFlow reads the path as a pattern, so its special characters are escaped.
-        saved = tf.train.load_checkpoint(re.sub(r"([*?\[\]\\])", r"\\\1", str(file)))
-        shapes = {
-            key: shape
-            for key, shape in saved.get_variable_to_shape_map().items()
-            if key.startswith("model/")
-        }
-        values = [saved.get_tensor(key) for key in keys if key in shapes]
+        with readable(file) as prefix:
+            saved = tf.train.load_checkpoint(prefix)
+            shapes = {
+                key: shape
+                for key, shape in saved.get_variable_to_shape_map().items()
+                if key.startswith("model/")
+            }
+            values = [saved.get_tensor(key) for key in keys if key in shapes]
     except (
         tf.errors.OpError,
         IndexError,  # the file is cut off

@@ -27,6 +27,24 @@ def test_a_second_run_is_kept_out_of_a_workdir(tmp_path):
         assert folder == tmp_path
 
 
+def test_a_file_called_lock_that_no_run_wrote_is_left_alone(tmp_path):
+    file = tmp_path / "lock"
+    for content in (b"mine", b"\xff\xfe"):
+        file.write_bytes(content)
+        with (
+            pytest.raises(
+                ValueError, match=rf"its process into {file}; .* Rename it, or pass a new folder as"
+            ),
+            devices.output_folder(tmp_path, tf.distribute.get_strategy()),
+        ):
+            pass
+        assert file.read_bytes() == content
+    for content in (b"", b"process 1 on a machine"):
+        file.write_bytes(content)
+        with devices.output_folder(tmp_path, tf.distribute.get_strategy()):
+            assert file.read_text().startswith(f"process {os.getpid()} on ")
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [

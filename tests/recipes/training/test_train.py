@@ -72,6 +72,9 @@ class Run:
     workdir: pathlib.Path
     variables: list[np.ndarray]
 
+    def weights(self):
+        return [weight.numpy() for weight in zoo.load(self.workdir).weights]
+
     def copy(self, target):
         shutil.copytree(self.workdir, target)
         return target
@@ -185,10 +188,92 @@ def test_another_runs_workdir_is_an_error(whole):
 
 
 def test_a_folder_with_other_files_is_an_error(tmp_path):
-    (tmp_path / "log.csv").write_text("mine")
-    with pytest.raises(ValueError, match=r"holds log\.csv and no recipe\.json. Pass a new folder"):
+    for name in ("log.csv", "best.weights.h5"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(
+            ValueError, match=rf"holds {name} and no recipe\.json. Pass a new folder"
+        ):
+            train.train(RECIPE, tmp_path)
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+
+
+def test_results_without_a_checkpoint_are_not_replaced(tmp_path, whole, scored):
+    def refusal(of, recipe, *lost):
+        folder = of.copy(tmp_path / f"{len(list(tmp_path.iterdir()))}")
+        shutil.rmtree(folder / "checkpoints")
+        for name in lost:
+            (folder / name).unlink()
+        before = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+        with pytest.raises(ValueError, match=r"no checkpoint to resume from|another run") as error:
+            train.train(recipe, folder)
+        assert before == {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+        return folder, str(error.value).removeprefix(f"{folder} ")
+
+    folder, message = refusal(whole, RECIPE)
+    assert message == (
+        "holds the weights of step 8 and no checkpoint to resume from. Load them with zoo.load, or "
+        "pass a new folder as --workdir."
+    )
+    assert_same(whole.weights(), [weight.numpy() for weight in zoo.load(folder).weights])
+    folder, message = refusal(scored, SCORED, "model.weights.h5")
+    assert 'Load them with zoo.load(…, checkpoint="best"), or' in message
+    zoo.load(folder, checkpoint="best")
+    files = ("model.weights.h5", "best.weights.h5", "log.csv", "scores.csv")
+    assert refusal(scored, SCORED, *files)[1] == (
+        "holds the record of a run up to step 8 and no checkpoint to resume from. Pass a new "
+        "folder as --workdir."
+    )
+    # recipe.json is the only one that is left.
+    message = refusal(scored, change(seed=3), *files)[1]
+    assert message.startswith("holds another run: it was started with --seed 0, and this command")
+
+
+def test_rows_without_a_checkpoint_are_not_replaced(tmp_path, half):
+    folder = half.copy(tmp_path / "run")
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(ValueError, match="holds the record of a run up to step 4 and no checkpoi"):
+        train.train(RECIPE, folder)
+
+
+def test_a_run_that_was_begun_while_the_data_were_prepared_is_left_alone(tmp_path, monkeypatch):
+    prepare, others = train._prepare, []
+
+    def meanwhile(*arguments):
+        found = prepare(*arguments)
+        if others:
+            train.train(others.pop(), tmp_path, limit_steps=1)
+        return found
+
+    monkeypatch.setattr(train, "_prepare", meanwhile)
+    others.append(change(seed=3))
+    with pytest.raises(ValueError, match="holds another run: it was started with --seed 3, and"):
         train.train(RECIPE, tmp_path)
-    assert (tmp_path / "log.csv").read_text() == "mine"
+    assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["seed"] == 3
+    shutil.rmtree(tmp_path)
+    others.append(RECIPE)
+    with pytest.raises(
+        RunError, match=rf"changed the checkpoints in {tmp_path} since .* same command again to re"
+    ):
+        train.train(RECIPE, tmp_path)
+    train.train(RECIPE, tmp_path, limit_steps=2)
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path, half):
+    workdir = half.copy(tmp_path / "run")
+    names = ("model.weights.h5", "best.weights.h5", "recipe.json", "log.csv", "scores.csv")
+    for name in (*names, "model.weights.h5.sha256", "best.weights.h5.sha256"):
+        (workdir / f"writing-0123abef-{name}").touch()
+    kept = [
+        "writing-0123abef-mine.csv",
+        "writing-mychapte-log.csv",
+        "writing-0123abef-log.csv.old",
+        "writing-log.csv",
+    ]
+    for name in kept:
+        (workdir / name).touch()
+    train.train(RECIPE, workdir, limit_steps=4)
+    assert sorted(file.name for file in workdir.glob("writing-*")) == sorted(kept)
 
 
 def test_a_workdir_that_is_a_file_or_closed_is_an_error(tmp_path):
@@ -509,6 +594,14 @@ def test_scores_that_a_signal_cut_off_come_when_the_run_goes_on(tmp_path, monkey
     assert_same(whole.variables, variables(train.train(recipe, tmp_path)))
     assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["4", "8"]
     assert log(whole.workdir) == log(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a[b]c", "what?*", "back\\slash"])
+def test_a_run_is_trained_and_resumed_whatever_the_name_of_its_folder(tmp_path, whole, name):
+    workdir = tmp_path / name
+    train.train(RECIPE, workdir, limit_steps=3)
+    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+    assert log(whole.workdir) == log(workdir)
 
 
 def test_a_limited_run_goes_on(tmp_path, capsys, whole):
