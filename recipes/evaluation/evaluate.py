@@ -45,10 +45,10 @@ def evaluate(
         FileNotFoundError: Nothing is at a path.
         ValueError: There is no data set to score on, or a path does not fit it.
     """
-    for path in paths:
-        if not is_exported(path):
-            loading.find(path)  # what cannot be loaded is told before anything else
     recorded = {path: _recorded(path) for path in paths}
+    for path, recipe in recorded.items():
+        if recipe is None and not is_exported(path):
+            loading.find(path)  # what cannot be loaded is told before anything else
     runs = {path: found for path, found in recorded.items() if found is not None}
     if checkpoint is not None and not runs:
         raise ValueError(
