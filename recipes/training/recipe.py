@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import typing
 from typing import Any
 
 from recipes.data import NAMES
@@ -145,7 +146,7 @@ def read(fields: dict[str, Any]) -> Recipe:
     """A recipe from its fields in recipe.json, where tuples are lists.
 
     Raises:
-        ValueError: The fields are those of another version, or break a rule.
+        ValueError: The fields are those of another version, are of other types, or break a rule.
     """
     known = {field.name for field in dataclasses.fields(Recipe)}
     if fields.keys() != known:
@@ -157,7 +158,21 @@ def read(fields: dict[str, Any]) -> Recipe:
     values = {
         name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }
+    for field in dataclasses.fields(Recipe):
+        if not _is_of(values[field.name], field.type):
+            raise ValueError(
+                f"The recipe in recipe.json is damaged ({field.name} is {fields[field.name]!r}). "
+                "Pass a new folder as --workdir."
+            )
     return Recipe(**values)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value has the type of a field; a whole number is a float too, a bool is neither."""
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_is_of(x, typing.get_args(kind)[0]) for x in value)
+    types = {float: (int, float)}.get(kind, typing.get_origin(kind) or kind)
+    return isinstance(value, types) and isinstance(value, bool) == (kind is bool)
 
 
 def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:

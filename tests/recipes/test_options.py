@@ -282,6 +282,29 @@ def test_another_run_is_not_resumed(tmp_path):
         parse(words, None)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"steps": "5"},
+        {"seed": True},
+        {"learning_rate": None},
+        {"jit": 1},
+        {"biases": []},
+        {"augment": "flip"},
+        {"class_weights": [1, "2"]},
+        {"options": [3]},
+    ],
+)
+def test_a_recorded_value_of_another_type_is_damage(tmp_path, entry):
+    words = begun(tmp_path / "run", RECIPE)
+    contents = {"recipe": dataclasses.asdict(RECIPE) | entry}
+    (tmp_path / "run/recipe.json").write_text(json.dumps(contents))
+    ((name, value),) = entry.items()
+    message = f"recipe in recipe.json is damaged ({name} is {value!r}). Pass a new folder as --work"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse(words, None)
+
+
 def test_a_run_that_never_began_can_be_changed(tmp_path):
     words = begun(tmp_path / "run", dataclasses.replace(RECIPE, seed=3))
     (tmp_path / "run/checkpoints/ckpt-3.index").unlink()

@@ -764,6 +764,25 @@ def test_a_kill_while_the_best_weights_are_written_changes_nothing(
     assert_same(best, found)
 
 
+def test_a_full_disk_while_the_best_weights_are_written_loses_nothing(
+    tmp_path, scored, monkeypatch
+):
+    def full(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zoo.weights, "save", full)
+        with pytest.raises(RunError) as error:
+            train.train(SCORED, tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}/best.weights.h5 cannot be written ([Errno 28] No space left on device). The "
+        "checkpoints beside it hold the whole training. Free some space there and run the same "
+        "command again."
+    )
+    assert_same(scored.variables, variables(train.train(SCORED, tmp_path)))
+    assert best_of(tmp_path)[0] == best_of(scored.workdir)[0]
+
+
 def test_a_row_of_scores_without_its_checkpoint_is_not_kept_twice(tmp_path, monkeypatch):
     """As of a run that was told to stop while it scored, then killed after it scored again."""
     shared_scores, save, killed = loop.shared_scores, checkpoints.save, []
