@@ -1,13 +1,13 @@
 """Shows class maps: PNGs that keep the class numbers, and overlays with a legend."""
 
 import colorsys
-import os
 import pathlib
-import secrets
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from zoo import files
 
 VOID = 255
 
@@ -80,15 +80,8 @@ def save_class_map(
         )
     picture = Image.fromarray(_checked_class_map(class_map))
     picture.putpalette(_checked_palette(voc_palette() if palette is None else palette).tobytes())
-    unfinished = path.with_name(f"writing-{secrets.token_hex(4)}-{path.name}")
-    try:
-        with open(unfinished, "wb") as file:
-            picture.save(file, "PNG")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with files.replacing(path) as unfinished:
+        picture.save(unfinished, "PNG")
     return path
 
 
