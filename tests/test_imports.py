@@ -56,7 +56,8 @@ MAY = {
     "recipes.scoring": ("recipes.data", "zoo"),
     "recipes.training": ("recipes.training", "recipes.scoring", "recipes.data", "zoo"),
     "recipes.training.recipe": ("recipes.data", "recipes.training.rules"),
-    "recipes.training.rules": ("recipes.data", "recipes.training.recipe"),  # its type
+    # The recipe is its type.
+    "recipes.training.rules": ("recipes.data", "recipes.training.recipe", "zoo.terminal"),
     "recipes.runs": ("recipes.training.recipe",),
     "recipes.evaluation": (
         *("recipes.evaluation", "recipes.training", "recipes.scoring", "recipes.data"),

@@ -1,10 +1,11 @@
 """What all commands share: short usage errors, one way to fail, and text that is safe to print."""
 
 import argparse
+import difflib
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 WRONG_REQUEST = 2
@@ -65,6 +66,15 @@ def printable(text: str) -> str:
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
         for char in text
     )
+
+
+def nearest(text: str, choices: Sequence[str]) -> str:
+    """The choice that is most like the text; the first if none is.
+
+    >>> nearest("fldr", ["coins", "folder"])
+    'folder'
+    """
+    return (difflib.get_close_matches(str(text), choices, n=1) or choices)[0]
 
 
 def positive(text: str) -> int:

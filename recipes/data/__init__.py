@@ -5,6 +5,7 @@ import pathlib
 from typing import NamedTuple
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from zoo.terminal import nearest
 
 
 class Known(NamedTuple):
@@ -49,7 +50,8 @@ def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
     """
     if name not in SETS:
         raise DataError(
-            f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass --data {NAMES[0]}."
+            f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass --data "
+            f"{nearest(name, NAMES)}."
         )
     return importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
 

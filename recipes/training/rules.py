@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from recipes.data import SETS
+from zoo.terminal import nearest
 
 if TYPE_CHECKING:
     from recipes.training.recipe import Recipe
@@ -56,7 +57,7 @@ def _check_field(field: dataclasses.Field, value: Any) -> None:
         if wrong:
             raise ValueError(
                 f"{flag} takes {', '.join(choices)}; received {wrong[0]!r}. Pass {flag} "
-                f"{choices[0]}."
+                f"{nearest(wrong[0], choices)}."
             )
     if least is not None and not value >= least:
         raise ValueError(f"{flag} is at least {least}; received {value}. Pass {flag} {least}.")

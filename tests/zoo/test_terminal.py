@@ -68,3 +68,8 @@ def test_what_would_control_a_terminal_is_escaped(text):
 @pytest.mark.parametrize("text", ["two\nlines", "Größe 12 × 9", "天空"])
 def test_plain_text_stays_as_it_is(text):
     assert terminal.printable(text) == text
+
+
+def test_the_nearest_choice_is_advised():
+    assert terminal.nearest("sgg", ("adam", "adamw", "sgd")) == "sgd"
+    assert terminal.nearest("xyz", ("adam", "sgd")) == "adam"
