@@ -12,3 +12,4 @@ CLASS_NAMES = "class_names"
 # A PNG of 410 kB can hold 12,000 × 12,000 pixels and cost 2 GB before the network starts.
 MAX_PIXELS = 4096 * 4096
 MAX_BATCH = 16
+MAX_BYTES = 4 * MAX_PIXELS

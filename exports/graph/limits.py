@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Limits:
         channels: Of each image.
         max_pixels: The most pixels of one image.
         max_batch: The most images.
+        max_bytes: The most bytes of the JPEG or PNG file of one image.
 
     Raises:
         ValueError: A limit is not a positive whole number.
@@ -21,6 +22,7 @@ class Limits:
     channels: int
     max_pixels: int = MAX_PIXELS
     max_batch: int = MAX_BATCH
+    max_bytes: int = MAX_BYTES
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():

@@ -141,24 +141,23 @@ def signatures(
 def _masks(scores_of: Callable, image_bytes: tf.Tensor, limits: Limits) -> dict[str, tf.Tensor]:
     """A PNG of classes for each image that can be decoded, an empty string for each other."""
 
-    def mask_of(one: tf.Tensor) -> tf.Tensor:
-        class_map = class_map_of(scores_of(requests.decode(one, limits)[None]))
-        return tf.io.encode_png(class_map[0, :, :, None])
+    def png_of(image: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(class_map_of(scores_of(image[None]))[0, :, :, None])
 
-    valid = requests.decodable(image_bytes, limits)
+    def mask_of(one: tf.Tensor) -> tf.Tensor:
+        image = requests.decode_or_nothing(one, limits)
+        return tf.cond(tf.size(image) > 0, lambda: png_of(image), lambda: tf.constant(""))
+
     # One after the other: their sizes differ, and so that memory is that of one image.
     masks = tf.map_fn(
         mask_of,
-        tf.boolean_mask(image_bytes, valid),
+        image_bytes,
         fn_output_signature=tf.TensorSpec([], tf.string),
         parallel_iterations=1,
     )
-    # Each row takes the next mask, or the empty string behind the last.
-    valid = tf.cast(valid, tf.int32)
-    rows = tf.where(valid > 0, tf.cumsum(valid) - 1, tf.size(masks))
     return {
-        "mask_png_bytes": tf.gather(tf.concat([masks, [""]], axis=0), rows),
-        "valid": tf.cast(valid, tf.uint8),
+        "mask_png_bytes": masks,
+        "valid": tf.cast(tf.strings.length(masks) > 0, tf.uint8),
     }
 
 
