@@ -68,15 +68,11 @@ def augmented(
 
 
 def _window(rng: np.random.Generator, crop: int, size: tuple[int, int]) -> tuple[slice, slice]:
-    """A random square, cut off where the image ends."""
-    window = []
-    for side in size:
-        length = max(side, crop)
-        # Drawn from a wider range, then moved inside: else border pixels would be rarer.
-        drawn = int(rng.integers(-crop // 2, length - crop // 2 + 1))
-        start = min(max(drawn, 0), length - crop)
-        window.append(slice(start, min(start + crop, side)))
-    return tuple(window)
+    """A square, drawn uniformly where it fits; of a smaller image the whole side."""
+    starts = [int(rng.integers(max(side - crop, 0) + 1)) for side in size]
+    return tuple(
+        slice(start, min(start + crop, side)) for start, side in zip(starts, size, strict=True)
+    )
 
 
 def _blended(image: np.ndarray, size: tuple[int, int], window: tuple[slice, slice]) -> np.ndarray:
