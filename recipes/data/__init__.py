@@ -46,14 +46,25 @@ def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
         data_dir: The folder of its files; a set that makes its own files writes them there.
 
     Raises:
-        DataError: No data set has this name, or its files are not in `data_dir`.
+        DataError: No data set has this name, its files are not in `data_dir`, or an image is in two
+            splits.
     """
     if name not in SETS:
         raise DataError(
             f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass --data "
             f"{nearest(name, NAMES)}."
         )
-    return importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
+    splits = importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
+    split_of: dict[str, str] = {}
+    for split, dataset in splits.items():
+        for image, *_ in dataset.files:
+            other = split_of.setdefault(image, split)
+            if other != split:
+                raise DataError(
+                    f"{image}: an image is in one split; it is in {other} and in {split}. Take it "
+                    f"off the list of one of them."
+                )
+    return splits
 
 
 __all__ = ["DataError", "Dataset", "IGNORE_LABEL", "Known", "NAMES", "SETS", "load"]

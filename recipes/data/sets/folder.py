@@ -81,7 +81,7 @@ def _class_names(file: pathlib.Path) -> tuple[str, ...]:
     if not file.exists():
         raise DataError(
             f"{file.parent} is not a folder of images and masks: there is no {file}. {remedy} Pass "
-            "the folder that holds images, masks and classes.txt as --data-dir."
+            "the folder that holds images, masks and classes.txt as the data folder."
         )
     names = tuple(read_lines(file, remedy=remedy))
     if not 2 <= len(names) <= IGNORE_LABEL or len(set(names)) != len(names):
@@ -104,7 +104,7 @@ def _by_name(folder: pathlib.Path, endings: tuple[str, ...]) -> dict[str, pathli
     if not folder.is_dir():
         raise DataError(
             f"{folder.parent} is not a folder of images and masks: there is no {folder}. Pass the "
-            "folder that holds images, masks and classes.txt as --data-dir."
+            "folder that holds images, masks and classes.txt as the data folder."
         )
     files: dict[str, pathlib.Path] = {}
     for file in sorted(folder.iterdir()):

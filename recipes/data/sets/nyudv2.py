@@ -36,7 +36,7 @@ _NEAR, _FAR = 500, 10_000  # millimetres
 
 _REMEDY = (
     "Pass the folder that holds data/images, data/hha, segmentation, train.txt, val.txt and "
-    "test.txt as --data-dir."
+    "test.txt as the data folder."
 )
 
 
@@ -68,12 +68,13 @@ def read(
     depth = {"read_image": read_depth, "channels": 1} if images == "depth" else {}
     return {
         split: listed(
-            tuple(data_dir / f"{one}.txt" for one in lists),
+            data_dir,
+            tuple(f"{one}.txt" for one in lists),
             name=name,
             split=split,
             class_names=CLASS_NAMES["nyudv2"],
-            image=lambda number: data_dir / "data" / images / f"img_{number}.png",
-            label=lambda number: data_dir / "segmentation" / f"img_{number}.mat",
+            image=f"data/{images}/img_{{}}.png",
+            label="segmentation/img_{}.mat",
             read_label=_read_label,
             remedy=_REMEDY,
             **depth,

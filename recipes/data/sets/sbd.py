@@ -28,12 +28,12 @@ import numpy as np
 
 from recipes.data import images, mat
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
-from recipes.data.listed import read_lines
+from recipes.data.lists import read_entries
 from zoo.class_names import BACKGROUND, CLASS_NAMES
 
 TRAIN, VAL = 8498, 736  # the number of images of the authors' splits
 _CLASSES = np.arange(len(CLASS_NAMES["voc"]), dtype=np.uint8)
-_REMEDY = "Pass the folder that holds benchmark_RELEASE and VOCdevkit as --data-dir."
+_REMEDY = "Pass the folder that holds benchmark_RELEASE and VOCdevkit as the data folder."
 
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
@@ -49,10 +49,10 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     if not devkit.exists():
         devkit = data_dir / "TrainVal" / "VOCdevkit"
     voc2011 = devkit / "VOC2011"
-    train = read_lines(sbd / "train.txt", remedy=_REMEDY)
+    train = _names(sbd / "train.txt")
     val_list = voc2011 / "ImageSets" / "Segmentation" / "val.txt"
     trained = set(train)
-    val = [name for name in read_lines(val_list, remedy=_REMEDY) if name not in trained]
+    val = [name for name in _names(val_list) if name not in trained]
     # A part of the data is allowed; the whole of it must give the authors' images.
     if not val or (len(train) == TRAIN and len(val) != VAL):
         raise DataError(
@@ -70,6 +70,10 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
         ],
     }
     return {split: _split(split, pairs) for split, pairs in files.items()}
+
+
+def _names(file: pathlib.Path) -> list[str]:
+    return [entry.name for entry in read_entries(file, remedy=_REMEDY)]
 
 
 def _split(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:

@@ -328,7 +328,7 @@ def test_two_workers_may_draw_the_scenes_at_once(tmp_path, monkeypatch):
 
 
 def test_a_list_that_is_no_text_is_told(folder):
-    (folder / "ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfe")
+    (folder / "ImageSets/Segmentation/train.txt").write_bytes("café\n".encode("latin1"))
     with pytest.raises(
         data.DataError, match=r"train\.txt: cannot be read as text .* have one name a line\."
     ):

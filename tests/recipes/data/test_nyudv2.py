@@ -150,7 +150,7 @@ def test_a_missing_list_is_named_with_the_folder_it_wants(folder):
         data.load("nyudv2", folder)
     assert str(error.value) == (
         f"{folder}/test.txt: there is no such file. Pass the folder that holds data/images, "
-        "data/hha, segmentation, train.txt, val.txt and test.txt as --data-dir."
+        "data/hha, segmentation, train.txt, val.txt and test.txt as the data folder."
     )
 
 
