@@ -33,7 +33,8 @@ def augmented(
 
     Args:
         rng: Source of all random numbers.
-        image: uint8 `[h, w, channels]`; stays as it is.
+        image: uint8 or float32 `[h, w, channels]`; stays as it is. Light and colour change uint8
+            only.
         label: Whole numbers `[h, w]` whose lowest 8 bits are the class; stays as it is.
         crop: Height and width of the view; 0 for the whole image. A smaller image is extended by
             its edge pixels, and its label by void.
@@ -83,7 +84,8 @@ def _blended(image: np.ndarray, size: tuple[int, int], window: tuple[slice, slic
     )
     height, width = (part.stop - part.start for part in window)
     # Pillow scales three channels at once; it would take four for RGB with transparency.
-    planes = [image] if image.shape[-1] == 3 else np.moveaxis(image, -1, 0)
+    is_rgb = image.shape[-1] == 3 and image.dtype == np.uint8
+    planes = [image] if is_rgb else np.moveaxis(image, -1, 0)
     scaled = [
         Image.fromarray(plane).resize(
             (width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom)

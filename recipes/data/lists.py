@@ -17,8 +17,8 @@ import unicodedata
 from typing import NamedTuple
 
 from recipes.data.dataset import DataError
+from zoo.images import ENDINGS
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _ENDING = rf"\.(?:{'|'.join(ending[1:] for ending in ENDINGS)})"
 _COLUMNS = re.compile(rf"(.+?{_ENDING})[\s,;]+(\S.*\.\w+)", re.IGNORECASE)
 

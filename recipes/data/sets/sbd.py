@@ -26,10 +26,12 @@ import pathlib
 
 import numpy as np
 
-from recipes.data import images, mat
+from recipes.data import mat
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
+from recipes.data.listed import read_rgb
 from recipes.data.lists import read_entries
 from zoo.class_names import BACKGROUND, CLASS_NAMES
+from zoo.images import read_class_map
 
 TRAIN, VAL = 8498, 736  # the number of images of the authors' splits
 _CLASSES = np.arange(len(CLASS_NAMES["voc"]), dtype=np.uint8)
@@ -77,26 +79,31 @@ def _names(file: pathlib.Path) -> list[str]:
 
 
 def _split(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:
-    files = tuple((str(image), str(label)) for image, label in pairs)
+    files = tuple((str(image), str(label), str(_objects(label))) for image, label in pairs)
     parts = (functools.partial(read, files) for read in (_example, _instances))
     background = BACKGROUND["voc"]
     return Dataset("sbd", split, CLASS_NAMES["voc"], 3, files, *parts, background=background)
 
 
-def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
-    image, label = map(pathlib.Path, files[index])
+def _objects(label: pathlib.Path) -> pathlib.Path:
+    """The file with the numbers of the objects in a label."""
+    folder = {".png": "SegmentationObject", ".mat": "inst"}[label.suffix]
+    return label.parents[1] / folder / label.name
+
+
+def _example(files: tuple[tuple[str, ...], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
+    image, label = map(pathlib.Path, files[index][:2])
     if label.suffix == ".png":
-        return pair(lambda: images.read_image(image), lambda: images.read_label(label))
+        return pair(lambda: read_rgb(image), lambda: read_class_map(label))
     return pair(
-        lambda: images.read_image(image),
+        lambda: read_rgb(image),
         lambda: mat.read_label(label, "GTcls", "Segmentation", classes=_CLASSES),
     )
 
 
-def _instances(files: tuple[tuple[str, str], ...], index: int) -> np.ndarray:
-    label = pathlib.Path(files[index][1])
-    if label.suffix == ".png":
-        numbers = images.read_label(label.parents[1] / "SegmentationObject" / label.name)
+def _instances(files: tuple[tuple[str, ...], ...], index: int) -> np.ndarray:
+    file = pathlib.Path(files[index][2])
+    if file.suffix == ".png":
+        numbers = read_class_map(file)
         return np.where(numbers == IGNORE_LABEL, 0, numbers).astype(np.int32)
-    inst = label.parents[1] / "inst" / label.name
-    return mat.read_array(inst, "GTinst", "Segmentation").astype(np.int32)
+    return mat.read_array(file, "GTinst", "Segmentation").astype(np.int32)

@@ -6,9 +6,9 @@ from PIL import Image
 
 import zoo.pictures
 from recipes import data
-from recipes.data import images
 from recipes.data.verify import examine
 from tests.support.data_sets import assert_known
+from zoo import image_files
 
 NAMES = [f"field {number}" for number in range(10)]  # the last of them is held out
 
@@ -216,7 +216,7 @@ def test_255_as_the_foreground_is_refused(folder):
 
 
 def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(folder, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 599)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 599)
     text = problem(folder)
     assert "9 of the 9 examples" in text
     assert "field 0.jpg: an image has 599 pixels at most; this one has 600. Cut it into" in text
