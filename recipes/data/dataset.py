@@ -60,7 +60,7 @@ def pair(
     """Reads an image and its label.
 
     Raises:
-        DataError: One of them cannot be read; the message names both if neither can.
+        DataError, ImageError: One of them cannot be read; the message names both if neither can.
     """
     try:
         read = image()

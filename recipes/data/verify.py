@@ -178,9 +178,9 @@ def _examined(
     problems = [example.problem for example in examples if example.problem]
     if not has_void:
         problems += [
-            f"{example.label_file}: 255 is void, and no label has it beside a class other than 0; "
-            "this one holds nothing else. If it means a class here, save it as that class, such as "
-            "1; else take the file off the list."
+            f"{example.label_file}: 255 is void; this label holds {_values(example.values)} only, "
+            "and no other has void beside a class above 0. If 255 means a class here, save it as "
+            "that class, such as 1; else take the image out."
             for example in examples
             if example.has_only_void
         ]

@@ -29,7 +29,7 @@ from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from recipes.data.listed import listed
 from recipes.data.mat import read_label
 from zoo.class_names import CLASS_NAMES
-from zoo.images import read_numbers
+from zoo.images import read_image, read_numbers
 
 CLASSES = np.array([IGNORE_LABEL, *range(40)], np.uint8)  # of each number in the file
 MEAN_LOG_DEPTH = 7.844  # that the authors' net of early fusion subtracts
@@ -65,11 +65,10 @@ def read(
     Raises:
         DataError: A list is missing or empty.
     """
-    depth = (
-        {"read_image": read_depth, "channels": 1, "image_type": "float32"}
-        if images == "depth"
-        else {}
-    )
+    reader = {
+        "depth": {"read_image": read_depth, "channels": 1, "image_type": "float32"},
+        "hha": {"read_image": read_hha},
+    }
     return {
         split: listed(
             data_dir,
@@ -81,10 +80,21 @@ def read(
             label="segmentation/img_{}.mat",
             read_label=_read_label,
             remedy=_REMEDY,
-            **depth,
+            **reader.get(images, {}),
         )
         for split, lists in (("train", train), ("val", val))
     }
+
+
+def read_hha(file: pathlib.Path) -> np.ndarray:
+    """The disparity, height and angle, uint8 `[h, w, 3]`."""
+    image = read_image(file, upright=True)
+    if image.shape[2] != 3:
+        raise DataError(
+            f"{file}: an HHA image has three channels; this one has {image.shape[2]}. Take the "
+            "file of data/hha."
+        )
+    return image
 
 
 def read_depth(file: pathlib.Path) -> np.ndarray:
