@@ -4,6 +4,7 @@ Nothing heavy is imported before it is needed: a wrong option is told at once.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 import time
@@ -52,6 +53,8 @@ def check(arguments: list[str]) -> int:
 def ask(arguments: list[str]) -> int:
     """`zoo ask`; returns the exit status: 2 for a wrong request, 1 for an image without a mask."""
     chosen = parsers.ask_parser().parse_args(arguments)
+    # gRPC writes what a server does to it to the terminal, beside the error.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from exports.client import ServerError, write_masks
 
     def warn(line: str) -> None:
@@ -64,6 +67,11 @@ def ask(arguments: list[str]) -> int:
             url=chosen.url,
             model=chosen.model,
             timeout=chosen.timeout,
+            retries=chosen.retries,
+            version=chosen.version,
+            label=chosen.label,
+            headers=dict(chosen.header or ()),
+            ca=chosen.ca,
             report=lambda path: print(terminal.printable(path), flush=True),
             warn=warn,
         )

@@ -16,7 +16,7 @@ split go into one confusion matrix. IoU, intersection over union, is the Jaccard
 
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
-  data, split, images    the data set's name, "train" or "val", and the number of images
+  data, split, images    the data set's name, the split, and the number of images
   scores                 for each PATH:
     file                 the file or folder that was read
     pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
@@ -92,6 +92,7 @@ def _evaluate(given: argparse.Namespace) -> int:
             data_name=given.data,
             data_dir=given.data_dir,
             split=given.split,
+            channels=given.channels,
             checkpoint=given.checkpoint,
             model=given.model,
             options=given.options,
@@ -141,9 +142,15 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     )
     data.add_argument(
         "--split",
-        choices=("train", "val"),
+        choices=("train", "val", "test"),
         default="val",
-        help="the part that is scored (default: val)",
+        help="the part that is scored; a folder with a test.txt has test (default: val)",
+    )
+    data.add_argument(
+        "--channels",
+        type=terminal.positive,
+        help="that the images of a folder are read with, such as 3 to repeat grey (default: those "
+        "of the workdir's run; else as many as are stored)",
     )
     data.add_argument("--json", action="store_true", help="print JSON instead of a table")
     data.add_argument(

@@ -5,12 +5,13 @@ import os
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from exports.client.connection import Class, Connection, connected
-from exports.client.transport import RefusedError, ServerError
+from exports.client.errors import RefusedError, ServerError
 from zoo import files, pictures
 
 Say = Callable[[str], None]
@@ -22,9 +23,9 @@ def write_masks(
     *,
     url: str,
     model: str,
-    timeout: float = 60,
     report: Say = lambda line: None,
     warn: Say = lambda line: None,
+    **options: Any,
 ) -> list[pathlib.Path]:
     """Writes `out/NAME-mask.png` and `out/NAME-overlay.png` of each image.
 
@@ -37,9 +38,9 @@ def write_masks(
         out: The folder; made if it is not there.
         url: Of the server, as `exports.client.connected` takes it.
         model: The name under which it is served.
-        timeout: The most seconds that a request may take.
         report: Called with the path of each file that was written.
         warn: Called with a line on an image without a mask, and on a model without class names.
+        options: The others of `exports.client.connected`, such as `timeout`.
 
     Returns:
         The images that the server cannot decode, or that are too large.
@@ -51,7 +52,7 @@ def write_masks(
     """
     targets = _targets([pathlib.Path(image) for image in images], pathlib.Path(out))
     without = []
-    with connected(url, model, timeout=timeout) as server:
+    with connected(url, model, **options) as server:
         class_of = _classes(server, warn)
         for path, (mask, overlay) in targets.items():
             png = server.mask_png(path.read_bytes())
@@ -96,19 +97,23 @@ def _targets(
 def _classes(server: Connection, warn: Say) -> Callable[[int], Class]:
     """What a class number means; the server is asked once about each class that occurs."""
     known: dict[int, Class] = {}
-    named = True
 
     def class_of(number: int) -> Class:
-        nonlocal named
-        if number not in known and named:
+        if not known:
+            try:  # whether it says what its classes are: any model has the class 0
+                known[0] = server.class_of(0)
+            except RefusedError as error:
+                warn(f"The legend has numbers, and no class is background. {error}")
+                for each, colour in enumerate(pictures.voc_palette()):
+                    known[each] = Class(f"class {each}", False, tuple(map(int, colour)))
+        if number not in known:
             try:
                 known[number] = server.class_of(number)
             except RefusedError as error:
-                named = False
-                warn(f"The legend has numbers, and no class is background. {error}")
-        if number not in known:
-            colour = pictures.voc_palette()[number]
-            known[number] = Class(f"class {number}", False, tuple(map(int, colour)))
+                raise ServerError(
+                    f"A mask holds numbers of the model's classes; one of the server holds {number}"
+                    f", about which it says: {error}"
+                ) from error
         return known[number]
 
     return class_of

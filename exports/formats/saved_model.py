@@ -51,7 +51,7 @@ def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Fi
 
 @contextlib.contextmanager
 def saved_for_conversion(
-    model: keras.Model, answer: Callable, *, inline: bool = False
+    model: keras.Model | None, answer: Callable, *, inline: bool = False
 ) -> Iterator[str]:
     """A folder with one function of a model as its default signature, for a converter.
 
@@ -64,7 +64,7 @@ def saved_for_conversion(
 
 
 def save(
-    model: keras.Model,
+    model: keras.Model | None,
     answers: dict[str, Callable],
     directory: pathlib.Path,
     *,
@@ -82,13 +82,13 @@ def save(
     ReLU, which it cannot compute where oneDNN is off, as it is by default on some processors.
 
     Args:
-        model: The model whose variables are saved.
+        model: The model whose variables are saved; None if the functions use none.
         answers: Traced functions by the names of their signatures.
         directory: The folder.
         inline: Whether the convolution in groups may be inlined, for converters that need it.
     """
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
+    module.weights = [] if model is None else [variable.value for variable in model.variables]
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(directory), signatures=answers, options=options)
     file = directory / "saved_model.pb"
