@@ -128,7 +128,7 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
     from zoo.images import read_image
 
     size = chosen.size and tuple(chosen.size)
-    limits = Limits(spec.channels, chosen.max_pixels, chosen.max_batch)
+    limits = Limits(spec.channels, chosen.max_pixels, chosen.max_batch, chosen.max_bytes)
     formats = check_formats(chosen.format)
     options = {
         "size": size,
@@ -142,7 +142,8 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
         chosen.representative, spec.channels, size or (SIDE, SIDE)
     )
     check_together(formats, Settings(limits=limits, **options))
-    return options | {"max_pixels": chosen.max_pixels, "max_batch": chosen.max_batch}
+    maxima = ("max_pixels", "max_batch", "max_bytes")
+    return options | {name: getattr(chosen, name) for name in maxima}
 
 
 def _import_tensorflow() -> None:

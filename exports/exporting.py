@@ -13,7 +13,7 @@ from exports.check.agreement import as_record
 from exports.check.cost import cost_of_request
 from exports.formats import FORMATS, NONE, Format
 from exports.formats.settings import Settings, check_formats, check_together
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS
 from exports.graph.limits import Limits
 from exports.graph.signatures import channels_of, check_classes
 from exports.runtimes import UnableError
@@ -36,6 +36,7 @@ def export(
     mediapipe_python: str | None = None,
     max_pixels: int = MAX_PIXELS,
     max_batch: int = MAX_BATCH,
+    max_bytes: int = MAX_BYTES,
     images: np.ndarray | None = None,
     weights: str | os.PathLike | None = None,
     report: Callable[[str], None] = lambda line: None,
@@ -77,6 +78,7 @@ def export(
             Without MediaPipe it is checked in LiteRT only, which is reported.
         max_pixels: The most pixels of one image of a request to a SavedModel.
         max_batch: The most images of such a request.
+        max_bytes: The most bytes of the JPEG or PNG file of one image.
         images: uint8 `[n, h, w, channels]` to check with, scaled to `size` where there is one;
             textures if None. The model must see two classes or more in them: otherwise equal
             answers prove nothing.
@@ -100,7 +102,7 @@ def export(
     formats = check_formats(formats)
     versions.check_name(model.name)
     spec = getattr(model, "spec", None) if spec is None else spec
-    limits = Limits(channels_of(model), max_pixels, max_batch)
+    limits = Limits(channels_of(model), max_pixels, max_batch, max_bytes)
     settings = Settings(
         limits=limits,
         spec=spec,

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 
 from exports.formats import DTYPES, FORMATS, KINDS, MAX_DISAGREEMENT, NONE
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS
 from zoo import terminal
 from zoo.class_names import CLASS_NAMES
 
@@ -99,6 +99,13 @@ def export_parser() -> terminal.Parser:
         default=MAX_BATCH,
         metavar="N",
         help=f"the most images of one request (default: {MAX_BATCH})",
+    )
+    serving.add_argument(
+        "--max-bytes",
+        type=terminal.positive,
+        default=MAX_BYTES,
+        metavar="N",
+        help=f"the most bytes of the file of one image (default: {MAX_BYTES})",
     )
     return parser
 

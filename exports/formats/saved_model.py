@@ -29,7 +29,13 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
         OSError, tf.errors.OpError: The files cannot be written.
     """
     limits, spec = settings.limits, settings.spec
-    answers = signatures(model, spec=spec, max_pixels=limits.max_pixels, max_batch=limits.max_batch)
+    answers = signatures(
+        model,
+        spec=spec,
+        max_pixels=limits.max_pixels,
+        max_batch=limits.max_batch,
+        max_bytes=limits.max_bytes,
+    )
     save(model, answers, path)
     assets.write(path, classes_of(spec, model.output_shape[-1]))
     warmup.write(path, model.name, limits)

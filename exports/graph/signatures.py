@@ -17,12 +17,17 @@ all pixels of a request, but that of `mask_png` with those of its largest image 
 request holds 1 to 256 numbers from 0 to classes - 1; where the server forms batches, at most
 `max_batch`.
 
-Image bytes are JPEG or PNG; GIF, WebP, BMP and TIFF are refused. The decoder turns grey into RGB
-and RGB into grey where the model needs it, drops transparency, gives a palette PNG its colours and
-a 16-bit PNG its upper 8 bits. The EXIF orientation is ignored: the mask fits the stored pixels.
+Image bytes are JPEG or PNG; GIF, WebP, BMP and TIFF are refused. The pixels are, to the bit, those
+that `zoo.images` reads, which has the rules for 16 bits, palettes, grey, CMYK and transparency. The
+EXIF orientation is ignored: the mask fits the stored pixels. A model of 2 or 4 channels takes PNGs
+of grey or RGB with one channel more.
+
+A file has at most `max_bytes` bytes, and at most 8 for each of its pixels and 4 MiB besides; a
+JPEG at most 100 scans, and 2³⁰ pixels in all of them; a PNG at most 16 compressed texts and
+profiles. Others are refused before they are decoded.
 
 `mask_png` answers each image at its own size, with a grey PNG whose values are the classes. For
-bytes that are not an image, or a too large one, `valid` is 0 and the PNG is empty; the other images
+bytes that are not an image, or against a rule, `valid` is 0 and the PNG is empty; the other images
 of the request are answered.
 """
 
@@ -36,6 +41,7 @@ from exports.graph import (
     CLASS_NAMES,
     MASK_PNG,
     MAX_BATCH,
+    MAX_BYTES,
     MAX_PIXELS,
     SCORES,
     SERVING_DEFAULT,
@@ -74,6 +80,14 @@ def channels_of(model: keras.Model) -> int:
     return takes[3]
 
 
+def _check_channels(model: keras.Model, channels: int) -> None:
+    if channels > 4:
+        raise ValueError(
+            "A SavedModel takes JPEG and PNG files, too, which have 1 to 4 channels; "
+            f"{model.name!r} takes {channels}. Export it to tflite, onnx or openvino."
+        )
+
+
 def check_classes(model: keras.Model) -> None:
     """Raises ValueError if a model has more classes than a byte holds."""
     if model.output_shape[-1] > 256:
@@ -89,6 +103,7 @@ def signatures(
     spec: Spec | None = None,
     max_pixels: int = MAX_PIXELS,
     max_batch: int = MAX_BATCH,
+    max_bytes: int = MAX_BYTES,
 ) -> dict[str, Callable]:
     """The five signatures of a model as traced functions, to be saved in a SavedModel.
 
@@ -97,12 +112,14 @@ def signatures(
         spec: Says what the classes mean; None if that is unknown.
         max_pixels: The most pixels of one image of a request.
         max_batch: The most images of a request.
+        max_bytes: The most bytes of the JPEG or PNG file of one image.
 
     Raises:
         ValueError: As `channels_of`; more classes than a byte holds; a limit is not a positive
             whole number.
     """
-    limits = Limits(channels_of(model), max_pixels, max_batch)
+    limits = Limits(channels_of(model), max_pixels, max_batch, max_bytes)
+    _check_channels(model, limits.channels)
     check_classes(model)
     classes = model.output_shape[-1]
     image = tf.TensorSpec([None, None, None, limits.channels], tf.uint8, name="image")
