@@ -209,6 +209,8 @@ def _pixels(image: Image.Image, shown: str) -> np.ndarray:
         simple = {"1": "L", "La": "LA", "RGBa": "RGBA"} | dict.fromkeys(_COLOURS, "RGB")
         # Pillow makes RGBA of a PNG with 16-bit grey and alpha.
         used = [0, 3] if _coding(image).startswith("LA") and image.mode == "RGBA" else slice(None)
+        image.load()
+        image.info.pop("transparency", None)  # of a palette; Pillow would warn that it is lost
         pixels = np.asarray(image.convert(simple.get(image.mode, image.mode)))[..., used]
     return pixels.reshape(*pixels.shape[:2], -1)
 
