@@ -114,9 +114,10 @@ def _export(chosen: argparse.Namespace) -> int:
 
 def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
     """The keywords of `exports.export`, after the checks that need no TensorFlow."""
-    from exports import images
     from exports.formats.settings import SIDE, Settings, check_formats, check_together
     from exports.graph.limits import Limits
+    from exports.images import read_folder
+    from zoo.images import read_image
 
     size = chosen.size and tuple(chosen.size)
     limits = Limits(spec.channels, chosen.max_pixels, chosen.max_batch)
@@ -128,8 +129,8 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
         "max_disagreement": chosen.max_disagreement,
         "mediapipe_python": chosen.mediapipe_python,
     }
-    options["images"] = chosen.image and images.read_image(chosen.image, spec.channels)
-    options["representative"] = chosen.representative and images.read_folder(
+    options["images"] = chosen.image and read_image(chosen.image, channels=spec.channels)[None]
+    options["representative"] = chosen.representative and read_folder(
         chosen.representative, spec.channels, size or (SIDE, SIDE)
     )
     check_together(formats, Settings(limits=limits, **options))

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from exports import check, images
+from exports import check
 from exports.graph.limits import Limits
 from exports.serving import export_json
 from zoo import spec as specs
+from zoo.images import read_image
 
 
 def check_version(
@@ -42,7 +43,7 @@ def check_version(
     options = {
         "spec": spec,
         "limits": limits,
-        "images": image and images.read_image(image, limits.channels),
+        "images": image and read_image(image, channels=limits.channels)[None],
         "report": report,
     }
     if weights is None:

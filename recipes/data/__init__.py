@@ -5,6 +5,7 @@ import pathlib
 from typing import NamedTuple
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from zoo.images import ImageError
 from zoo.terminal import nearest
 
 
@@ -53,7 +54,10 @@ def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
             f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass --data "
             f"{nearest(name, NAMES)}."
         )
-    return importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
+    try:
+        return importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
+    except ImageError as error:
+        raise DataError(str(error)) from error
 
 
 __all__ = ["DataError", "Dataset", "IGNORE_LABEL", "Known", "NAMES", "SETS", "load"]

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from zoo.images import ImageError
+
 IGNORE_LABEL = 255
 """The label of void: pixels without a class, which are neither trained nor scored."""
 
@@ -52,14 +54,14 @@ def pair(
     """Reads an image and its label.
 
     Raises:
-        DataError: One of them cannot be read; the message names both if neither can.
+        DataError, ImageError: One of them cannot be read; the message names both if neither can.
     """
     try:
         read = image()
-    except DataError as error:
+    except (DataError, ImageError) as error:
         try:
             label()
-        except DataError as other:
+        except (DataError, ImageError) as other:
             raise DataError(f"{error}\n  {other}") from error
         raise
     return read, label()

@@ -7,7 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from recipes.data.dataset import DataError, Dataset, pair
-from recipes.data.images import read_image as read_rgb
+from zoo.images import read_image as read_any
+
+
+def read_rgb(file: pathlib.Path) -> np.ndarray:
+    """An image of a pair, uint8 `[h, w, 3]`; errors as `zoo.images.read_image`."""
+    return read_any(file, channels=3, upright=True)
 
 
 def listed(

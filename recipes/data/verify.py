@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from zoo.images import ImageError
 from zoo.progress import told
 
 
@@ -126,7 +127,7 @@ def _look(
         image, label = dataset.example(index)
         if instances and dataset.instances:
             dataset.instances(index)
-    except DataError as error:
+    except (DataError, ImageError) as error:
         return str(error), None
     if image.shape[:2] != label.shape:
         sizes = [f"{height}×{width}" for height, width in (image.shape[:2], label.shape)]

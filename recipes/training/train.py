@@ -75,9 +75,9 @@ def main(recipe: Recipe, *, strategy: str, **options: object) -> int:
 def _explained(error: tf.errors.OpError, workers: int) -> Exception | None:
     """What a user can do about an error of TensorFlow; None if nothing is known."""
     # What is raised inside a pipeline arrives as text.
-    bad_file = re.search(r"\bDataError: (.*?)\n(?=Traceback)", error.message, re.DOTALL)
+    bad_file = re.search(r"\b(Data|Image)Error: (.*?)\n(?=Traceback)", error.message, re.DOTALL)
     if bad_file:
-        return data.DataError(bad_file[1])
+        return data.DataError(bad_file[2])
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return RunError(
             f"The memory does not suffice ({checkpoints.first_line(error)}). Pass a smaller "

@@ -1,7 +1,7 @@
 """A folder of your own images and masks.
 
-    images/NAME.jpg        or .jpeg or .png, 8 bits per channel
-    masks/NAME.png         palette or 8-bit grey: class indices, and 255 for void
+    images/NAME.jpg        or .jpeg or .png
+    masks/NAME.png         palette or grey: class indices, and 255 for void
     classes.txt            one class name a line, in the order of the indices, from 0
     train.txt, val.txt     one NAME a line; both, one or none of them
 
@@ -20,16 +20,14 @@ import hashlib
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
-from recipes.data.images import read_image, read_label
 from recipes.data.listed import read_lines
+from zoo.images import ImageError, channels_of, read_class_map, read_image
 from zoo.spec import MAX_NAME
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 BACKGROUND = "background"
-_GREY = ("1", "L", "LA")
 
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
@@ -73,7 +71,9 @@ def _example(
             f"{mask}: each mask has an image; there is no {image.with_suffix('')} with one of the "
             f"endings {endings}. Add it."
         )
-    return pair(lambda: read_image(image, channels=channels), lambda: read_label(mask))
+    return pair(
+        lambda: read_image(image, channels=channels, upright=True), lambda: read_class_map(mask)
+    )
 
 
 def _class_names(file: pathlib.Path) -> tuple[str, ...]:
@@ -163,9 +163,8 @@ def _held_out(names: list[str]) -> list[str]:
 
 
 def _is_grey(file: pathlib.Path) -> bool:
-    """Whether the image is stored with one channel; True for one that cannot be read."""
+    """Whether the image is stored without colours; True for one that cannot be read."""
     try:
-        with Image.open(file) as image:  # reads only the header
-            return image.mode in _GREY or image.mode.startswith(("I", "F"))
-    except Exception:  # `verify` reports the damage
+        return channels_of(file) <= 2
+    except ImageError:  # `verify` reports the damage
         return True

@@ -26,10 +26,10 @@ import pathlib
 import numpy as np
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
-from recipes.data.images import opened
 from recipes.data.listed import listed
 from recipes.data.mat import read_label
 from zoo.class_names import CLASS_NAMES
+from zoo.images import read_image, read_numbers
 
 CLASSES = np.array([IGNORE_LABEL, *range(40)], np.uint8)  # of each number in the file
 _NEAR, _FAR = 500, 10_000  # millimetres
@@ -65,7 +65,7 @@ def read(
     Raises:
         DataError: A list is missing or empty.
     """
-    depth = {"read_image": read_depth, "channels": 1} if images == "depth" else {}
+    reader = {"depth": {"read_image": read_depth, "channels": 1}, "hha": {"read_image": read_hha}}
     return {
         split: listed(
             tuple(data_dir / f"{one}.txt" for one in lists),
@@ -76,10 +76,21 @@ def read(
             label=lambda number: data_dir / "segmentation" / f"img_{number}.mat",
             read_label=_read_label,
             remedy=_REMEDY,
-            **depth,
+            **reader.get(images, {}),
         )
         for split, lists in (("train", train), ("val", val))
     }
+
+
+def read_hha(file: pathlib.Path) -> np.ndarray:
+    """The disparity, height and angle, uint8 `[h, w, 3]`."""
+    image = read_image(file, upright=True)
+    if image.shape[2] != 3:
+        raise DataError(
+            f"{file}: an HHA image has three channels; this one has {image.shape[2]}. Take the "
+            "file of data/hha."
+        )
+    return image
 
 
 def read_depth(file: pathlib.Path) -> np.ndarray:
@@ -87,13 +98,12 @@ def read_depth(file: pathlib.Path) -> np.ndarray:
 
     1 for 0.5 m and nearer, 255 for 10 m and farther, a step is 1.2 %; 0 where nothing was measured.
     """
-    with opened(file) as image:
-        if not image.mode.startswith("I"):
-            raise DataError(
-                f"{file}: a depth has 16 bits, in millimetres; this one is stored as "
-                f"{image.mode!r}. Take the file of data/depth."
-            )
-        depth = np.asarray(image).astype(np.float64)
+    depth = read_numbers(file)
+    if depth.dtype == np.uint8:
+        raise DataError(
+            f"{file}: a depth has 16 bits, in millimetres; this one has 8. Take the file of "
+            "data/depth."
+        )
     share = np.log(np.clip(depth, _NEAR, _FAR) / _NEAR) / np.log(_FAR / _NEAR)
     levels = np.where(depth > 0, 1 + np.rint(254 * share), 0)
     return levels.astype(np.uint8)[..., np.newaxis]

@@ -26,10 +26,11 @@ import pathlib
 
 import numpy as np
 
-from recipes.data import images, mat
+from recipes.data import mat
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
-from recipes.data.listed import read_lines
+from recipes.data.listed import read_lines, read_rgb
 from zoo.class_names import BACKGROUND, CLASS_NAMES
+from zoo.images import read_class_map
 
 TRAIN, VAL = 8498, 736  # the number of images of the authors' splits
 _CLASSES = np.arange(len(CLASS_NAMES["voc"]), dtype=np.uint8)
@@ -82,9 +83,9 @@ def _split(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Datase
 def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
     image, label = map(pathlib.Path, files[index])
     if label.suffix == ".png":
-        return pair(lambda: images.read_image(image), lambda: images.read_label(label))
+        return pair(lambda: read_rgb(image), lambda: read_class_map(label))
     return pair(
-        lambda: images.read_image(image),
+        lambda: read_rgb(image),
         lambda: mat.read_label(label, "GTcls", "Segmentation", classes=_CLASSES),
     )
 
@@ -92,7 +93,7 @@ def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray
 def _instances(files: tuple[tuple[str, str], ...], index: int) -> np.ndarray:
     label = pathlib.Path(files[index][1])
     if label.suffix == ".png":
-        numbers = images.read_label(label.parents[1] / "SegmentationObject" / label.name)
+        numbers = read_class_map(label.parents[1] / "SegmentationObject" / label.name)
         return np.where(numbers == IGNORE_LABEL, 0, numbers).astype(np.int32)
     inst = label.parents[1] / "inst" / label.name
     return mat.read_array(inst, "GTinst", "Segmentation").astype(np.int32)

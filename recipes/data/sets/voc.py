@@ -13,9 +13,9 @@ Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective"
 import pathlib
 
 from recipes.data.dataset import Dataset
-from recipes.data.images import read_label
 from recipes.data.listed import listed
 from zoo.class_names import BACKGROUND, CLASS_NAMES
+from zoo.images import read_class_map
 
 _REMEDY = (
     "Pass the folder that holds JPEGImages, SegmentationClass and ImageSets as --data-dir; its "
@@ -50,7 +50,7 @@ def read(
             background=background,
             image=lambda one: folder / "JPEGImages" / f"{one}.jpg",
             label=lambda one: folder / "SegmentationClass" / f"{one}.png",
-            read_label=read_label,
+            read_label=read_class_map,
             remedy=_REMEDY,
         )
         for split in ("train", "val")

@@ -100,7 +100,7 @@ def test_masks_and_overlays_of_images_of_several_sizes(model, url, tmp_path, sai
         expected = class_map_of(model, image)
         assert len(np.unique(expected)) > 1
         np.testing.assert_array_equal(
-            zoo.pictures.read_class_map(out / f"{path.stem}-mask.png"), expected
+            zoo.images.read_class_map(out / f"{path.stem}-mask.png"), expected
         )
         names = [f"class {number}" for number in range(4)]
         drawn = zoo.pictures.overlay(image, expected, names, background=None)
@@ -282,7 +282,7 @@ def test_what_the_model_sees_of_a_16_bit_image_is_drawn(model, url, tmp_path, sa
     file = saved(tmp_path, "deep.png", grey.astype(np.uint16) * 256 + 99)
     assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
     expected = class_map_of(model, np.dstack([grey] * 3))
-    np.testing.assert_array_equal(zoo.pictures.read_class_map(tmp_path / "deep-mask.png"), expected)
+    np.testing.assert_array_equal(zoo.images.read_class_map(tmp_path / "deep-mask.png"), expected)
     names = [f"class {number}" for number in range(4)]
     drawn = zoo.pictures.overlay(grey, expected, names, background=None)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "deep-overlay.png")), drawn)

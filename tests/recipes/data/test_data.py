@@ -141,8 +141,8 @@ def test_a_label_of_colours_is_named_with_its_remedy(folder):
     colours = zoo.pictures.voc_palette()[labels()]
     Image.fromarray(colours).save(folder / "SegmentationClass/a.png")
     assert (
-        "SegmentationClass/a.png: a label holds one class index per pixel; this one is stored as "
-        "'RGB'. Save the indices as a palette (P) or 8-bit grey (L) PNG." in problem(folder)
+        "SegmentationClass/a.png: a class map holds one number per pixel; this one is stored as "
+        "'RGB'. Save the numbers as a palette (P) or 8-bit grey (L) PNG." in problem(folder)
     )
 
 
@@ -165,9 +165,11 @@ def test_missing_broken_deep_and_turned_files_are_all_named(folder):
     turned.getexif()[0x0112] = 6
     turned.save(jpeg, exif=turned.getexif())
     assert "b.jpg: an image is stored the way its label is" in problem(folder)
-    deep = Image.fromarray(np.zeros((20, 30), np.uint16))
-    deep.save(jpeg, format="PNG")
-    assert "b.jpg: an image has 8 bits per channel; this one is stored as 'I;16'" in problem(folder)
+    deep = Image.fromarray(np.zeros((20, 30), np.int32))
+    deep.save(jpeg, format="TIFF")
+    assert "b.jpg: an image has 8 or 16 bits per channel; this one is stored as 'I', " in problem(
+        folder
+    )
 
 
 def test_255_as_the_foreground_is_not_trained_in_silence(folder):

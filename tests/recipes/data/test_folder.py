@@ -6,9 +6,9 @@ from PIL import Image
 
 import zoo.pictures
 from recipes import data
-from recipes.data import images
 from recipes.data.verify import examine
 from tests.support.data_sets import assert_known
+from zoo import image_files
 
 NAMES = [f"field {number}" for number in range(10)]  # the last of them is held out
 
@@ -197,13 +197,13 @@ def test_masks_that_hold_no_indices_are_named(folder):
     Image.fromarray(zoo.pictures.voc_palette()[mask()]).save(masks / "field 0.png")
     Image.fromarray(mask()[:, 1:]).save(masks / "field 1.png")
     Image.fromarray(np.where(mask() == 2, 128, 0).astype(np.uint8)).save(masks / "field 2.png")
-    Image.fromarray(mask().astype(np.uint16)).save(masks / "field 3.png")
+    Image.fromarray(mask().astype(np.uint16) + 255).save(masks / "field 3.png")
     text = problem(folder)
     assert "4 of the 9 examples" in text
-    assert "field 0.png: a label holds one class index per pixel; this one is stored as 'R" in text
+    assert "field 0.png: a class map holds one number per pixel; this one is stored as 'R" in text
     assert "field 1.png: a label has its image's size; it is 20×29" in text
     assert "field 2.png: a label holds the classes 0 to 2 and 255; it holds 128 too" in text
-    assert "field 3.png: a label holds one class index per pixel; this one is stored as 'I" in text
+    assert "field 3.png: a class map holds numbers from 0 to 255; it holds 510. Save" in text
 
 
 def test_255_as_the_foreground_is_refused(folder):
@@ -216,7 +216,7 @@ def test_255_as_the_foreground_is_refused(folder):
 
 
 def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(folder, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 599)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 599)
     text = problem(folder)
     assert "9 of the 9 examples" in text
     assert "field 0.jpg: an image has 599 pixels at most; this one has 600. Cut it into" in text

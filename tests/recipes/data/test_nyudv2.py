@@ -105,7 +105,7 @@ def test_depth_is_a_logarithm_in_one_channel(folder):
     assert abs(np.log(shown / 2550)) <= np.log(20) / 254 / 2
     examine(splits["train"])
     picture(folder, "depth", "5449", 7)
-    assert "img_5449.png: a depth has 16 bits, in millimetres; this one is stored as 'RGB'" in (
+    assert "img_5449.png: a class map holds one number per pixel; this one is stored as 'RGB'" in (
         problem(folder, "nyudv2_depth")
     )
 
@@ -139,8 +139,8 @@ def test_missing_and_empty_files_are_named(folder):
 def test_depth_of_16_bits_is_not_taken_for_an_image(folder):
     depth = Image.fromarray(np.full(SIZE, 2500, np.uint16))
     depth.save(folder / "data/hha/img_5449.png")
-    assert "img_5449.png: an image has 8 bits per channel; this one is stored as 'I;16'" in problem(
-        folder, "nyudv2_hha"
+    assert "img_5449.png: an HHA image has three channels; this one has 1. Take the file" in (
+        problem(folder, "nyudv2_hha")
     )
 
 
