@@ -63,7 +63,8 @@ def choose(version: int | None, taken: Collection[int], places: Iterable[str]) -
 def creating(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """As `zoo.files.creating`, with errors that say what they mean for a version.
 
-    The path that is given begins with `writing-`, so that a server does not take it for a version.
+    The path that is given lies in a folder that begins with `writing-`, which a server takes for no
+    version. What killed exports left there is removed.
 
     Raises:
         OSError: The folder cannot be made or written.
@@ -73,6 +74,7 @@ def creating(target: pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         if not _nearest(target).is_dir():
             raise NotADirectoryError(f"{_nearest(target)} is a file, where a folder is needed")
+        files.sweep(target.parent)
         with files.creating(target) as unfinished:
             try:
                 yield unfinished

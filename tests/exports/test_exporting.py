@@ -22,6 +22,7 @@ from exports import check, exporting
 from exports.formats import FORMATS, saved_model, tflite
 from exports.images import textures
 from exports.runtimes import litert, tensorflow_c
+from exports.serving import versions
 from tests.support.toys import TOYS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -168,8 +169,13 @@ def test_a_killed_export_leaves_no_version(form, tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
     assert run.returncode == -signal.SIGKILL
-    (left,) = entries(tmp_path)
-    assert pathlib.Path(left).name.startswith("writing-")
+    left = entries(tmp_path)
+    assert left
+    assert all(pathlib.Path(name).name.startswith("writing-") for name in left)
+    folder = (tmp_path / left[0]).parent
+    with versions.creating(folder / "next") as unfinished:
+        unfinished.touch()
+    assert [path.name for path in folder.iterdir()] == ["next"]
 
 
 @both
