@@ -115,12 +115,13 @@ def _export(chosen: argparse.Namespace) -> int:
 def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
     """The keywords of `exports.export`, after the checks that need no TensorFlow."""
     from exports.formats.settings import SIDE, Settings, check_formats, check_together
+    from exports.graph import MAX_PIXELS
     from exports.graph.limits import Limits
     from exports.images import read_folder
     from zoo.images import read_image
 
     size = chosen.size and tuple(chosen.size)
-    limits = Limits(spec.channels, chosen.max_pixels, chosen.max_batch)
+    limits = Limits(spec.channels, chosen.max_pixels or MAX_PIXELS, chosen.max_batch)
     formats = check_formats(chosen.format)
     options = {
         "size": size,
@@ -134,7 +135,11 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
         chosen.representative, spec.channels, size or (SIDE, SIDE)
     )
     check_together(formats, Settings(limits=limits, **options))
-    return options | {"max_pixels": chosen.max_pixels, "max_batch": chosen.max_batch}
+    return options | {
+        "memory": chosen.memory,
+        "max_pixels": chosen.max_pixels,
+        "max_batch": chosen.max_batch,
+    }
 
 
 def _import_tensorflow() -> None:

@@ -1,6 +1,7 @@
 """Exports a model: the one way in for all formats."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -12,8 +13,9 @@ import numpy as np
 from exports.check.agreement import as_record
 from exports.check.cost import cost_of_request
 from exports.formats import FORMATS, NONE, Format
+from exports.formats.request_memory import limited
 from exports.formats.settings import Settings, check_formats, check_together
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_PIXELS, MEMORY
 from exports.graph.limits import Limits
 from exports.graph.signatures import channels_of, check_classes
 from exports.runtimes import UnableError
@@ -34,7 +36,8 @@ def export(
     representative: np.ndarray | None = None,
     max_disagreement: float | None = None,
     mediapipe_python: str | None = None,
-    max_pixels: int = MAX_PIXELS,
+    memory: float = MEMORY,
+    max_pixels: int | None = None,
     max_batch: int = MAX_BATCH,
     images: np.ndarray | None = None,
     weights: str | os.PathLike | None = None,
@@ -75,7 +78,10 @@ def export(
             class than the model; 0.05 if None.
         mediapipe_python: The Python in whose MediaPipe a file for it is checked; this one if None.
             Without MediaPipe it is checked in LiteRT only, which is reported.
-        max_pixels: The most pixels of one image of a request to a SavedModel.
+        memory: What a server of a SavedModel may take for itself and one request, in GB. What a
+            request takes is measured; the limits of its pixels follow.
+        max_pixels: The most pixels of one image of a request to a SavedModel, whatever memory it
+            takes; None for as many as `memory` allows.
         max_batch: The most images of such a request.
         images: uint8 `[n, h, w, channels]` to check with, scaled to `size` where there is one;
             textures if None. The model must see two classes or more in them: otherwise equal
@@ -100,7 +106,8 @@ def export(
     formats = check_formats(formats)
     versions.check_name(model.name)
     spec = getattr(model, "spec", None) if spec is None else spec
-    limits = Limits(channels_of(model), max_pixels, max_batch)
+    pixels = MAX_PIXELS if max_pixels is None else max_pixels
+    limits = Limits(channels_of(model), pixels, max_batch)
     settings = Settings(
         limits=limits,
         spec=spec,
@@ -119,6 +126,11 @@ def export(
         check_classes(model)
     about = export_json.of_model(model, spec=spec, weights=weights)
     targets = _targets(pathlib.Path(out), model.name, formats, version)
+    if "saved_model" in formats:
+        limits, used = limited(
+            *(model, limits), memory=memory, given=max_pixels is not None, report=report
+        )
+        settings = dataclasses.replace(settings, limits=limits, memory=used)
     for name, target in targets.items():
         _write(name, model, settings, target, about)
     return targets

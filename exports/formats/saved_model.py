@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.saved_model import fingerprinting_utils
 
 from exports.check import Finding, check_saved_model
 from exports.formats.settings import Settings
@@ -21,6 +22,9 @@ from exports.serving import assets, export_json, warmup
 COMPILED = "_XlaMustCompile"
 """The attribute of a function, or of a call to it, that XLA must compile."""
 
+GRADIENT = "_gradient_op_type"
+"""The attribute of an operation that has a gradient of its own; that is not saved with it."""
+
 
 def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[str, Any]:
     """Writes the folder: the graph, `assets/`, warm-up requests and the parameters of batches.
@@ -29,12 +33,22 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
         OSError, tf.errors.OpError: The files cannot be written.
     """
     limits, spec = settings.limits, settings.spec
-    answers = signatures(model, spec=spec, max_pixels=limits.max_pixels, max_batch=limits.max_batch)
+    answers = signatures(
+        model,
+        spec=spec,
+        max_pixels=limits.max_pixels,
+        max_batch=limits.max_batch,
+        max_request_pixels=limits.max_request_pixels,
+    )
     save(model, answers, path)
     assets.write(path, classes_of(spec, model.output_shape[-1]))
     warmup.write(path, model.name, limits)
     warmup.write_batching(path, limits.max_batch)
-    return {"signatures": _signatures(path), "limits": dataclasses.asdict(limits)}
+    return {
+        "signatures": _signatures(path),
+        "limits": dataclasses.asdict(limits),
+        "memory": settings.memory,
+    }
 
 
 def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Finding]:
@@ -74,7 +88,8 @@ def save(
 
     With the model itself as an attribute, the C++ loader does not find the variables; Keras's
     exporters write them twice. An explicit list of the variables is right in both loaders. Custom
-    gradients are left out: a file is asked, not trained.
+    gradients are left out: a file is asked, not trained. With their names in the graph, each loader
+    would warn that they are not there.
 
     Keras has XLA compile a convolution in groups. TensorFlow Serving refuses XLA, and converters
     cannot read such a function. The attribute is removed, and TensorFlow's own convolution computes
@@ -96,13 +111,15 @@ def save(
     graph = saved.meta_graphs[0].graph_def
     functions = graph.library.function
     parts = [*graph.node, *functions, *(node for one in functions for node in one.node_def)]
-    compiled = [part for part in parts if COMPILED in part.attr]
-    for part in compiled:
-        del part.attr[COMPILED]
-        if inline:
+    changed = [part for part in parts if COMPILED in part.attr or GRADIENT in part.attr]
+    for part in changed:
+        if inline and COMPILED in part.attr:
             part.attr.pop("_noinline", None)
-    if compiled:  # an unchanged file keeps its fingerprint
+        part.attr.pop(COMPILED, None)
+        part.attr.pop(GRADIENT, None)
+    if changed:
         file.write_bytes(saved.SerializeToString())
+        fingerprinting_utils.write_fingerprint(str(directory))
 
 
 def _signatures(directory: pathlib.Path) -> dict[str, Any]:

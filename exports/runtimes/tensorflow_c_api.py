@@ -8,7 +8,6 @@ import ctypes
 import importlib.util
 import pathlib
 
-
 _DISABLE_XLA = "_ZN10tensorflow21DisableXlaCompilationEv"  # the function's name in C++ libraries
 
 

@@ -44,6 +44,7 @@ def unchecked(monkeypatch):
     monkeypatch.setattr(saved_model, "check", lambda *_: [])
     monkeypatch.setattr(tflite, "check", lambda *_: [])
     monkeypatch.setattr(exporting, "cost_of_request", lambda *_: None)
+    monkeypatch.setattr(exporting, "limited", lambda model, limits, **_: (limits, None))
 
 
 def export(form: str, model: keras.Model, out: pathlib.Path, **options) -> pathlib.Path:

@@ -193,7 +193,7 @@ def test_a_process_that_does_not_answer_is_bounded(hang, directory, tmp_path, mo
     monkeypatch.setattr(process, "_LAST_SECONDS", 0.1)
     start = time.monotonic()
     with (
-        pytest.raises((TimeoutError, OSError), match="did not answer within 8 s|closed its pipe"),
+        pytest.raises((TimeoutError, OSError), match=r"did not answer within 8 s|closed its pipe"),
         process.loaded(directory, limit=8) as ask,
     ):
         ask("strings", {"x": np.array([b"x" * 10**6], object)})
