@@ -125,6 +125,7 @@ def export(
     if "saved_model" in formats:
         check_classes(model)
     about = export_json.of_model(model, spec=spec, weights=weights)
+    versions.finish(pathlib.Path(out))
     targets = _targets(pathlib.Path(out), model.name, formats, version)
     if "saved_model" in formats:
         limits, used = limited(
@@ -141,12 +142,16 @@ def _targets(
 ) -> dict[str, pathlib.Path]:
     """The path of each format's version."""
     places = {name: form.place.format(name=model) for name, form in FORMATS.items()}
-    records = [place.replace(".tflite", ".json") for place in places.values()]
-    taken = versions.taken(out, {*places.values(), *records})
+    taken = versions.taken(out, {name for place in places.values() for name in _names(place)})
     folder = str(out).replace("{", "{{").replace("}", "}}")  # `places` are templates
-    asked = {name: f"{folder}/{places[name]}" for name in formats}
-    chosen = versions.choose(version, taken, asked.values())
+    asked = [f"{folder}/{place}" for name in formats for place in _names(places[name])]
+    chosen = versions.choose(version, taken, asked)
     return {name: out / places[name].format(chosen) for name in formats}
+
+
+def _names(place: str) -> set[str]:
+    """The place of a version, and that of its record if it lies beside."""
+    return {place, place.replace(".tflite", ".json")}
 
 
 def _write(
@@ -159,10 +164,11 @@ def _write(
     """Writes one format beside its place, checks it, records it, renames it."""
     form, writer = FORMATS[name], FORMATS[name].writer()
     with contextlib.ExitStack() as stack:
-        unfinished = stack.enter_context(versions.creating(target))
-        record = unfinished / export_json.FILE
-        if form.is_file:
+        record = None
+        if form.is_file:  # gets its name after the file: of two exports, one writes both
             record = stack.enter_context(versions.creating(target.with_suffix(".json")))
+        unfinished = stack.enter_context(versions.creating(target))
+        record = record or unfinished / export_json.FILE
         settings.report(f"Writing {target}")
         try:
             with versions.whole_or_not_at_all(target):

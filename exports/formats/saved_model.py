@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from exports.graph import SERVING_DEFAULT
 from exports.graph.classes import classes_of
 from exports.graph.signatures import signatures
 from exports.serving import assets, export_json, warmup
+from zoo import files
 
 COMPILED = "_XlaMustCompile"
 """The attribute of a function, or of a call to it, that XLA must compile."""
@@ -70,11 +72,25 @@ def saved_for_conversion(
     """A folder with one function of a model as its default signature, for a converter.
 
     Converters read it instead of the function: TensorFlow's converts a function to a TFLite file
-    that answers wrongly.
+    that answers wrongly. It lies in the system's folder for temporary files.
+
+    Raises:
+        OSError: The folder cannot be written.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: answer}, pathlib.Path(scratch), inline=inline)
-        yield scratch
+    place = pathlib.Path(tempfile.gettempdir())
+    files.sweep(place)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(files.unfinished_folder(place))
+            folder.chmod(0o700)  # others use it, too
+            save(model, {SERVING_DEFAULT: answer}, folder / "saved_model", inline=inline)
+        except (OSError, tf.errors.OpError) as error:
+            raise OSError(
+                f"A converter reads the model from the folder for temporary files; {place} could "
+                f"not be written ({error}). {shutil.disk_usage(place).free // 2**20} MiB are free "
+                "there. Make room, or set TMPDIR to another folder."
+            ) from error
+        yield str(folder / "saved_model")
 
 
 def save(

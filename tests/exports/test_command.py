@@ -415,6 +415,16 @@ def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):
     assert check_main([str(copy), "--image", weights]) == 2
     assert f"{weights} cannot be read (" in capsys.readouterr().err
 
+    for files in ({}, {name: 0 for name in ["../1/saved_model.pb"]}):
+        write(recorded | {"files": files})
+        assert check_main([str(copy)]) == 1
+        assert "A version has the files that were exported; of " in capsys.readouterr().err
+    write(recorded)
+    (copy / "assets" / "more.txt").write_text("more")
+    assert check_main([str(copy)]) == 1
+    text = "not assets/more.txt: none bytes are recorded, 4 are there. Copy it again."
+    assert text in capsys.readouterr().err
+    (copy / "assets" / "more.txt").rename(copy / "assets" / ".DS_Store")
     with (copy / "saved_model.pb").open("ab") as file:
         file.write(b"x")
     assert check_main([str(copy)]) == 1
