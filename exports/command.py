@@ -123,12 +123,18 @@ def _export(chosen: argparse.Namespace) -> int:
 def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
     """The keywords of `exports.export`, after the checks that need no TensorFlow."""
     from exports.formats.settings import SIDE, Settings, check_formats, check_together
+    from exports.graph import MAX_PIXELS
     from exports.graph.limits import Limits
     from exports.images import read_folder
     from zoo.images import read_image
 
     size = chosen.size and tuple(chosen.size)
-    limits = Limits(spec.channels, chosen.max_pixels, chosen.max_batch, chosen.max_bytes)
+    limits = Limits(
+        spec.channels,
+        max_pixels=chosen.max_pixels or MAX_PIXELS,
+        max_batch=chosen.max_batch,
+        max_bytes=chosen.max_bytes,
+    )
     formats = check_formats(chosen.format)
     options = {
         "size": size,
@@ -142,7 +148,7 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
         chosen.representative, spec.channels, size or (SIDE, SIDE)
     )
     check_together(formats, Settings(limits=limits, **options))
-    maxima = ("max_pixels", "max_batch", "max_bytes")
+    maxima = ("memory", "max_pixels", "max_batch", "max_bytes")
     return options | {name: getattr(chosen, name) for name in maxima}
 
 

@@ -1,10 +1,11 @@
 """The options of `zoo export`, `zoo check` and `zoo ask`, with their help."""
 
 import argparse
+import math
 import pathlib
 
 from exports.formats import DTYPES, FORMATS, KINDS, MAX_DISAGREEMENT, NONE
-from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS, MEMORY
 from zoo import terminal
 from zoo.class_names import CLASS_NAMES
 
@@ -87,11 +88,19 @@ def export_parser() -> terminal.Parser:
     _add_quantization(parser.add_argument_group("for the formats tflite and mediapipe"))
     serving = parser.add_argument_group("for the format saved_model")
     serving.add_argument(
+        "--memory",
+        type=_gigabytes,
+        default=MEMORY,
+        metavar="GB",
+        help="what a server may take for itself and one request; what a request takes is measured, "
+        f"and what takes more is refused (default: {MEMORY:g})",
+    )
+    serving.add_argument(
         "--max-pixels",
         type=terminal.positive,
-        default=MAX_PIXELS,
         metavar="N",
-        help=f"the most pixels of one image of a request (default: {MAX_PIXELS})",
+        help="the most pixels of one image of a request, whatever memory it takes (default: as "
+        f"many as --memory allows, at most {MAX_PIXELS})",
     )
     serving.add_argument(
         "--max-batch",
@@ -108,6 +117,16 @@ def export_parser() -> terminal.Parser:
         help=f"the most bytes of the file of one image (default: {MAX_BYTES})",
     )
     return parser
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"takes gigabytes, such as 4; received {text!r}")
+    return number
 
 
 def _add_spec(group: argparse._ArgumentGroup) -> None:

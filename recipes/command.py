@@ -49,6 +49,7 @@ def _train(arguments: list[str]) -> int:
 def verify(arguments: list[str]) -> int:
     """`zoo verify`: reads every file of a data set; status 1 if an example cannot be used."""
     from recipes import data
+    from recipes.data import writing
     from recipes.data.verify import table
     from recipes.data.verify import verify as read_all
 
@@ -60,12 +61,28 @@ def verify(arguments: list[str]) -> int:
     )
     parser.add_argument("name", choices=data.NAMES, metavar="NAME", help=", ".join(data.NAMES))
     parser.add_argument("folder", type=pathlib.Path, metavar="DIR", help="the folder of its files")
+    parser.add_argument(
+        "--write-indices",
+        type=pathlib.Path,
+        metavar="NEW",
+        help="of a folder: write it as a new one, whose masks hold class indices and no colours",
+    )
     given = parser.parse_args(arguments)
+    if given.write_indices and given.name != "folder":
+        parser.error("--write-indices is for a folder: zoo verify folder DIR --write-indices NEW")
 
     def run() -> int:
+        if given.write_indices and given.write_indices.exists():
+            raise FileExistsError(f"{given.write_indices} exists already. Choose another name.")
         splits = data.load(given.name, given.folder)
-        for split, examined in read_all(splits, shown=None).items():
+        found = read_all(splits, shown=None)
+        for split, examined in found.items():
             print(table(splits[split], examined))
+        if given.write_indices:
+            writing.write_indices(
+                {split: one.dataset for split, one in found.items()}, given.write_indices
+            )
+            print(f"written: {given.write_indices}")
         return 0
 
     return terminal.run(run, prog="zoo verify", failures=(data.DataError,))

@@ -48,7 +48,8 @@ MAY = {
     ),
     "exports.formats": (
         *("exports.formats", "exports.check", "exports.serving", "exports.runtimes"),
-        *("exports.graph", "exports.images", "exports.reading", "zoo.spec"),
+        *("exports.graph", "exports.images", "exports.reading"),
+        *("zoo.files", "zoo.quiet", "zoo.spec"),
     ),
     # Without TensorFlow.
     "exports.client": (

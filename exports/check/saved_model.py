@@ -26,7 +26,7 @@ from exports.check.reference import Reference
 from exports.graph import CLASS_MAP_FROM_BYTES, CLASS_NAMES, MASK_PNG, SCORES, SERVING_DEFAULT
 from exports.graph.classes import Classes, classes_of
 from exports.graph.limits import Limits
-from exports.runtimes import Ask, UnableError, openvino, process
+from exports.runtimes import Ask, UnableError, openvino, process, tensorflow_c_api
 from exports.runtimes import tensorflow as python
 from exports.serving import warmup
 from zoo.images import read_class_map, read_image
@@ -135,6 +135,12 @@ def _findings(
             yield _ask_names(ask, loader, classes)
             if loader == "C++" and (directory / warmup.WARM_UP).exists():
                 yield _warmed_up(directory, ask)
+    if not tensorflow_c_api.can_forbid_xla():
+        yield NotChecked(
+            "C++",
+            "whether a server refuses the graph because XLA has to compile a part of it; the "
+            "library of this TensorFlow has no such switch. Install TensorFlow as pip has it.",
+        )
     try:
         with LOADERS["OpenVINO"](directory) as ask:
             yield _ask_default(_in_batches(ask, max_batch), "OpenVINO", asked.images, scores)

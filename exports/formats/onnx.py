@@ -26,7 +26,10 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
     variables = {f"weight_{number}": one for number, one in enumerate(model.variables)}
     file = _without_weights(model, image, variables)
     path.mkdir()
-    arrays = {port: (one.path, np.asarray(one.value)) for port, one in variables.items()}
+    # np.asarray of a variable would copy it; of the tensor in it, it gives a view.
+    arrays = {
+        port: (one.path, np.asarray(one.value.read_value())) for port, one in variables.items()
+    }
     onnx_weights.attach(file, arrays, path)
     _name_axes(file.graph)
     if settings.spec is not None:

@@ -84,7 +84,8 @@ def _tensor(name: str, array: np.ndarray, file: BinaryIO) -> Any:
     place = {"location": DATA, "offset": file.tell(), "length": array.nbytes}
     for key, value in place.items():
         tensor.external_data.add(key=key, value=str(value))
-    file.write(np.ascontiguousarray(array).data)
+    for part in array:  # a part at a time: most are views with other axes, which are copied here
+        file.write(np.ascontiguousarray(part).data)
     return tensor
 
 

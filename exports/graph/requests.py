@@ -36,6 +36,7 @@ def checked(image: tf.Tensor, limits: Limits) -> tf.Tensor:
             channels,
         ),
         *_size_rules(height, width, limits),
+        *_request_rules(count * height * width, limits),
     ]
     with tf.control_dependencies(rules):
         return tf.identity(image)
@@ -125,7 +126,9 @@ def decode_one_size(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
         "Heights and widths received:",
         sizes,
     )
-    with tf.control_dependencies([rule]):
+    # An image that is too large by itself is refused below; here it must not overflow the sum.
+    pixels = tf.minimum(tf.reduce_prod(sizes, axis=1), limits.max_pixels)
+    with tf.control_dependencies([rule, *_request_rules(tf.reduce_sum(pixels), limits)]):
         image_bytes = tf.identity(image_bytes)
     return tf.map_fn(
         lambda one: decode(one, limits),
@@ -170,6 +173,20 @@ def _size_rules(height: tf.Tensor, width: tf.Tensor, limits: Limits) -> list[tf.
             "Pixels received:",
             pixels,
         ),
+    ]
+
+
+def _request_rules(pixels: tf.Tensor, limits: Limits) -> list[tf.Operation]:
+    """The rules for images that are computed together: memory grows with all their pixels."""
+    if limits.max_request_pixels is None:
+        return []
+    return [
+        _rule(
+            pixels <= limits.max_request_pixels,
+            f"The images of a request have at most {limits.max_request_pixels} pixels together. "
+            "Send several requests, or ask `mask_png`. Pixels received:",
+            pixels,
+        )
     ]
 
 

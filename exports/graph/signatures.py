@@ -9,8 +9,9 @@
 | `class_names` | `index` int32 `[n]` | `name`, `is_background`, `colour`, a row for each |
 
 c is the model's number of channels. A request holds 1 to `max_batch` images of 1 to `max_pixels`
-pixels; any other is refused with INVALID_ARGUMENT before anything is computed. Memory grows with
-all pixels of a request, but that of `mask_png` with those of its largest image only.
+pixels, together at most `max_request_pixels`; any other is refused with INVALID_ARGUMENT before
+anything is computed. Memory grows with all pixels of a request, but that of `mask_png` with those
+of its largest image only: it computes one image at a time, and may take more pixels together.
 
 `class_names` says what class numbers mean; it gives `name` string `[n]`, `is_background` uint8
 `[n]`, 1 for the class that is background, and `colour` uint8 `[n, 3]`, red, green and blue. A
@@ -104,6 +105,7 @@ def signatures(
     max_pixels: int = MAX_PIXELS,
     max_batch: int = MAX_BATCH,
     max_bytes: int = MAX_BYTES,
+    max_request_pixels: int | None = None,
 ) -> dict[str, Callable]:
     """The five signatures of a model as traced functions, to be saved in a SavedModel.
 
@@ -113,12 +115,14 @@ def signatures(
         max_pixels: The most pixels of one image of a request.
         max_batch: The most images of a request.
         max_bytes: The most bytes of the JPEG or PNG file of one image.
+        max_request_pixels: The most pixels of all images that are computed together; None for no
+            limit but the other two.
 
     Raises:
         ValueError: As `channels_of`; more classes than a byte holds; a limit is not a positive
             whole number.
     """
-    limits = Limits(channels_of(model), max_pixels, max_batch, max_bytes)
+    limits = Limits(channels_of(model), max_pixels, max_batch, max_bytes, max_request_pixels)
     _check_channels(model, limits.channels)
     check_classes(model)
     classes = model.output_shape[-1]

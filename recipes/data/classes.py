@@ -92,7 +92,7 @@ def read_mask(file: pathlib.Path, classes: Classes) -> np.ndarray:
         raise DataError(
             f"{file}: a pixel has the colour of a class, or void's {classes.void}; the one in row "
             f"{row}, column {column} has {colour}"
-            f"{f', and there are {others} more such colours' if others else ''}. Correct the "
+            f"{f', and {others} more unknown occur' if others else ''}. Correct the "
             "mask, or add the colour to classes.txt."
         )
     return indices

@@ -60,7 +60,7 @@ def pair(
     """Reads an image and its label.
 
     Raises:
-        DataError, ImageError: One of them cannot be read; the message names both if neither can.
+        DataError: One of them cannot be read; the message names both if neither can.
     """
     try:
         read = image()

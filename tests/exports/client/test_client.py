@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 import zoo
 from exports.client import Class, RefusedError, ServerError, connected
@@ -56,22 +56,51 @@ def test_masks_and_overlays_of_images_of_several_sizes(model, url, tmp_path, sai
         np.testing.assert_array_equal(np.array(Image.open(out / f"{path.stem}-overlay.png")), drawn)
 
 
-def test_an_image_that_the_server_cannot_decode_is_named_and_the_others_are_written(
-    url, tmp_path, said
-):
+def test_images_without_a_mask_are_named_and_the_others_are_written(url, tmp_path, said):
     first, last = (saved(tmp_path, f"{name}.png", IMAGES[0]) for name in "az")
-    broken = tmp_path / "m.png"
+    broken, empty, text = (tmp_path / f"{name}.png" for name in ("m", "n", "o"))
     broken.write_bytes(first.read_bytes()[:90])
-    webp = saved(tmp_path, "n.webp", IMAGES[0])
+    empty.write_bytes(b"")
+    text.write_text("<html>not found")
+    large = tmp_path / "p.png"
+    large.write_bytes(first.read_bytes() + bytes(5_000_000))
+    other = saved(tmp_path, "q.webp", IMAGES[0])  # which the server does not read
     arguments = ["--url", url, "--model", "unet", "--out", tmp_path / "out"]
-    status, printed = said(first, broken, webp, last, *arguments)
+    status, printed = said(first, broken, empty, text, large, other, last, *arguments)
     assert status == 1
-    for path in (broken, webp):
-        assert f"zoo ask: {path}: the server cannot decode the image, or it is" in printed
-    assert printed.count("Send a whole JPEG or PNG file") == 2
+    assert printed.count("zoo ask: ") == 5
+    for path, why in {
+        broken: "cannot be read as an image",
+        empty: "it is empty",
+        text: "this is a web page, whatever its name says",
+        large: "a file has at most 8 bytes a pixel",
+        other: "the server cannot decode the image, or it is too large (valid is 0). Send a whole",
+    }.items():
+        assert re.search(f"zoo ask: {re.escape(str(path))}: .*{re.escape(why)}", printed)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("a-mask.png", "a-overlay.png", "z-mask.png", "z-overlay.png"),
     ]
+
+
+@pytest.mark.parametrize("orientation", [3, 5, 6, 8])
+def test_image_and_answer_are_turned_alike(orientation, model, served, tmp_path, said):
+    """The server sees the pixels as they are stored; people see them turned."""
+    file, exif = tmp_path / "phone.png", Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(IMAGES[0]).save(file, exif=exif)
+    with double.rest(served) as url:
+        assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
+    mask = zoo.images.read_class_map(tmp_path / "phone-mask.png")
+    with Image.open(file) as stored:
+        seen = np.asarray(ImageOps.exif_transpose(stored))
+    answer = Image.fromarray(class_map_of(model, IMAGES[0]).astype(np.uint8))
+    answer.getexif()[ExifTags.Base.Orientation] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(answer))
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(mask, expected)
+    names = [f"class {number}" for number in range(4)]
+    drawn = zoo.pictures.overlay(seen, mask, names, background=None)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "phone-overlay.png")), drawn)
 
 
 @pytest.mark.parametrize("server", ["rest", "grpc_server"])
