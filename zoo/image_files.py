@@ -30,7 +30,6 @@ Source = str | os.PathLike | bytes
 """A file, or the bytes of one."""
 
 _SAMPLES = 277  # the tag of a TIFF with its number of channels
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _OTHER_FORMATS = (
     *((rb".{4}ftyp(hei|hev|mif1|msf1)", "HEIC"), (rb".{4}ftypavi", "AVIF"), (rb"GIF8", "GIF")),
     *((rb".{4}ftyp", "MP4 or QuickTime"), (rb"8BPS", "Photoshop"), (rb"%PDF", "PDF")),
@@ -128,8 +127,8 @@ def _header(stream: io.BufferedIOBase, shown: str, page: int) -> Image.Image:
 
 def _unknown_tiff(shown: str) -> UnknownTiffError:
     return UnknownTiffError(
-        f"{shown}: a TIFF has 1, 3 or 4 channels of 8 or 16 bits here, or it is damaged. Save it "
-        "as PNG."
+        f"{shown}: cannot be read as an image (a TIFF has 1, 3 or 4 channels of 8 or 16 bits here, "
+        "or it is damaged). Save it as PNG."
     )
 
 
@@ -152,9 +151,13 @@ def _check_size(pixels: int, length: int, shown: str) -> None:
 
 
 def _check_chunks(content: bytes, shown: str) -> None:
-    if _PNG_END not in content:  # Pillow does not miss it
+    place, name, texts = 8, b"", 0
+    while name != b"IEND" and place < len(content):
+        name = content[place + 4 : place + 8]
+        texts += name in (b"zTXt", b"iTXt", b"iCCP")
+        place += 12 + int.from_bytes(content[place : place + 4])
+    if name != b"IEND" or place > len(content):  # Pillow does not miss the end
         raise ImageError(f"{shown}: cannot be read as an image (it is truncated). Replace it.")
-    texts = sum(map(content.count, (b"zTXt", b"iTXt", b"iCCP")))
     if texts > MAX_TEXTS:
         raise ImageError(
             f"{shown}: a PNG has at most {MAX_TEXTS} compressed texts and profiles; this one has "

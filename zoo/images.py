@@ -231,7 +231,9 @@ def _pixels(image: Image.Image, shown: str) -> np.ndarray:
         used = [0, 3] if _coding(image).startswith("LA") and image.mode == "RGBA" else slice(None)
         image.load()
         image.info.pop("transparency", None)  # of a palette; Pillow would warn that it is lost
-        pixels = np.asarray(image.convert(simple.get(image.mode, image.mode)))[..., used]
+        if image.mode in simple and image.mode != simple[image.mode]:
+            image = image.convert(simple[image.mode])
+        pixels = np.asarray(image)[..., used]
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
