@@ -258,10 +258,13 @@ def test_a_picture_to_check_with(mode, weights, tmp_path, unchecked):
 
 def test_a_picture_that_is_none(weights, tmp_path, refused):
     arguments = [weights, "--out", str(tmp_path / "o")]
-    for file in (weights, "missing.png"):
+    for file, why in (
+        (weights, "this is a HDF5 file, whatever its name says. Convert it to PNG or JPEG."),
+        ("missing.png", "there is no such file."),
+    ):
         status, said = refused(*arguments, "--image", file)
         assert status == 2
-        assert f"An image is a file such as a PNG or a JPEG; {file} cannot be read (" in said
+        assert f"{file}: {why}" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -346,7 +349,7 @@ def test_what_the_command_exports_says_how(version, weights):
     assert recorded["spec"] == build_toy("unet").spec.to_dict()
     assert recorded["weights"]["file"]["name"] == pathlib.Path(weights).name
     limits = {"channels": 3, "max_pixels": 9000, "max_batch": 1, "max_request_pixels": 9000}
-    assert recorded["limits"] == limits
+    assert recorded["limits"] == limits | {"max_bytes": 4 * 4096**2}
     assert recorded["request"]["image"] == [1, 94, 94, 3]
 
 

@@ -63,7 +63,7 @@ def test_what_was_exported_is_recorded(version, recorded, model):
     assert recorded["weights"]["file"] == written
     assert (recorded["format"], recorded["classes"]) == ("saved_model", 4)
     limits = {"channels": 3, "max_pixels": 60_000, "max_batch": 5, "max_request_pixels": 300_000}
-    assert recorded["limits"] == limits
+    assert recorded["limits"] == limits | {"max_bytes": 4 * 4096**2}
     assert recorded["versions"]["tensorflow"] == tf.__version__
     assert recorded["versions"]["segmentation-zoo"] == zoo.__version__
 
