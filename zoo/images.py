@@ -220,11 +220,10 @@ def _pixels(image: Image.Image, shown: str) -> np.ndarray:
     _check_bits(image, shown)
     if image.mode.startswith("I;16"):
         pixels = (np.asarray(image) >> 8).astype(np.uint8)
-    elif image.mode == "CMYK":  # as TensorFlow's decoder does it
-        inks = np.asarray(image).astype(np.uint16)
+    elif image.mode == "CMYK":
         # Pillow takes every JPEG for one of Adobe's, whose inks are stored inverted.
-        paper = inks if image.format == "JPEG" and "adobe" not in image.info else 255 - inks
-        pixels = (paper[..., :3] * paper[..., 3:] // 255).astype(np.uint8)
+        inverted = image.format == "JPEG" and "adobe" not in image.info
+        pixels = _rgb_of_inks(np.asarray(image), inverted)
     else:
         simple = {"1": "L", "La": "LA", "RGBa": "RGBA"} | dict.fromkeys(_COLOURS, "RGB")
         # Pillow makes RGBA of a PNG with 16-bit grey and alpha.
@@ -235,6 +234,16 @@ def _pixels(image: Image.Image, shown: str) -> np.ndarray:
             image = image.convert(simple[image.mode])
         pixels = np.asarray(image)[..., used]
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _rgb_of_inks(inks: np.ndarray, inverted: bool) -> np.ndarray:
+    """RGB of CMYK uint8 `[h, w, 4]`, as TensorFlow's decoder does it."""
+    paper = inks if inverted else 255 - inks
+    rgb = np.empty((*inks.shape[:2], 3), np.uint8)
+    for channel in range(3):  # one at a time, for the memory
+        product = paper[..., channel] * paper[..., 3].astype(np.uint16)
+        rgb[..., channel] = (product + (product >> 8) + 1) >> 8  # product // 255
+    return rgb
 
 
 def _coding(image: Image.Image) -> str:

@@ -27,6 +27,7 @@ def read_bands(source: Source, *, page: int = 0) -> np.ndarray:
             f"{shown}: a TIFF of this form, such as one of more than 4 channels, is read by "
             "tifffile, which is not installed. Install it with pip install tifffile."
         ) from error
+    tifffile.logger().setLevel("CRITICAL")  # what it logs is raised here, too
     try:
         with image_files.stream_of(source) as stream, tifffile.TiffFile(stream) as file:
             return _bands(file.pages[page], stream, shown)
