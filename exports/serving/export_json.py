@@ -101,6 +101,12 @@ def read(directory: pathlib.Path) -> dict[str, Any]:
         ValueError: There is none, or it was not written by an export.
     """
     content = read_record(directory)
+    form = content.get("format", "saved_model")
+    if form != "saved_model":
+        raise ValueError(
+            f"zoo check takes the folder of a SavedModel; {directory} is an export of the format "
+            f"{form}. The other formats are checked when they are written: run zoo export again."
+        )
     kinds = {"model": str, "weights": dict, "limits": dict, "files": dict}
     whole = all(isinstance(content.get(field), kind) for field, kind in kinds.items())
     limits = {field.name for field in dataclasses.fields(Limits)}

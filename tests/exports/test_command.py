@@ -401,6 +401,12 @@ def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):
     def write(content: dict) -> None:
         (copy / "export.json").write_text(export_json.text(content))
 
+    write(recorded | {"format": "onnx"})
+    assert check_main([str(copy)]) == 2
+    said = capsys.readouterr().err
+    assert f"takes the folder of a SavedModel; {copy} is an export of the format onnx" in said
+    assert check_main([str(copy / "saved_model.pb")]) == 2
+    assert "such as served/unet/1; there is none at" in capsys.readouterr().err
     write({"model": "unet"})
     assert check_main([str(copy)]) == 2
     assert "lacks what an export writes" in capsys.readouterr().err
