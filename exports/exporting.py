@@ -15,7 +15,7 @@ from exports.check.cost import cost_of_request
 from exports.formats import FORMATS, NONE, Format
 from exports.formats.request_memory import limited
 from exports.formats.settings import Settings, check_formats, check_together
-from exports.graph import MAX_BATCH, MAX_PIXELS, MEMORY
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS, MEMORY
 from exports.graph.limits import Limits
 from exports.graph.signatures import channels_of, check_classes
 from exports.runtimes import UnableError
@@ -39,6 +39,7 @@ def export(
     memory: float = MEMORY,
     max_pixels: int | None = None,
     max_batch: int = MAX_BATCH,
+    max_bytes: int = MAX_BYTES,
     images: np.ndarray | None = None,
     weights: str | os.PathLike | None = None,
     report: Callable[[str], None] = lambda line: None,
@@ -83,6 +84,7 @@ def export(
         max_pixels: The most pixels of one image of a request to a SavedModel, whatever memory it
             takes; None for as many as `memory` allows.
         max_batch: The most images of such a request.
+        max_bytes: The most bytes of the JPEG or PNG file of one image.
         images: uint8 `[n, h, w, channels]` to check with, scaled to `size` where there is one;
             textures if None. The model must see two classes or more in them: otherwise equal
             answers prove nothing.
@@ -107,7 +109,7 @@ def export(
     versions.check_name(model.name)
     spec = getattr(model, "spec", None) if spec is None else spec
     pixels = MAX_PIXELS if max_pixels is None else max_pixels
-    limits = Limits(channels_of(model), pixels, max_batch)
+    limits = Limits(channels_of(model), pixels, max_batch, max_bytes)
     settings = Settings(
         limits=limits,
         spec=spec,

@@ -35,7 +35,7 @@ MAY = {
     "exports.images": ("zoo.images",),
     "exports.protobuf": (),
     "exports.reading": ("exports.protobuf", "zoo.spec"),
-    "exports.graph": ("exports.graph", "zoo.pictures", "zoo.spec"),
+    "exports.graph": ("exports.graph", "zoo.image_files", "zoo.pictures", "zoo.spec"),
     "exports.runtimes.keras": ("exports.runtimes", "zoo"),
     "exports.runtimes": ("exports.runtimes", "exports.graph", "exports.protobuf"),
     "exports.serving": (

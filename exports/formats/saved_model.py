@@ -40,6 +40,7 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
         spec=spec,
         max_pixels=limits.max_pixels,
         max_batch=limits.max_batch,
+        max_bytes=limits.max_bytes,
         max_request_pixels=limits.max_request_pixels,
     )
     save(model, answers, path)

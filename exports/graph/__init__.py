@@ -12,6 +12,7 @@ CLASS_NAMES = "class_names"
 # No image has more, whatever memory there is: it is decoded before the network starts.
 MAX_PIXELS = 4096 * 4096
 MAX_BATCH = 16
+MAX_BYTES = 4 * MAX_PIXELS
 
 MEMORY = 4.0
 """What a server may take by default, in GB of 10^9 bytes."""

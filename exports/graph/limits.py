@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Limits:
         channels: Of each image.
         max_pixels: The most pixels of one image.
         max_batch: The most images.
+        max_bytes: The most bytes of the JPEG or PNG file of one image.
         max_request_pixels: The most pixels of all images that are computed together; None for as
             many as `max_batch` images may have.
 
@@ -23,6 +24,7 @@ class Limits:
     channels: int
     max_pixels: int = MAX_PIXELS
     max_batch: int = MAX_BATCH
+    max_bytes: int = MAX_BYTES
     max_request_pixels: int | None = None
 
     def __post_init__(self) -> None:

@@ -49,7 +49,7 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
         return _cells(labels)
     raise DataError(
         f"{data_dir} has neither ISBI layout: there is no train-volume.tif, and no "
-        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as --data-dir."
+        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as the data folder."
     )
 
 

@@ -126,7 +126,7 @@ def test_cells_that_touch_at_a_corner_are_kept_apart():
 def test_another_layout_is_named(tmp_path):
     assert refusal(tmp_path) == (
         f"{tmp_path} has neither ISBI layout: there is no train-volume.tif, and no "
-        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as --data-dir."
+        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as the data folder."
     )
 
 
