@@ -21,6 +21,7 @@ from exports.check import saved_model as loaders
 from exports.command import check as check_main
 from exports.command import export as main
 from exports.formats import FORMATS, saved_model, tflite
+from exports.graph import MAX_BYTES
 from exports.serving import export_json
 from tests.support.toys import TOYS, build_toy, toy_images
 from zoo.class_names import CLASS_NAMES
@@ -346,7 +347,9 @@ def test_what_the_command_exports_says_how(version, weights):
     assert recorded["spec"] == build_toy("unet").spec.to_dict()
     assert recorded["weights"]["file"]["name"] == pathlib.Path(weights).name
     limits = {"channels": 3, "max_pixels": 9000, "max_batch": 1, "max_request_pixels": 9000}
-    assert recorded["limits"] == limits
+    assert recorded["limits"] == limits | {"max_bytes": MAX_BYTES}
+    assert recorded["memory"]["bytes"] == 4 * 10**9
+    assert 20 < recorded["memory"]["per_pixel"] < 2000
     assert recorded["request"]["image"] == [1, 94, 94, 3]
 
 
@@ -414,6 +417,9 @@ def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):
         write(recorded | {field: [1]})
         assert check_main([str(copy)]) == 2
         assert "lacks what an export writes" in capsys.readouterr().err
+    older = {name: recorded["limits"][name] for name in ("channels", "max_pixels", "max_batch")}
+    write(recorded | {"limits": older})
+    assert export_json.read(copy)["limits"] == older
     write(recorded | {"limits": {"pixels": 3}})
     assert check_main([str(copy)]) == 2
     assert "lacks what an export writes" in capsys.readouterr().err
