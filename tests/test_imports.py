@@ -35,7 +35,7 @@ MAY = {
     "exports.images": ("zoo.images",),
     "exports.protobuf": (),
     "exports.reading": ("exports.protobuf", "zoo.spec"),
-    "exports.graph": ("exports.graph", "zoo.pictures", "zoo.spec"),
+    "exports.graph": ("exports.graph", "zoo.image_files", "zoo.pictures", "zoo.spec"),
     "exports.runtimes.keras": ("exports.runtimes", "zoo"),
     "exports.runtimes": ("exports.runtimes", "exports.graph", "exports.protobuf"),
     "exports.serving": (
@@ -48,7 +48,8 @@ MAY = {
     ),
     "exports.formats": (
         *("exports.formats", "exports.check", "exports.serving", "exports.runtimes"),
-        *("exports.graph", "exports.images", "exports.reading", "zoo.spec"),
+        *("exports.graph", "exports.images", "exports.reading"),
+        *("zoo.files", "zoo.quiet", "zoo.spec"),
     ),
     # Without TensorFlow.
     "exports.client": (

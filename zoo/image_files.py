@@ -20,6 +20,8 @@ MAX_PIXELS = 2**26  # 8192²; Pillow itself warns from 89 and refuses from 179 m
 BYTES_PER_PIXEL, MAX_BYTES_BESIDES = 8, 2**22
 # A progressive JPEG has about 10 scans, each costs a pass over all pixels and a few bytes.
 MAX_SCANS, MAX_SCANNED = 100, 2**30
+# What a PNG's decoder decompresses beside the pixels, at up to 8 MB each.
+MAX_TEXTS = 16
 
 SCAN = rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)"
 """The header of a JPEG's scan: by chance it occurs once in 10¹¹ bytes."""
@@ -81,7 +83,9 @@ def _header(stream: io.BufferedIOBase, shown: str, page: int) -> Image.Image:
     length = stream.seek(0, io.SEEK_END)
     if not length:
         raise ImageError(f"{shown}: cannot be read as an image (it is empty). Replace it.")
-    if head[12:16] == b"IHDR":  # before Pillow walks through the chunks of a PNG, one by one
+    if head.startswith(b"\x89PNG"):  # before Pillow walks through its chunks, one by one
+        if head[12:16] != b"IHDR":
+            raise ImageError(f"{shown}: cannot be read as an image (no header). Replace it.")
         width, height = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
         _check_size(width * height, length, shown)
     stream.seek(0)
@@ -102,8 +106,8 @@ def _header(stream: io.BufferedIOBase, shown: str, page: int) -> Image.Image:
     stream.seek(0)
     if image.format in ("JPEG", "MPO"):
         _check_scans(stream.read(), pixels, shown)
-    elif image.format == "PNG" and _PNG_END not in stream.read():  # Pillow does not miss it
-        raise ImageError(f"{shown}: cannot be read as an image (it is truncated). Replace it.")
+    elif image.format == "PNG":
+        _check_chunks(stream.read(), shown)
     stream.seek(place)
     return image
 
@@ -123,6 +127,17 @@ def _check_size(pixels: int, length: int, shown: str) -> None:
             f"{shown}: a file has at most {BYTES_PER_PIXEL} bytes a pixel and "
             f"{MAX_BYTES_BESIDES:,} besides; this one has {length:,} bytes for {pixels:,} pixels. "
             "Save it without its metadata."
+        )
+
+
+def _check_chunks(content: bytes, shown: str) -> None:
+    if _PNG_END not in content:  # Pillow does not miss it
+        raise ImageError(f"{shown}: cannot be read as an image (it is truncated). Replace it.")
+    texts = sum(map(content.count, (b"zTXt", b"iTXt", b"iCCP")))
+    if texts > MAX_TEXTS:
+        raise ImageError(
+            f"{shown}: a PNG has at most {MAX_TEXTS} compressed texts and profiles; this one has "
+            f"{texts}. Save it without its metadata."
         )
 
 

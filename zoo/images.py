@@ -87,7 +87,7 @@ def channels_of(source: Source) -> int:
     with opened(source) as image:
         _check_bits(image, shown_as(source))
         if image.mode not in _ALPHA:
-            return 3 if image.mode in _COLOURS else len(image.getbands())
+            return 3 if image.mode in _COLOURS else 1
     return read_image(source).shape[2]
 
 
@@ -201,12 +201,22 @@ def _pixels(image: Image.Image, shown: str) -> np.ndarray:
     if image.mode.startswith("I;16"):
         pixels = (np.asarray(image) >> 8).astype(np.uint8)
     elif image.mode == "CMYK":  # as TensorFlow's decoder does it
-        inks = 255 - np.asarray(image).astype(np.uint16)
-        pixels = (inks[..., :3] * inks[..., 3:] // 255).astype(np.uint8)
+        inks = np.asarray(image).astype(np.uint16)
+        # Pillow takes every JPEG for one of Adobe's, whose inks are stored inverted.
+        paper = inks if image.format == "JPEG" and "adobe" not in image.info else 255 - inks
+        pixels = (paper[..., :3] * paper[..., 3:] // 255).astype(np.uint8)
     else:
         simple = {"1": "L", "La": "LA", "RGBa": "RGBA"} | dict.fromkeys(_COLOURS, "RGB")
-        pixels = np.asarray(image.convert(simple.get(image.mode, image.mode)))
+        # Pillow makes RGBA of a PNG with 16-bit grey and alpha.
+        used = [0, 3] if _coding(image).startswith("LA") and image.mode == "RGBA" else slice(None)
+        pixels = np.asarray(image.convert(simple.get(image.mode, image.mode)))[..., used]
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _coding(image: Image.Image) -> str:
+    """How a file that is not yet decoded stores its samples, in Pillow's words, such as "L;4"."""
+    coding = image.tile[0][3] if image.tile else ""
+    return coding if isinstance(coding, str) else coding[0]
 
 
 def _with_channels(pixels: np.ndarray, channels: int, shown: str) -> np.ndarray:
@@ -242,8 +252,7 @@ def _samples(source: Source, page: int, size: tuple[int, int] | None = None) -> 
                 f"{shown}: a class map holds one number per pixel; this one is stored as "
                 f"{image.mode!r}. Save the numbers as a palette (P) or 8-bit grey (L) PNG."
             )
-        coding = image.tile[0][3]
-        kind, _, form = (coding if isinstance(coding, str) else coding[0]).partition(";")
+        kind, _, form = _coding(image).partition(";")
         samples = np.asarray(image)
         # Pillow gives the brightness of a grey sample; the number that is stored was scaled to it.
         if kind in ("1", "L"):
