@@ -30,12 +30,17 @@ class Board:
 
     def pictures(self, step: int, predict: Predictor, dataset: Dataset) -> None:
         """The first examples, each with its label on the left and its class map on the right."""
+        palette = zoo.pictures.bright_palette()
+        if dataset.colours:
+            palette[: len(dataset.colours)] = dataset.colours
         with self.writer.as_default(step):
             for index in range(min(PICTURES, len(dataset))):
                 image, label = dataset.example(index)
                 left, right = (
                     zoo.pictures.overlay(
-                        image, classes, dataset.class_names, background=dataset.background
+                        *(_visible(image), classes, dataset.class_names),
+                        background=dataset.background,
+                        palette=palette,
                     )
                     for classes in (label, predict(image))
                 )
@@ -45,6 +50,15 @@ class Board:
                 both.paste(left, (0, 0))
                 both.paste(right, (left.width, 0))
                 tf.summary.image(f"label and answer {index}", np.asarray(both)[np.newaxis])
+
+
+def _visible(image: np.ndarray) -> np.ndarray:
+    """The image as uint8 with three channels or one: the first ones, floats over their range."""
+    image = image[..., : 3 if image.shape[-1] >= 3 else 1]
+    if image.dtype == np.uint8:
+        return image
+    low, high = image.min(), image.max()
+    return np.rint(255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
 
 
 @contextlib.contextmanager

@@ -96,9 +96,11 @@ def _check_field(field: dataclasses.Field, value: Any) -> None:
 def _check_model(recipe: "Recipe") -> None:
     given = [name for name in ("classes", "channels") if name in recipe.options]
     if given:
+        is_free = "channels" in given and SETS[recipe.data].channels is None
+        how = "; --channels 3 reads a grey folder in colour" if is_free else ""
         raise ValueError(
             f"The {' and '.join(given)} follow from --data {recipe.data}; received them in "
-            "--options too. Leave them out; --channels 3 reads a grey folder in colour."
+            f"--options too. Leave them out{how}."
         )
     if recipe.options.get("border") == "valid":
         raise ValueError(

@@ -44,7 +44,7 @@ def test_every_field_is_an_option_and_its_value_the_default():
     weights = ",".join(["1", *["2.5"] * 20])
     words = (
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
-        "--data sbd --steps 3 --batch-size 2 --crop 16 --augment flip,turn --accumulate 5 "
+        "--data sbd --channels 3 --steps 3 --batch-size 2 --crop 16 --augment flip,turn --accumulate 5 "
         "--optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled --weight-decay 0.1 "
         f"--encoder-weights imagenet --loss focal --class-weights {weights} --weight-map "
         "--loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum --precision "
@@ -57,6 +57,7 @@ def test_every_field_is_an_option_and_its_value_the_default():
         model="fcn8s",
         options={"stages": [1, 2]},
         data="sbd",
+        channels=3,
         steps=3,
         batch_size=2,
         crop=16,
@@ -206,6 +207,18 @@ def test_a_default_can_be_typed_as_it_is_shown(monkeypatch):
     out = " ".join(options.help_text("any_unet").split())
     for text in ("a net on the same trunk", "random changes, separated by commas", "in the loss,"):
         assert "(default: none)" in out.partition(text)[2][:40]
+
+
+def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
+    """It did not record `channels`, and read images as they are stored."""
+    earlier = recorded(RECIPE)
+    del earlier["channels"]
+    assert read(earlier) == RECIPE
+    assert difference(RECIPE, earlier) is None
+    other = dataclasses.replace(RECIPE, data="folder", channels=3)
+    assert "--channels 0, and this command has --channels 3" in difference(
+        other, earlier | {"data": "folder"}
+    )
 
 
 @pytest.mark.parametrize(
