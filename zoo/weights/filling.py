@@ -10,9 +10,8 @@ import keras
 
 from zoo import registry, workdir
 from zoo.spec import Spec, check_agrees
-from zoo.weights import ENDINGS, fetching, hdf5, imagenet
+from zoo.weights import ENDINGS, checksums, content, fetching, hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
-from zoo.weights.checksums import is_whole
 from zoo.weights.layouts import as_keras, fixed_blobs
 from zoo.weights.transplant import Progress, Source, fill, fill_encoder
 
@@ -33,10 +32,11 @@ def load(
 
     Args:
         model: A model of the zoo.
-        weights: A `.weights.h5`, `.keras` or `.h5` (Keras 2) file of the same model, or the
-            `.caffemodel` of its authors. Sets every weight. A `.caffemodel` of DeconvNet must be
-            the one for inference: each normalization has a scale and a shift with the averages
-            folded in, or a scale, a shift, a mean and a variance.
+        weights: A `.weights.h5`, `.keras` or `.h5` file of the same model, of weights alone or of
+            a whole model, or the `.caffemodel` or `.caffemodel.h5` of its authors. Sets every
+            weight. Caffe's file of DeconvNet must be the one for inference: each normalization has
+            a scale and a shift with the averages folded in, or a scale, a shift, a mean and a
+            variance.
         encoder_weights: `"imagenet"`, or a file as above of any net with the same trunk, such as a
             coarser FCN or a VGG, or the workdir of a run. Sets the layers that both nets have by
             name; the file must have the whole trunk. The other layers, and score layers for another
@@ -59,8 +59,8 @@ def load(
     if weights is not None:
         stored = _checked_spec(model, weights)
         with _opened(model, "weights", weights) as source:
-            caffe = str(weights).endswith(".caffemodel")
-            fill(model, source, fixed=fixed_blobs(model) if caffe else {}, progress=progress)
+            fixed = fixed_blobs(model) if source.of_caffe else {}
+            fill(model, source, fixed=fixed, progress=progress)
         if stored is not None:
             model.spec = model.spec.named_as(stored)
     elif encoder_weights == "imagenet":
@@ -87,8 +87,9 @@ def _file_of(path: str | os.PathLike) -> str | os.PathLike:
 
 def _checked_spec(model: keras.Model, path: str | os.PathLike) -> Spec | None:
     """The Spec in a file if the model has one too; raises ValueError if they differ."""
-    built, stored = getattr(model, "spec", None), hdf5.stored_spec(path)
-    if built is None or stored is None:
+    built = getattr(model, "spec", None)
+    stored = None if built is None else hdf5.stored_spec(path)
+    if stored is None:
         return None
     check_agrees(stored, built.model, built.options, where=str(path))
     return stored
@@ -111,20 +112,20 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
                 "it is relative to the current directory."
             )
         path = fetched
-    if is_whole(path) is False:
-        raise ValueError(
-            f"{path} is not the file that {path}.sha256 was written for. Copy, download or convert "
-            "it again; if it was changed on purpose, remove the .sha256."
-        )
-    if str(path).endswith(".caffemodel"):
+    checksums.check(path)
+    if content.kind(path) is content.Kind.OTHER and str(path).endswith(".caffemodel"):
         layers = as_keras(model, read_caffemodel(path))
-        yield Source(str(path), layers, error=CaffeFileError)
-    else:
-        with hdf5.opened(path) as (name, layers):
-            # A Spec was compared already. Else a model's name tells what it is, unless its user
-            # gave it one.
-            kind = getattr(model, "spec", None)
-            kind = model.name if kind is None else kind.model
-            comparable = {name, kind} <= set(registry.list_models())
-            other = comparable and name != kind and hdf5.stored_spec(path) is None
-            yield Source(str(path), layers, model=name if other else None)
+        yield Source(str(path), layers, of_caffe=True, error=CaffeFileError)
+        return
+    with hdf5.opened(path) as found:
+        if found.of_caffe:
+            blobs = {name: [blob[()] for blob in blobs] for name, blobs in found.layers.items()}
+            yield Source(str(path), as_keras(model, blobs), of_caffe=True)
+            return
+        # A Spec was compared already. Else a model's name tells what it is, unless its user gave it
+        # one.
+        kind = getattr(model, "spec", None)
+        kind = model.name if kind is None else kind.model
+        comparable = {found.name, kind} <= set(registry.list_models())
+        other = comparable and found.name != kind and hdf5.stored_spec(path) is None
+        yield Source(str(path), found.layers, model=found.name if other else None)

@@ -24,13 +24,14 @@ class Source:
 
     `name` is for messages. `layers` maps layer names to arrays in Keras's order and layouts:
     anything with a shape that NumPy can read, such as a variable or an array in an open file.
-    `model` is the name of the model that was saved, if known. `error` is raised if the weights do
-    not fit.
+    `model` is the name of the model that was saved, if known. `of_caffe`: the file holds the fixed
+    numbers of layers without weights, too. `error` is raised if the weights do not fit.
     """
 
     name: str
     layers: dict[str, list[Any]]
     model: str | None = None
+    of_caffe: bool = False
     error: type[ValueError] = ValueError
 
 
@@ -125,7 +126,7 @@ def _misfit(model: keras.Model, layer: keras.layers.Layer, source: Source) -> st
         )
     try:
         if not all(_is_finite(array) for array in arrays):
-            return f"{layer.name}: not all numbers are finite; take earlier weights"
+            return f"{layer.name}: it holds NaN or infinity; take earlier weights"
     except OSError as error:
         return f"{layer.name}: damaged ({error}); copy or download the file again"
     return None

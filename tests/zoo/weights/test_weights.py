@@ -171,7 +171,7 @@ def test_numbers_that_are_not_finite(option, value, model, path):
     check_refused(
         model,
         path,
-        "  score_pool3: not all numbers are finite; take earlier weights\n",
+        "  score_pool3: it holds NaN or infinity; take earlier weights\n",
         option=option,
     )
 
