@@ -3,26 +3,17 @@
 import contextlib
 import os
 import pathlib
-import platform
 import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from recipes.training.recipe import RunError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-    import msvcrt
-
-_OWNER = "process "
-_LOCKED_BYTE = 1 << 30  # Windows lets nobody read a locked byte: one after the text
+from zoo import files
 
 
 def choose_strategy(name: str, *, batch_size: int) -> tf.distribute.Strategy:
@@ -100,54 +91,29 @@ def output_folder(
 ) -> Iterator[pathlib.Path]:
     """The folder to write to: the workdir for the first worker, a temporary one for the others.
 
-    Reading a replicated variable is a collective: all workers must save.
+    Reading a replicated variable is a collective: all workers must save. The first worker makes the
+    workdir and locks it; a block that fails before it writes leaves no new folder.
 
     Raises:
-        ValueError: The workdir holds a file called lock that no run wrote.
+        ValueError: The workdir is a file, or holds a file called lock that no run wrote.
         RunError: Another process writes to the workdir.
     """
-    if worker_of(strategy)[0] == 0:
-        workdir.mkdir(parents=True, exist_ok=True)
-        with _only_process(workdir):
-            yield workdir
-    else:
+    if worker_of(strategy)[0]:
         with tempfile.TemporaryDirectory() as folder:
             yield pathlib.Path(folder)
-
-
-@contextlib.contextmanager
-def _only_process(workdir: pathlib.Path) -> Iterator[None]:
-    """Locks a workdir; the system releases the lock however the process ends."""
-    with open(workdir / "lock", "a+", encoding="utf-8", errors="replace") as file:
-        file.seek(0)
-        said = file.read()
-        if said and not said.startswith(_OWNER):
-            raise ValueError(
-                f"A run writes its process into {workdir / 'lock'}; that file is there and holds "
-                "something else. Rename it, or pass a new folder as --workdir."
-            )
+        return
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f"--workdir is a folder; {workdir} is a file. Pass a new folder.")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(files.making(workdir))
         try:
-            _lock(file)
-        except (BlockingIOError, PermissionError):  # the latter on Windows
+            stack.enter_context(files.locked(workdir / files.LOCK))
+        except files.InUseError as error:
             raise RunError(
-                f"One run at a time writes to a --workdir; {said or 'another'} writes to "
-                f"{workdir}. Wait for it, or end it and run the same command again."
+                f"One run at a time writes to a --workdir; {error} writes to {workdir}. Wait for "
+                "it, or end it and run the same command again."
             ) from None
-        except OSError:
-            pass  # the file system has no locks
-        file.truncate(0)
-        file.write(f"{_OWNER}{os.getpid()} on {platform.node()}")
-        file.flush()
-        yield
-
-
-def _lock(file: TextIO) -> None:
-    if fcntl:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:
-        file.seek(_LOCKED_BYTE)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        file.seek(0)
+        yield workdir
 
 
 @contextlib.contextmanager

@@ -41,11 +41,6 @@ from zoo.weights.downloading import (
     quoted,
 )
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such module
-    fcntl = None
-
 
 def cache_folder() -> pathlib.Path:
     """The folder of fetched files: `ZOO_HOME` if it is set, else the zoo's in the user's cache."""
@@ -85,8 +80,7 @@ def fetch(
 
     A download that broke off is resumed, if the server can do that and still has the same file. A
     file that is there already is checked too, so you can put a copy there by hand. The weights file
-    of an archive is unpacked beside it. Only one process at a time fetches into a folder, if the
-    system has locks (Windows has none).
+    of an archive is unpacked beside it. Only one process at a time fetches into a folder.
 
     Args:
         name: `Record.file` of a record of the catalog.
@@ -229,18 +223,17 @@ def _check(file: pathlib.Path, record: Record) -> None:
 
 @contextlib.contextmanager
 def _only_process(folder: pathlib.Path) -> Iterator[None]:
-    """Lets only one process download. The system frees the lock however the process ends."""
-    with open(folder / "lock", "ab") as file:
+    """Lets only one process download."""
+    with contextlib.ExitStack() as stack:
         try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(files.locked(folder / files.LOCK))
+        except files.InUseError as error:
             raise FetchError(
-                f"One process at a time fetches into a folder; another is fetching into {folder}. "
+                f"One process at a time fetches into a folder; {error} is fetching into {folder}. "
                 "Wait until it ends, then run the same command again."
             ) from None
-        except OSError:
-            pass  # a file system without locks
+        except ValueError as error:
+            raise FetchError(str(error)) from None
         yield
 
 
