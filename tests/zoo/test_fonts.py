@@ -98,9 +98,7 @@ def test_a_font_that_is_given_is_used_or_named(system):
         legend("ถนน", "road e", font=font)
     Image.new("L", (3, 3)).save(system / "picture.ttf", "PNG")
     for path in (system / "picture.ttf", system / "none.ttf", system):
-        with pytest.raises(
-            ValueError, match=r"a TrueType or OpenType file; .* Pass another"
-        ):
+        with pytest.raises(ValueError, match=r"a TrueType or OpenType file; .* Pass another"):
             legend("sky", font=path)
 
 

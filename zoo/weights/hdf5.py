@@ -46,13 +46,14 @@ DAMAGE += (OverflowError, struct.error, zipfile.BadZipFile)
 
 
 class Weights(NamedTuple):
-    """The name of the model that was saved, if the file has it; each layer's variables by its name.
+    """What a file holds: each layer's variables by its name, Caffe's in its layouts.
 
-    The variables of Caffe are in its layouts.
+    `name` is that of the model that was saved, and `spec` the text of its Spec, if the file has it.
     """
 
     name: str | None
     layers: dict[str, list[h5py.Dataset]]
+    spec: str | None = None
     of_caffe: bool = False
 
 
@@ -80,7 +81,7 @@ def opened(path: str | os.PathLike) -> Iterator[Weights]:
                 _unzip(archive, file)
             data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             root = stack.enter_context(h5py.File(file if archived else path, "r"))
-            found = _weights(root, data)
+            found = _weights(root, data)._replace(spec=_spec_text(root, data))
         except _NestedError as error:
             raise ValueError(
                 f"{path} is of a model that holds models: {error}. Save the inner model alone: "
@@ -103,12 +104,15 @@ def spec_text(path: str | os.PathLike) -> str | None:
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
             h5py.File(path, "r") as root,
         ):
-            if SPEC not in root.attrs:
-                return None
-            address = h5py.h5o.get_info(root.id).addr
-            return text_attribute(data, address, SPEC, longest=MAX_BYTES)
+            return _spec_text(root, data)
     except DAMAGE as error:
         raise _damaged(path, error) from error
+
+
+def _spec_text(root: h5py.File, data: mmap.mmap) -> str | None:
+    if SPEC not in root.attrs:
+        return None
+    return text_attribute(data, h5py.h5o.get_info(root.id).addr, SPEC, longest=MAX_BYTES)
 
 
 def stored_spec(path: str | os.PathLike) -> Spec | None:

@@ -9,6 +9,9 @@ import pytest
 import zoo
 from tests.support.toys import TOYS, build_toy, keras_vgg
 
+# Their score layers are new: these tests look at the layers below.
+pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
+
 FCN = TOYS["fcn8s"].options
 VGG = {"stages": FCN["stages"], "head": FCN["head"]}
 # How an array is called: in the files of keras.applications, and in later ones.

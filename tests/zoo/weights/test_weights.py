@@ -12,6 +12,9 @@ from tests.support.refusals import check_refused
 from tests.support.toys import TOYS, build_toy, keras_vgg
 from zoo.weights import imagenet
 
+# Their score layers are new: these tests look at the layers below.
+pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
+
 FCN = TOYS["fcn8s"].options
 
 
