@@ -49,9 +49,10 @@ def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
         DataError: No data set has this name, or its files are not in `data_dir`.
     """
     if name not in SETS:
+        near = nearest(name, NAMES)
         raise DataError(
-            f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass --data "
-            f"{nearest(name, NAMES)}."
+            f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass "
+            f"{f'--data {near}' if near else 'one of these as --data'}."
         )
     return importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
 
