@@ -4,6 +4,7 @@ Nothing heavy is imported before it is needed: a wrong option is told at once.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 import time
@@ -52,6 +53,8 @@ def check(arguments: list[str]) -> int:
 def ask(arguments: list[str]) -> int:
     """`zoo ask`; returns the exit status: 2 for a wrong request, 1 for an image without a mask."""
     chosen = parsers.ask_parser().parse_args(arguments)
+    # gRPC writes what a server does to it to the terminal, beside the error.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from exports.client import ServerError, write_masks
 
     def warn(line: str) -> None:
@@ -64,6 +67,11 @@ def ask(arguments: list[str]) -> int:
             url=chosen.url,
             model=chosen.model,
             timeout=chosen.timeout,
+            retries=chosen.retries,
+            version=chosen.version,
+            label=chosen.label,
+            headers=dict(chosen.header or ()),
+            ca=chosen.ca,
             report=lambda path: print(terminal.printable(path), flush=True),
             warn=warn,
         )
@@ -114,12 +122,19 @@ def _export(chosen: argparse.Namespace) -> int:
 
 def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
     """The keywords of `exports.export`, after the checks that need no TensorFlow."""
-    from exports import images
     from exports.formats.settings import SIDE, Settings, check_formats, check_together
+    from exports.graph import MAX_PIXELS
     from exports.graph.limits import Limits
+    from exports.images import read_folder
+    from zoo.images import read_image
 
     size = chosen.size and tuple(chosen.size)
-    limits = Limits(spec.channels, chosen.max_pixels, chosen.max_batch)
+    limits = Limits(
+        spec.channels,
+        max_pixels=chosen.max_pixels or MAX_PIXELS,
+        max_batch=chosen.max_batch,
+        max_bytes=chosen.max_bytes,
+    )
     formats = check_formats(chosen.format)
     options = {
         "size": size,
@@ -128,12 +143,13 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
         "max_disagreement": chosen.max_disagreement,
         "mediapipe_python": chosen.mediapipe_python,
     }
-    options["images"] = chosen.image and images.read_image(chosen.image, spec.channels)
-    options["representative"] = chosen.representative and images.read_folder(
+    options["images"] = chosen.image and read_image(chosen.image, channels=spec.channels)[None]
+    options["representative"] = chosen.representative and read_folder(
         chosen.representative, spec.channels, size or (SIDE, SIDE)
     )
     check_together(formats, Settings(limits=limits, **options))
-    return options | {"max_pixels": chosen.max_pixels, "max_batch": chosen.max_batch}
+    maxima = ("memory", "max_pixels", "max_batch", "max_bytes")
+    return options | {name: getattr(chosen, name) for name in maxima}
 
 
 def _import_tensorflow() -> None:

@@ -1,6 +1,7 @@
 """Exports a model: the one way in for all formats."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -12,8 +13,9 @@ import numpy as np
 from exports.check.agreement import as_record
 from exports.check.cost import cost_of_request
 from exports.formats import FORMATS, NONE, Format
+from exports.formats.request_memory import limited
 from exports.formats.settings import Settings, check_formats, check_together
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS, MEMORY
 from exports.graph.limits import Limits
 from exports.graph.signatures import channels_of, check_classes
 from exports.runtimes import UnableError
@@ -34,8 +36,10 @@ def export(
     representative: np.ndarray | None = None,
     max_disagreement: float | None = None,
     mediapipe_python: str | None = None,
-    max_pixels: int = MAX_PIXELS,
+    memory: float = MEMORY,
+    max_pixels: int | None = None,
     max_batch: int = MAX_BATCH,
+    max_bytes: int = MAX_BYTES,
     images: np.ndarray | None = None,
     weights: str | os.PathLike | None = None,
     report: Callable[[str], None] = lambda line: None,
@@ -75,8 +79,12 @@ def export(
             class than the model; 0.05 if None.
         mediapipe_python: The Python in whose MediaPipe a file for it is checked; this one if None.
             Without MediaPipe it is checked in LiteRT only, which is reported.
-        max_pixels: The most pixels of one image of a request to a SavedModel.
+        memory: What a server of a SavedModel may take for itself and one request, in GB. What a
+            request takes is measured; the limits of its pixels follow.
+        max_pixels: The most pixels of one image of a request to a SavedModel, whatever memory it
+            takes; None for as many as `memory` allows.
         max_batch: The most images of such a request.
+        max_bytes: The most bytes of the JPEG or PNG file of one image.
         images: uint8 `[n, h, w, channels]` to check with, scaled to `size` where there is one;
             textures if None. The model must see two classes or more in them: otherwise equal
             answers prove nothing.
@@ -100,7 +108,8 @@ def export(
     formats = check_formats(formats)
     versions.check_name(model.name)
     spec = getattr(model, "spec", None) if spec is None else spec
-    limits = Limits(channels_of(model), max_pixels, max_batch)
+    pixels = MAX_PIXELS if max_pixels is None else max_pixels
+    limits = Limits(channels_of(model), pixels, max_batch, max_bytes)
     settings = Settings(
         limits=limits,
         spec=spec,
@@ -118,7 +127,13 @@ def export(
     if "saved_model" in formats:
         check_classes(model)
     about = export_json.of_model(model, spec=spec, weights=weights)
+    versions.finish(pathlib.Path(out))
     targets = _targets(pathlib.Path(out), model.name, formats, version)
+    if "saved_model" in formats:
+        limits, used = limited(
+            *(model, limits), memory=memory, given=max_pixels is not None, report=report
+        )
+        settings = dataclasses.replace(settings, limits=limits, memory=used)
     for name, target in targets.items():
         _write(name, model, settings, target, about)
     return targets
@@ -129,12 +144,16 @@ def _targets(
 ) -> dict[str, pathlib.Path]:
     """The path of each format's version."""
     places = {name: form.place.format(name=model) for name, form in FORMATS.items()}
-    records = [place.replace(".tflite", ".json") for place in places.values()]
-    taken = versions.taken(out, {*places.values(), *records})
+    taken = versions.taken(out, {name for place in places.values() for name in _names(place)})
     folder = str(out).replace("{", "{{").replace("}", "}}")  # `places` are templates
-    asked = {name: f"{folder}/{places[name]}" for name in formats}
-    chosen = versions.choose(version, taken, asked.values())
+    asked = [f"{folder}/{place}" for name in formats for place in _names(places[name])]
+    chosen = versions.choose(version, taken, asked)
     return {name: out / places[name].format(chosen) for name in formats}
+
+
+def _names(place: str) -> set[str]:
+    """The place of a version, and that of its record if it lies beside."""
+    return {place, place.replace(".tflite", ".json")}
 
 
 def _write(
@@ -147,10 +166,11 @@ def _write(
     """Writes one format beside its place, checks it, records it, renames it."""
     form, writer = FORMATS[name], FORMATS[name].writer()
     with contextlib.ExitStack() as stack:
-        unfinished = stack.enter_context(versions.creating(target))
-        record = unfinished / export_json.FILE
-        if form.is_file:
+        record = None
+        if form.is_file:  # gets its name after the file: of two exports, one writes both
             record = stack.enter_context(versions.creating(target.with_suffix(".json")))
+        unfinished = stack.enter_context(versions.creating(target))
+        record = record or unfinished / export_json.FILE
         settings.report(f"Writing {target}")
         try:
             with versions.whole_or_not_at_all(target):

@@ -1,57 +1,36 @@
-"""Images to check an export with: of a file, of a folder, or made."""
+"""Images to check an export with, and to quantize it: of a folder, or made."""
 
 import pathlib
 
 import numpy as np
 from PIL import Image
 
+from zoo.images import ENDINGS, read_image
+
 MAX_IMAGES = 100
-
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # of others, Pillow starts programs for some
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
-
-
-def read_image(
-    file: str | pathlib.Path, channels: int, size: tuple[int, int] | None = None
-) -> np.ndarray:
-    """An image of a file, uint8 `[1, h, w, channels]`, scaled to `size` if one is given.
-
-    Raises:
-        ValueError: The file cannot be read as an image, or the model does not take grey or RGB.
-    """
-    if channels not in (1, 3):
-        raise ValueError(
-            f"An image file is grey or RGB; the model takes {channels} channels. Pass arrays: "
-            "images= and representative= of exports.export."
-        )
-    try:
-        with Image.open(file, formats=_FORMATS) as picture:
-            picture = picture.convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"An image is a file such as a PNG or a JPEG; {file} cannot be read ({error}). "
-            "Pass another one, or none."
-        ) from error
-    image = np.asarray(picture).reshape(1, picture.height, picture.width, channels)
-    return image if size is None else scaled(image, size)
 
 
 def read_folder(folder: str | pathlib.Path, channels: int, size: tuple[int, int]) -> np.ndarray:
     """At most 100 images of a folder, spread over it, uint8 `[n, *size, channels]`, scaled.
 
     Raises:
-        ValueError: The folder holds no images, or one that cannot be read.
+        ValueError: The folder holds no images.
+        zoo.images.ImageError: One cannot be read, or has other channels.
     """
     files = sorted(
-        path for path in pathlib.Path(folder).glob("*") if path.suffix.lower() in _SUFFIXES
+        path
+        for path in pathlib.Path(folder).glob("*")
+        # Systems add hidden files of their own, such as ._NAME.jpg on a Mac's disk.
+        if path.suffix.lower() in ENDINGS and not path.name.startswith(".")
     )
     if not files:
         raise ValueError(
-            f"Representative images are the image files of a folder ({', '.join(sorted(_SUFFIXES))}"
-            f"); {folder} holds none. Pass the folder in which they lie."
+            f"Representative images are the image files of a folder ({', '.join(ENDINGS)}); "
+            f"{folder} holds none. Pass the folder in which they lie."
         )
     spread = np.linspace(0, len(files) - 1, min(len(files), MAX_IMAGES)).round().astype(int)
-    return np.concatenate([read_image(files[index], channels, size) for index in spread])
+    read = (read_image(files[index], channels=channels)[None] for index in spread)
+    return np.concatenate([scaled(image, size) for image in read])
 
 
 def scaled(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

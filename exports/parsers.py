@@ -1,10 +1,11 @@
 """The options of `zoo export`, `zoo check` and `zoo ask`, with their help."""
 
 import argparse
+import math
 import pathlib
 
 from exports.formats import DTYPES, FORMATS, KINDS, MAX_DISAGREEMENT, NONE
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS, MEMORY
 from zoo import terminal
 from zoo.class_names import CLASS_NAMES
 
@@ -38,6 +39,9 @@ Sends images to a model in TensorFlow Serving, and writes a mask and an overlay 
 
 masks/photograph-mask.png holds the class of each pixel, in a palette; photograph-overlay.png shows
 the classes on the image, with a legend of the model's class names. Nothing is overwritten.
+
+The exit status is 0 when every image has its mask; 1 when an image has none, or the server does not
+answer as it should; 2 for a wrong request, of which nothing is sent.
 """
 
 
@@ -84,11 +88,19 @@ def export_parser() -> terminal.Parser:
     _add_quantization(parser.add_argument_group("for the formats tflite and mediapipe"))
     serving = parser.add_argument_group("for the format saved_model")
     serving.add_argument(
+        "--memory",
+        type=_gigabytes,
+        default=MEMORY,
+        metavar="GB",
+        help="what a server may take for itself and one request; what a request takes is measured, "
+        f"and what takes more is refused (default: {MEMORY:g})",
+    )
+    serving.add_argument(
         "--max-pixels",
         type=terminal.positive,
-        default=MAX_PIXELS,
         metavar="N",
-        help=f"the most pixels of one image of a request (default: {MAX_PIXELS})",
+        help="the most pixels of one image of a request, whatever memory it takes (default: as "
+        f"many as --memory allows, at most {MAX_PIXELS})",
     )
     serving.add_argument(
         "--max-batch",
@@ -97,7 +109,24 @@ def export_parser() -> terminal.Parser:
         metavar="N",
         help=f"the most images of one request (default: {MAX_BATCH})",
     )
+    serving.add_argument(
+        "--max-bytes",
+        type=terminal.positive,
+        default=MAX_BYTES,
+        metavar="N",
+        help=f"the most bytes of the file of one image (default: {MAX_BYTES})",
+    )
     return parser
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"takes gigabytes, such as 4; received {text!r}")
+    return number
 
 
 def _add_spec(group: argparse._ArgumentGroup) -> None:
@@ -199,13 +228,50 @@ def ask_parser() -> terminal.Parser:
         "--url",
         default="http://localhost:8501",
         help="the server: http://HOST:8501 (REST, the default: on this machine) or "
-        "grpc://HOST:8500",
+        "grpc://HOST:8500; https:// and grpcs:// encrypt",
     )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--version",
+        type=terminal.positive,
+        metavar="N",
+        help="the number of a version (default: the highest that is served)",
+    )
+    which.add_argument("--label", metavar="NAME", help="the label of a version, such as stable")
     parser.add_argument(
         "--timeout",
         type=float,
         default=60,
         metavar="SECONDS",
-        help="the most seconds for one image (default: 60)",
+        help="the most seconds from a question to the last byte of its answer, with all retries; "
+        "an image is one question, a class that occurs for the first time another (default: 60)",
+    )
+    parser.add_argument(
+        "--retries",
+        type=int,
+        default=3,
+        metavar="N",
+        help="how often a question is asked again, after longer and longer pauses, when the server "
+        "is busy or not ready (default: 3)",
+    )
+    parser.add_argument(
+        "--header",
+        type=_header,
+        action="append",
+        metavar="NAME:VALUE",
+        help="sent with each question, such as 'Authorization:Bearer …'; may be given again; its "
+        "value is never printed",
+    )
+    parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        help="a PEM file with the certificates to trust instead of the system's",
     )
     return parser
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition(":")
+    if not separator:  # what was received may be a secret
+        raise argparse.ArgumentTypeError("takes a name, a colon and a value, such as X-Team:eyes")
+    return name.strip(), value.strip()

@@ -20,15 +20,16 @@ def varint(number: int) -> bytes:
     return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
-def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
+def fields(message: bytes, *, most: int | None = None) -> Iterator[tuple[int, bytes | int]]:
     """Number and content of each field: bytes, or a whole number where the field holds one.
 
     A `memoryview` instead of bytes gives views, so that a large file is not copied.
 
     Raises:
-        ValueError: The message ends within a field, or is not a message.
+        ValueError: The message ends within a field, is not a message, or has more than `most`
+            fields.
     """
-    place = 0
+    place = count = 0
 
     def number_here() -> int:
         nonlocal place
@@ -37,6 +38,12 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
 
     try:
         while place < len(message):
+            if count == most:
+                raise ValueError(
+                    f"A message of this kind has at most {most} fields; this one of {len(message)} "
+                    "bytes has more. Write the file again."
+                )
+            count += 1
             tag = number_here()
             number, kind = tag >> 3, tag & 7
             if kind == _VARINT:
@@ -72,10 +79,24 @@ def varints(content: bytes) -> list[int]:
     return numbers
 
 
-def mapping(message: bytes, number: int) -> dict[str, bytes]:
-    """A field that maps strings to messages."""
-    pairs = [dict(fields(pair)) for found, pair in fields(message) if found == number]
-    return {pair[1].decode(): pair.get(2, b"") for pair in pairs}
+def mapping(message: bytes, number: int, *, most: int | None = None) -> dict[str, bytes]:
+    """A field that maps strings to messages.
+
+    Raises:
+        ValueError: As `fields`; the field holds something else.
+    """
+    found = {}
+    for kind, pair in fields(message, most=most):
+        if kind == number:
+            parts = dict(fields(pair, most=most)) if isinstance(pair, bytes) else {1: None}
+            name, value = parts.get(1, b""), parts.get(2, b"")
+            if not isinstance(name, bytes) or not isinstance(value, bytes):
+                raise ValueError(
+                    f"Field {number} maps names to messages; this one holds something else. Write "
+                    "the file again."
+                )
+            found[name.decode()] = value
+    return found
 
 
 def _read_varint(message: bytes, place: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ split go into one confusion matrix. IoU, intersection over union, is the Jaccard
 
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
-  data, split, images    the data set's name, "train" or "val", and the number of images
+  data, split, images    the data set's name, the split, and the number of images
   scores                 for each PATH:
     file                 the file or folder that was read
     pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
@@ -49,6 +49,7 @@ def _train(arguments: list[str]) -> int:
 def verify(arguments: list[str]) -> int:
     """`zoo verify`: reads every file of a data set; status 1 if an example cannot be used."""
     from recipes import data
+    from recipes.data import writing
     from recipes.data.verify import table
     from recipes.data.verify import verify as read_all
 
@@ -60,12 +61,28 @@ def verify(arguments: list[str]) -> int:
     )
     parser.add_argument("name", choices=data.NAMES, metavar="NAME", help=", ".join(data.NAMES))
     parser.add_argument("folder", type=pathlib.Path, metavar="DIR", help="the folder of its files")
+    parser.add_argument(
+        "--write-indices",
+        type=pathlib.Path,
+        metavar="NEW",
+        help="of a folder: write it as a new one, whose masks hold class indices and no colours",
+    )
     given = parser.parse_args(arguments)
+    if given.write_indices and given.name != "folder":
+        parser.error("--write-indices is for a folder: zoo verify folder DIR --write-indices NEW")
 
     def run() -> int:
+        if given.write_indices and given.write_indices.exists():
+            raise FileExistsError(f"{given.write_indices} exists already. Choose another name.")
         splits = data.load(given.name, given.folder)
-        for split, examined in read_all(splits, shown=None).items():
+        found = read_all(splits, shown=None)
+        for split, examined in found.items():
             print(table(splits[split], examined))
+        if given.write_indices:
+            writing.write_indices(
+                {split: one.dataset for split, one in found.items()}, given.write_indices
+            )
+            print(f"written: {given.write_indices}")
         return 0
 
     return terminal.run(run, prog="zoo verify", failures=(data.DataError,))
@@ -92,6 +109,7 @@ def _evaluate(given: argparse.Namespace) -> int:
             data_name=given.data,
             data_dir=given.data_dir,
             split=given.split,
+            channels=given.channels,
             checkpoint=given.checkpoint,
             model=given.model,
             options=given.options,
@@ -142,9 +160,15 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     )
     data.add_argument(
         "--split",
-        choices=("train", "val"),
+        choices=("train", "val", "test"),
         default="val",
-        help="the part that is scored (default: val)",
+        help="the part that is scored; a folder with a test.txt has test (default: val)",
+    )
+    data.add_argument(
+        "--channels",
+        type=terminal.positive,
+        help="that the images of a folder are read with, such as 3 to repeat grey (default: those "
+        "of the workdir's run; else as many as are stored)",
     )
     data.add_argument("--json", action="store_true", help="print JSON instead of a table")
     data.add_argument(

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import zoo.metrics
-from recipes.data import Dataset
+from recipes.data import Dataset, verify
 from zoo.inference import tiles
 from zoo.progress import told
 
@@ -16,7 +16,7 @@ SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou
 """The names of the four scores of the FCN paper."""
 
 Predictor = Callable[[np.ndarray], np.ndarray]
-"""From an image uint8 `[h, w, channels]` to its class map `[h, w]`."""
+"""From an image of a data set `[h, w, channels]` to its class map `[h, w]`."""
 
 
 def measure(predict: Predictor, dataset: Dataset) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def confusion_matrix(
 
     Raises:
         ValueError: A class map has another size than its label, or a class that the data set does
-            not have.
+            not have; or an example cannot be used.
     """
     indices = range(len(dataset)) if indices is None else indices
     classes = len(dataset.class_names)
@@ -55,6 +55,7 @@ def confusion_matrix(
         if stopped():
             break
         image, label = dataset.example(index)
+        verify.check(dataset, index, image, label)
         class_map = predict(image)
         _check(class_map, label, dataset, index)
         matrix += zoo.metrics.confusion_matrix(label, class_map, classes=classes)
@@ -65,13 +66,15 @@ def of_model(model: keras.Model) -> Predictor:
     """Takes the class of the highest score, one image at a time; a large one tile by tile."""
     channels = model.input_shape[-1]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, channels), tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec((None, None, channels), tf.float32)])
     def class_map(image: tf.Tensor) -> tf.Tensor:
-        scores = model(tf.cast(image, tf.float32)[tf.newaxis], training=False)
+        scores = model(image[tf.newaxis], training=False)
         return tf.argmax(scores[0], axis=-1, output_type=tf.int32)
 
     margin, stride = tiles.reach(model)
-    return tiles.tiled(lambda image: class_map(image).numpy(), margin=margin, stride=stride)
+    return tiles.tiled(
+        lambda image: class_map(image.astype(np.float32)).numpy(), margin=margin, stride=stride
+    )
 
 
 def _check(class_map: np.ndarray, label: np.ndarray, dataset: Dataset, index: int) -> None:

@@ -12,9 +12,13 @@ OURS = ("zoo", "exports", "recipes", "tests", "benchmarks")
 
 # What a module may import of ours, by the longest prefix of its name. Names without a package are
 # leaves; nothing runs back up.
-LEAVES = ("zoo.class_names", "zoo.files", "zoo.lazy", "zoo.quiet", "zoo.registry", "zoo.terminal")
+LEAVES = (
+    *("zoo.class_names", "zoo.files", "zoo.image_files", "zoo.lazy", "zoo.quiet", "zoo.registry"),
+    "zoo.terminal",
+)
 MAY = {
     **dict.fromkeys(LEAVES, ()),
+    "zoo.images": ("zoo.image_files",),
     "zoo.progress": (),
     "zoo.workdir": (),
     "zoo.spec": (),
@@ -29,10 +33,10 @@ MAY = {
     "zoo.__main__": ("zoo",),  # it names the modules of the other verbs, and imports none
     "zoo": (*LEAVES, "zoo.layers", "zoo.metrics", "zoo.spec"),
     "exports": ("exports", "zoo"),
-    "exports.images": (),
+    "exports.images": ("zoo.images",),
     "exports.protobuf": (),
     "exports.reading": ("exports.protobuf", "zoo.spec"),
-    "exports.graph": ("exports.graph", "zoo.pictures", "zoo.spec"),
+    "exports.graph": ("exports.graph", "zoo.image_files", "zoo.pictures", "zoo.spec"),
     "exports.runtimes.keras": ("exports.runtimes", "zoo"),
     "exports.runtimes": ("exports.runtimes", "exports.graph", "exports.protobuf"),
     "exports.serving": (
@@ -45,12 +49,13 @@ MAY = {
     ),
     "exports.formats": (
         *("exports.formats", "exports.check", "exports.serving", "exports.runtimes"),
-        *("exports.graph", "exports.images", "exports.reading", "zoo.spec"),
+        *("exports.graph", "exports.images", "exports.reading"),
+        *("zoo.files", "zoo.quiet", "zoo.spec"),
     ),
     # Without TensorFlow.
     "exports.client": (
-        *("exports.client", "exports.protobuf", "zoo.class_names", "zoo.files", "zoo.pictures"),
-        "zoo.terminal",
+        *("exports.client", "exports.protobuf", "zoo.class_names", "zoo.files", "zoo.images"),
+        *("zoo.pictures", "zoo.terminal"),
     ),
     "recipes": ("recipes", "zoo"),
     "recipes.data": ("recipes.data", "zoo"),

@@ -21,6 +21,7 @@ __all__ = [
     "build",
     "class_names",
     "describe",
+    "images",
     "layers",
     "list_models",
     "load",
@@ -31,7 +32,7 @@ __all__ = [
     "weights",
 ]
 
-_PARTS = ("class_names", "layers", "metrics", "models", "pictures", "weights")
+_PARTS = ("class_names", "images", "layers", "metrics", "models", "pictures", "weights")
 
 __getattr__ = _lazy.attach(
     "zoo",

@@ -17,6 +17,7 @@ predicted but not in the truth has an IoU of 0. One matrix counts the pixels of 
 mean over the scores of single images would be another number.
 """
 
+import numbers
 from typing import Any
 
 import keras
@@ -38,8 +39,8 @@ def confusion_matrix(
     ```
 
     Args:
-        truth: Labels, integers of any shape.
-        class_map: Predicted classes, integers of the same shape.
+        truth: Labels, whole numbers in any type and shape.
+        class_map: Predicted classes, whole numbers of the same shape.
         classes: Number of classes.
         ignore_label: Label of the pixels that are not counted (void), or None to count all.
 
@@ -47,23 +48,26 @@ def confusion_matrix(
         int64 `[classes, classes]`: rows are the truth, columns the prediction.
 
     Raises:
-        ValueError: The shapes differ, or a label or a prediction is out of range.
+        ValueError: The shapes differ, or a label or a prediction is not one of the classes; the
+            prediction of an ignored pixel may be any number.
     """
+    _check_options(classes, ignore_label)
     truth, class_map = np.asarray(truth), np.asarray(class_map)
-    if truth.shape != class_map.shape:
-        raise ValueError(
-            f"Labels and class map must have one shape; received {truth.shape} and "
-            f"{class_map.shape}. Predict the class map at the size of the labels."
-        )
+    for values in (truth, class_map):
+        _check_type(values.dtype)
+    _check_shapes(truth.shape, class_map.shape)
     counted = truth != ignore_label
-    truth, class_map = truth[counted].astype(np.int64), class_map[counted].astype(np.int64)
+    truth, class_map = truth[counted], class_map[counted]
     for name, values in (("labels", truth), ("predictions", class_map)):
-        outside = np.unique(values[(values < 0) | (values >= classes)])
+        is_class = (values >= 0) & (values < classes)
+        if values.dtype.kind == "f":
+            is_class &= values == np.floor(values)
+        outside = np.unique(values[~is_class])
         if outside.size:
             what = f"the {name} {', '.join(map(str, outside[:8]))}"
             raise ValueError(_outside(what, classes, ignore_label))
-    cells = np.bincount(truth * classes + class_map, minlength=classes * classes)
-    return cells.reshape(classes, classes).astype(np.int64)
+    cells = truth.astype(np.int64) * classes + class_map.astype(np.int64)
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
 def scores(matrix: np.ndarray) -> dict[str, Any]:
@@ -76,13 +80,24 @@ def scores(matrix: np.ndarray) -> dict[str, Any]:
     ```
 
     Args:
-        matrix: Integers `[classes, classes]`, as `confusion_matrix` returns them.
+        matrix: Counts `[classes, classes]`, as `confusion_matrix` returns them.
 
     Returns:
         The scores by name; `iou_per_class` is float64 `[classes]`. A score without a counted pixel
         is NaN.
+
+    Raises:
+        ValueError: It is not such a matrix.
     """
-    matrix = np.asarray(matrix, np.int64)
+    counts = np.asarray(matrix)
+    square = counts.ndim == 2 and counts.shape[0] == counts.shape[1]
+    if not square or counts.dtype.kind not in "iuf" or not (counts == np.abs(counts) // 1).all():
+        raise ValueError(
+            "A confusion matrix is [classes, classes] and holds counts of pixels, whole numbers "
+            f"from 0; received {counts.dtype} {list(counts.shape)}. Pass what confusion_matrix "
+            "returns, before any division."
+        )
+    matrix = counts.astype(np.int64)
     hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     total = truth.sum()
     iou = _ratio(hits, truth + predicted - hits)
@@ -113,7 +128,7 @@ class ConfusionMatrix(keras.metrics.Metric):
     Under `tf.distribute` each replica counts its own pixels, and reading adds the counts.
 
     Limits: the JAX backend counts in int64 only after `jax.config.update("jax_enable_x64", True)`;
-    without it JAX warns and counts in int32, up to 2³¹ − 1.
+    without it JAX warns, counts in int32, up to 2³¹ − 1, and reads labels as int32.
 
     Args:
         classes: Number of classes, the last axis of the scores.
@@ -122,10 +137,11 @@ class ConfusionMatrix(keras.metrics.Metric):
         **kwargs: `dtype`, of the four scores.
 
     Raises:
-        ValueError: A label was neither a class nor `ignore_label`. It is raised when the scores or
-            the matrix are read outside a compiled step: in `fit`, after an epoch. Inside a
-            compiled step the scores are NaN. `update_state` raises it for a wrong number of
-            classes and for a `sample_weight`.
+        ValueError: A label was neither a class nor `ignore_label`, or a counted pixel had NaN among
+            its scores. It is raised when the scores or the matrix are read outside a compiled step:
+            in `fit`, after an epoch. Inside a compiled step the scores are NaN. `update_state`
+            raises it for another shape of the labels (in a graph of any size the labels then count
+            as no class), for a wrong number of classes and for a `sample_weight`.
         RuntimeError: A metric of a `tf.distribute` strategy is updated outside a replica.
     """
 
@@ -138,11 +154,12 @@ class ConfusionMatrix(keras.metrics.Metric):
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
+        _check_options(classes, ignore_label)
         self.classes = classes
         self.ignore_label = ignore_label
-        # One cell per pair of true and predicted class, one for ignored pixels, one for labels that
-        # are out of range.
-        self.counts = self.add_variable((classes**2 + 2,), "zeros", dtype="int64", name="counts")
+        # One cell per pair of true and predicted class; one each for ignored pixels, for labels
+        # that are no class, and for scores that are NaN.
+        self.counts = self.add_variable((classes**2 + 3,), "zeros", dtype="int64", name="counts")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if sample_weight is not None:
@@ -157,22 +174,44 @@ class ConfusionMatrix(keras.metrics.Metric):
                 f"{tuple(y_pred.shape)}. Make the metric with the model's number of classes."
             )
         _check_in_replica(self.counts)
-        truth = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        prediction = ops.reshape(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), (-1,))
-        ignored, outside, cells = self.classes**2, self.classes**2 + 1, self.classes**2 + 2
+        truth, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        _check_type(truth.dtype)
+        if len(truth.shape) == len(y_pred.shape) and truth.shape[-1] == 1:
+            truth = ops.squeeze(truth, -1)
+        _check_shapes(tuple(truth.shape), tuple(y_pred.shape[:-1]))
+        cell = self._cells(*_of_one_size(truth, y_pred))
+        if None in (*truth.shape, *y_pred.shape):  # known when the graph runs
+            pairs = zip(ops.shape(truth), ops.shape(y_pred)[:-1], strict=True)
+            same = [ops.equal(one, other) for one, other in pairs]
+            cell = ops.where(ops.all(ops.stack(same)), cell, self.classes**2 + 1)
+        ones = ops.ones_like(cell, dtype=self.counts.dtype)
+        size = self.classes**2 + 3
+        self.counts.assign(self.counts + ops.segment_sum(ones, cell, num_segments=size))
+
+    def _cells(self, truth: Any, scores: Any) -> Any:
+        """The place in `counts` of each pixel, from its label and its scores."""
+        ignored, outside, nan = (self.classes**2 + place for place in range(3))
+        kind = keras.backend.standardize_dtype(truth.dtype)
+        if kind in ("bool", "int8", "uint8", "int16", "uint16"):  # else -1 or 300 would not fit
+            truth = ops.cast(truth, "int32")
+        elif kind in ("uint32", "uint64"):
+            truth = ops.cast(truth, "int64")
         is_class = ops.logical_and(truth >= 0, truth < self.classes)
-        cell = ops.where(is_class, truth * self.classes + prediction, outside)
+        if "float" in kind:
+            is_class = ops.logical_and(is_class, ops.equal(truth, ops.floor(truth)))
+        prediction = ops.cast(ops.argmax(scores, axis=-1), "int32")
+        cell = ops.where(is_class, ops.cast(truth, "int32") * self.classes + prediction, outside)
+        cell = ops.where(ops.any(ops.isnan(scores), axis=-1), nan, cell)
         if self.ignore_label is not None:
             cell = ops.where(ops.equal(truth, self.ignore_label), ignored, cell)
-        ones = ops.ones_like(cell, dtype=self.counts.dtype)
-        self.counts.assign(self.counts + ops.segment_sum(ones, cell, num_segments=cells))
+        return cell
 
     def result(self) -> dict[str, Any]:
         counts = ops.convert_to_tensor(self.counts)
-        outside = counts[-1]
-        if hasattr(outside, "numpy"):  # while a step is traced, there is no value yet
-            self._check_labels(int(outside))
-        matrix = ops.reshape(counts[:-2], (self.classes, self.classes))
+        refused = counts[-2:]
+        if hasattr(refused, "numpy"):  # while a step is traced, there is no value yet
+            self._check_refused(*refused.numpy())
+        matrix = ops.reshape(counts[:-3], (self.classes, self.classes))
         # Integers until the division, because a float32 sum loses pixels beyond 2^24.
         hits, truth, predicted = ops.diagonal(matrix), ops.sum(matrix, 1), ops.sum(matrix, 0)
         union = truth + predicted - hits
@@ -186,15 +225,16 @@ class ConfusionMatrix(keras.metrics.Metric):
             "frequency_weighted_iou": ops.sum(self._ratio(truth, total) * iou),
         }
         return {
-            name: ops.where(outside > 0, float("nan"), value) for name, value in results.items()
+            name: ops.where(ops.any(refused > 0), float("nan"), value)
+            for name, value in results.items()
         }
 
     @property
     def matrix(self) -> np.ndarray:
         """The pixels counted so far: int64 `[classes, classes]`, rows are the truth."""
         counts = self.counts.numpy().astype(np.int64)
-        self._check_labels(int(counts[-1]))
-        return counts[:-2].reshape(self.classes, self.classes)
+        self._check_refused(*counts[-2:])
+        return counts[:-3].reshape(self.classes, self.classes)
 
     def get_config(self) -> dict[str, Any]:
         config = {"classes": self.classes, "ignore_label": self.ignore_label}
@@ -203,10 +243,59 @@ class ConfusionMatrix(keras.metrics.Metric):
     def _ratio(self, part: Any, whole: Any) -> Any:
         return ops.cast(part, self.dtype) / ops.cast(whole, self.dtype)
 
-    def _check_labels(self, outside: int) -> None:
+    def _check_refused(self, outside: int, nan: int) -> None:
         if outside:
             what = f"{outside:,} pixels with another label"
             raise ValueError(_outside(what, self.classes, self.ignore_label))
+        if nan:
+            raise ValueError(
+                f"Scores are numbers; received {nan:,} pixels with NaN among their scores. Look "
+                "for NaN in the images and in the weights."
+            )
+
+
+def _check_options(classes: int, ignore_label: int | None) -> None:
+    given = (classes, 0 if ignore_label is None else ignore_label)
+    whole = all(isinstance(x, numbers.Integral) and not isinstance(x, bool) for x in given)
+    if not whole or classes < 1:
+        raise ValueError(
+            "classes is a whole number from 1, and ignore_label is one or None; received "
+            f"{classes!r} and {ignore_label!r}. Pass classes=21, for example."
+        )
+
+
+def _check_type(dtype: Any) -> None:
+    name = getattr(dtype, "name", str(dtype))
+    if not name.startswith(("bool", "int", "uint", "float", "bfloat")):
+        raise ValueError(
+            f"Labels and predictions are whole numbers; received {name}. Pass class numbers, such "
+            "as uint8."
+        )
+
+
+def _check_shapes(labels: tuple[int | None, ...], class_map: tuple[int | None, ...]) -> None:
+    """Raises ValueError if the shapes differ; None stands for any length."""
+    pairs = zip(labels, class_map, strict=False)
+    if len(labels) != len(class_map) or any(a != b and None not in (a, b) for a, b in pairs):
+        remedy = "Predict the class map at the size of the labels."
+        if len(labels) > len(class_map):
+            remedy = "Take the argmax of one-hot labels, and one label for each pixel."
+        raise ValueError(
+            f"Labels and class map must have one shape; received {labels} and {class_map}. {remedy}"
+        )
+
+
+def _of_one_size(truth: Any, scores: Any) -> tuple[Any, Any]:
+    """The labels `[pixels]` and scores `[pixels, classes]`, labels cut or repeated to fit.
+
+    In a graph for any size nothing else keeps one label from standing for all pixels, and XLA drops
+    assertions. The caller counts none of them where the sizes differ.
+    """
+    labels, scores = ops.reshape(truth, (-1,)), ops.reshape(scores, (-1, scores.shape[-1]))
+    if None in truth.shape:
+        pixels = ops.arange(ops.shape(scores)[0])
+        labels = ops.take(labels, ops.minimum(pixels, ops.shape(labels)[0] - 1))
+    return labels, scores
 
 
 def _check_in_replica(counts: keras.Variable) -> None:

@@ -85,22 +85,6 @@ def save_class_map(
     return path
 
 
-def read_class_map(path: str | pathlib.Path) -> np.ndarray:
-    """Reads the class numbers, uint8 `[h, w]`, of a palette or grey PNG.
-
-    Raises:
-        ValueError: The file holds colours, not class numbers.
-        OSError: The file cannot be read.
-    """
-    with Image.open(path) as picture:
-        if picture.mode not in ("P", "L"):
-            raise ValueError(
-                "A class map holds one number per pixel, in a palette or grey image; "
-                f"{path} has the mode {picture.mode}. Save it with zoo.pictures.save_class_map."
-            )
-        return np.array(picture)
-
-
 def overlay(
     image: np.ndarray,
     class_map: np.ndarray,

@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Iterator
 
 # The prefix of absl's INFO lines, the banner before the first one, the only second line that is
-# known, and the message on a machine with NVIDIA's library and without a GPU.
+# known, and the message on a machine with NVIDIA's library and without a GPU. What the converter to
+# TFLite says of its own options, and LiteRT of its kernels.
 _CHATTER = re.compile(
     rb"I\d{4} |WARNING: All log messages before absl|To enable the following inst"
-    rb"|E\d{4} .*cuInit: "
+    rb"|E\d{4} .*cuInit: |W\d{4} .*(tf_tfl_flatbuffer_helpers|flatbuffer_export)\.cc|INFO: "
 )
 
 
@@ -23,7 +24,7 @@ def import_tensorflow() -> None:
     everything else is shown, and all of it if the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    with _filtered_stderr():
+    with without_chatter():
         import keras  # noqa: F401
         import tensorflow as tf
 
@@ -31,7 +32,11 @@ def import_tensorflow() -> None:
 
 
 @contextlib.contextmanager
-def _filtered_stderr() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
+    """Leaves lines without interest out of what the block's C++ writes to the standard error.
+
+    All of it is shown after the block, and nothing is left out where the block fails.
+    """
     with contextlib.ExitStack() as stack:
         try:
             held = stack.enter_context(tempfile.TemporaryFile())

@@ -13,6 +13,7 @@ from exports.check.agreement import ROUNDING, Finding, MismatchError, NotChecked
 from exports.graph import SERVING_DEFAULT
 from exports.runtimes import process
 from exports.runtimes.litert import runner
+from zoo.quiet import without_chatter
 
 MAX_SECONDS = 120  # a file that ImageSegmenter does not understand can hang it
 
@@ -41,7 +42,8 @@ def check_mediapipe(
             model's.
         OSError: `python` cannot be run.
     """
-    size = runner(path).get_input_details()["image"]["shape"][1:3]
+    with without_chatter():
+        size = runner(path).get_input_details()["image"]["shape"][1:3]
     asked = reference.of_model(model, images, tuple(size))
     try:
         with process.loaded(path, "mediapipe", python=python, limit=MAX_SECONDS) as ask:

@@ -26,9 +26,10 @@ from exports.check.reference import Reference
 from exports.graph import CLASS_MAP_FROM_BYTES, CLASS_NAMES, MASK_PNG, SCORES, SERVING_DEFAULT
 from exports.graph.classes import Classes, classes_of
 from exports.graph.limits import Limits
-from exports.runtimes import Ask, UnableError, openvino, process
+from exports.runtimes import Ask, UnableError, openvino, process, tensorflow_c_api
 from exports.runtimes import tensorflow as python
 from exports.serving import warmup
+from zoo.images import read_class_map, read_image
 from zoo.spec import Spec
 
 
@@ -134,6 +135,12 @@ def _findings(
             yield _ask_names(ask, loader, classes)
             if loader == "C++" and (directory / warmup.WARM_UP).exists():
                 yield _warmed_up(directory, ask)
+    if not tensorflow_c_api.can_forbid_xla():
+        yield NotChecked(
+            "C++",
+            "whether a server refuses the graph because XLA has to compile a part of it; the "
+            "library of this TensorFlow has no such switch. Install TensorFlow as pip has it.",
+        )
     try:
         with LOADERS["OpenVINO"](directory) as ask:
             yield _ask_default(_in_batches(ask, max_batch), "OpenVINO", asked.images, scores)
@@ -189,7 +196,7 @@ def _ask_names(ask: Ask, loader: str, classes: Classes) -> Named:
 
 
 def _ask_all(ask: Ask, loader: str, asked: Reference, scores: np.ndarray) -> Iterator[Agreement]:
-    """Asks the four signatures of images, `mask_png` about two sizes and a damaged image.
+    """Asks the four signatures of images, `mask_png` about two sizes, a JPEG and a damaged image.
 
     `scores` are those of batches; a mask is made of each image alone.
     """
@@ -200,13 +207,13 @@ def _ask_all(ask: Ask, loader: str, asked: Reference, scores: np.ndarray) -> Ite
     class_map = ask(CLASS_MAP_FROM_BYTES, {"image_bytes": np.array(encoded, object)})["class_map"]
     yield compare(loader, CLASS_MAP_FROM_BYTES, class_map, scores)
 
-    part = images[:1, : -(-images.shape[1] * 2 // 3), : -(-images.shape[2] * 3 // 4)]
-    mixed = np.array([*encoded, b"no image", tf.io.encode_png(part[0]).numpy()], object)
+    file, part = _part_of(images[0])
+    mixed = np.array([*encoded, b"no image", file], object)
     answer = ask(MASK_PNG, {"image_bytes": mixed})
     if answer["valid"].tolist() != [1] * len(images) + [0, 1]:
         raise MismatchError(f"{loader}, {MASK_PNG}: valid is {answer['valid'].tolist()}")
-    masks = [np.asarray(Image.open(io.BytesIO(png))) for png in answer["mask_png_bytes"] if png]
-    compare(loader, MASK_PNG, masks[-1][None], asked.scores_of(part))
+    masks = [read_class_map(png) for png in answer["mask_png_bytes"] if png]
+    compare(loader, MASK_PNG, masks[-1][None], asked.scores_of(part[None]))
     yield compare(loader, MASK_PNG, np.stack(masks[:-1]), asked.scores)
 
     probabilities = ask(SCORES, {"image": images})["probabilities"]
@@ -218,3 +225,14 @@ def _ask_all(ask: Ask, loader: str, asked: Reference, scores: np.ndarray) -> Ite
     ):
         raise MismatchError(f"{loader}, {SCORES}: the probabilities are not the model's")
     yield compare(loader, SCORES, probabilities.argmax(-1), scores)
+
+
+def _part_of(image: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """A part of an image as the bytes of a file, a JPEG if it can be one, and the pixels in it."""
+    height, width, channels = image.shape
+    part = image[: -(-height * 2 // 3), : -(-width * 3 // 4)]
+    if channels not in (1, 3):
+        return tf.io.encode_png(part).numpy(), part
+    buffer = io.BytesIO()
+    Image.fromarray(part if channels == 3 else part[..., 0]).save(buffer, "JPEG")
+    return buffer.getvalue(), read_image(buffer.getvalue(), channels=channels)

@@ -9,6 +9,7 @@ import numpy as np
 from exports.check import reference
 from exports.check.agreement import Agreement, near
 from exports.runtimes.litert import runner
+from zoo.quiet import without_chatter
 
 
 def check_tflite(
@@ -36,7 +37,8 @@ def check_tflite(
         ValueError: The images do not fit; the model's scores are not finite; it sees one class.
         ImportError: The interpreter is not installed.
     """
-    answer = runner(path)
+    with without_chatter():
+        answer = runner(path)
     takes = answer.get_input_details()["image"]
     shape = tuple(int(side) for side in takes["shape_signature"][1:])
     any_size = shape[:2] == (-1, -1)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from exports import check, images
+from exports import check
 from exports.graph.limits import Limits
 from exports.serving import export_json
 from zoo import spec as specs
+from zoo.images import read_image
 
 
 def check_version(
@@ -42,7 +43,7 @@ def check_version(
     options = {
         "spec": spec,
         "limits": limits,
-        "images": image and images.read_image(image, limits.channels),
+        "images": image and read_image(image, channels=limits.channels)[None],
         "report": report,
     }
     if weights is None:
@@ -62,11 +63,19 @@ def check_version(
 
 
 def _check_files(version: pathlib.Path, recorded: dict[str, Any]) -> None:
+    """The recorded files are there, at their sizes, and no others but hidden ones."""
     sizes = export_json.sizes(version)
-    wrong = sorted(name for name, size in recorded.items() if sizes.get(name, -1) != size)
+    del sizes[export_json.FILE]  # the record itself
+    wrong = sorted(name for name, size in recorded.items() if sizes.get(name) != size)
+    wrong += [name for name in sizes if name not in recorded and not _is_hidden(name)]
     if wrong:
+        said, found = (files.get(wrong[0], "none") for files in (recorded, sizes))
         raise check.MismatchError(
             f"A version has the files that were exported; of {version} not {wrong[0]}: "
-            f"{recorded[wrong[0]]} bytes are recorded, {sizes.get(wrong[0], 'none')} are "
-            "there. Copy it again."
+            f"{said} bytes are recorded, {found} are there. Copy it again."
         )
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether it is such a file as systems add, for example .DS_Store."""
+    return any(part.startswith(".") for part in pathlib.PurePosixPath(name).parts)

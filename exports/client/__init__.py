@@ -4,7 +4,7 @@ Needs NumPy and Pillow, for gRPC `grpcio` as well, and neither TensorFlow nor Ke
 """
 
 from exports.client.connection import Class, Connection, connected
+from exports.client.errors import RefusedError, ServerError
 from exports.client.masks import write_masks
-from exports.client.transport import RefusedError, ServerError
 
 __all__ = ["Class", "Connection", "RefusedError", "ServerError", "connected", "write_masks"]

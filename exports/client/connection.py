@@ -2,14 +2,24 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+import itertools
+import pathlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from exports.client import messages, transport
-from exports.client.transport import Outputs, Send, ServerError, short
+from exports.client import errors, messages, rest, rpc
+from exports.client.messages import Outputs, Send
+from exports.client.server import Server
 
+TIMEOUT, RETRIES = 60, 3
+
+MAX_TIMEOUT = 86_400
 MAX_NAME = 100
 """The most characters of a class name that are kept."""
+
+_FIRST_PAUSE, _MAX_PAUSE = 0.5, 30  # seconds
 
 _Result = TypeVar("_Result")
 
@@ -28,16 +38,18 @@ class Connection:
     """What can be asked; `connected` makes one.
 
     Args:
-        url: Of the server.
-        model: The name under which it is served.
+        server: The model and the place where it is served.
         send: Sends one value to an input of a signature; returns the answer as it came.
         parse: The outputs of an answer, by name.
+        timeout: The most seconds from a question to the last byte of its answer.
+        retries: How often a question is asked again when the server says to come back.
     """
 
-    url: str
-    model: str
+    server: Server
     send: Send
     parse: Callable[[bytes], Outputs]
+    timeout: float
+    retries: int
 
     def mask_png(self, image_bytes: bytes) -> bytes | None:
         """The bytes of a grey PNG whose values are the classes, of the image's own size.
@@ -53,8 +65,7 @@ class Connection:
         """
 
         def read(outputs: Outputs) -> bytes | None:
-            (valid,) = outputs["valid"]
-            return _bytes(outputs["mask_png_bytes"]) if valid else None
+            return _bytes(outputs["mask_png_bytes"]) if _truth(outputs["valid"]) else None
 
         return self._asked("mask_png", "image_bytes", image_bytes, read)
 
@@ -67,29 +78,50 @@ class Connection:
         """
 
         def read(outputs: Outputs) -> Class:
-            (background,) = outputs["is_background"]
             red, green, blue = (_byte(part) for part in outputs["colour"])
-            name = short(_bytes(outputs["name"]).decode("utf-8", "replace"), MAX_NAME)
-            return Class(name or f"class {number}", bool(background), (red, green, blue))
+            name = errors.short(_bytes(outputs["name"]).decode("utf-8", "replace"), MAX_NAME)
+            background = _truth(outputs["is_background"])
+            return Class(name or f"class {number}", background, (red, green, blue))
 
         return self._asked("class_names", "index", number, read)
 
     def _asked(
         self, signature: str, name: str, value: bytes | int, read: Callable[[Outputs], _Result]
     ) -> _Result:
-        answer = self.send(signature, name, value)
+        answer = self._answer(signature, name, value)
         try:
             return read(self.parse(answer))
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise ServerError(
-                f"An export of this zoo answers {signature} for one {name}; {self.model!r} at "
-                f"{self.url} answered {answer[:80]!r}. Ask an export of this zoo in TensorFlow "
-                "Serving."
-            ) from error
+            raise errors.no_answer(self.server, signature, name, answer) from error
+
+    def _answer(self, signature: str, name: str, value: bytes | int) -> bytes:
+        end = time.monotonic() + self.timeout
+        for tries in itertools.count():
+            try:
+                return self.send(signature, name, value, max(0.001, end - time.monotonic()))
+            except TimeoutError as error:
+                raise errors.slow(self.server, self.timeout) from error
+            except errors.BusyError as busy:
+                # Clients that were turned away together must not come back together.
+                pause = min(_FIRST_PAUSE * 2 ** min(tries, 9), _MAX_PAUSE) * random.uniform(0.5, 1)
+                pause = max(pause, busy.after)
+                if tries == self.retries or time.monotonic() + pause >= end:
+                    raise
+                time.sleep(pause)
 
 
 @contextlib.contextmanager
-def connected(url: str, model: str, *, timeout: float = 60) -> Iterator[Connection]:
+def connected(
+    url: str,
+    model: str,
+    *,
+    timeout: float = TIMEOUT,
+    retries: int = RETRIES,
+    version: int | None = None,
+    label: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    ca: str | pathlib.Path | None = None,
+) -> Iterator[Connection]:
     """Connects to a served model.
 
     ```python
@@ -99,31 +131,41 @@ def connected(url: str, model: str, *, timeout: float = 60) -> Iterator[Connecti
     ```
 
     Args:
-        url: `http://` or `https://` and the host and port of the REST interface, or `grpc://` and
-            those of the gRPC interface; 8501 and 8500 unless the server was told otherwise.
+        url: `http://` or `https://` and the host and port of the REST interface, or `grpc://` or
+            `grpcs://` and those of the gRPC interface; 8501 and 8500 unless the server was told
+            otherwise. The `s` is for an encrypted connection.
         model: The name under which it is served.
-        timeout: The most seconds that a request may take.
+        timeout: The most seconds from a question to the last byte of its answer, with all retries.
+        retries: How often a question is asked again when the server is busy or not ready (REST: 429
+            and 503; gRPC: RESOURCE_EXHAUSTED and UNAVAILABLE). The pause doubles from 0.5 s on,
+            less a random part, or is what the server says (`Retry-After`); it ends before the
+            timeout.
+        version: The number of a version; the highest that is served if None.
+        label: The label of a version instead.
+        headers: Sent with each request, such as `{"Authorization": "Bearer …"}`.
+        ca: A PEM file with the certificates to trust instead of the system's.
 
     Raises:
-        ValueError: The URL is of another form; the timeout is not a time.
+        ValueError: An argument is invalid.
+        OSError: The PEM file cannot be read.
         ImportError: gRPC is not installed.
     """
-    scheme, separator, place = url.partition("://")
-    if not separator or scheme not in ("http", "https", "grpc") or not place.strip("/"):
+    if not 0 < timeout <= MAX_TIMEOUT:
         raise ValueError(
-            "A server is named by http://, https:// or grpc://, its host and its port; received "
-            f"{url!r}. Pass, for example, http://localhost:8501 or grpc://localhost:8500."
+            f"A timeout is a number of seconds above 0, and a day at most; received {timeout:g}. "
+            f"Pass --timeout {TIMEOUT}."
         )
-    if not 0 < timeout < float("inf"):
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise ValueError(
-            f"A timeout is a number of seconds above 0; received {timeout:g}. Pass --timeout 60."
+            f"Retries are a whole number from 0; received {retries!r}. Pass --retries {RETRIES}."
         )
-    if scheme == "grpc":
-        with transport.grpc_channel(place.strip("/"), model, timeout) as send:
-            yield Connection(url, model, send, messages.answered)
+    pem = None if ca is None else pathlib.Path(ca).read_text(encoding="ascii", errors="replace")
+    server = Server(url, model, version, label, dict(headers or {}), pem)
+    if server.speaks_rest:
+        yield Connection(server, rest.sender(server), rest.outputs, timeout, retries)
     else:
-        url = url.rstrip("/")
-        yield Connection(url, model, transport.rest(url, model, timeout), transport.outputs_of_rest)
+        with rpc.sender(server) as send:
+            yield Connection(server, send, messages.outputs, timeout, retries)
 
 
 def _bytes(value: Any) -> bytes:
@@ -136,3 +178,10 @@ def _byte(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= 255:
         raise ValueError("a colour has parts from 0 to 255")
     return value
+
+
+def _truth(output: Any) -> bool:
+    (value,) = output
+    if value not in (0, 1):
+        raise ValueError("a truth is 0 or 1")
+    return bool(value)

@@ -1,60 +1,65 @@
 """Sends images to TensorFlow Serving and writes a mask and an overlay of each."""
 
-import io
 import os
 import pathlib
-import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from exports.client.connection import Class, Connection, connected
-from exports.client.transport import RefusedError, ServerError
-from zoo import files, pictures
+from exports.client.errors import RefusedError, ServerError
+from zoo import files, images, pictures
 
 Say = Callable[[str], None]
 
 
 def write_masks(
-    images: Sequence[str | os.PathLike],
+    paths: Sequence[str | os.PathLike],
     out: str | os.PathLike,
     *,
     url: str,
     model: str,
-    timeout: float = 60,
     report: Say = lambda line: None,
     warn: Say = lambda line: None,
+    **options: Any,
 ) -> list[pathlib.Path]:
     """Writes `out/NAME-mask.png` and `out/NAME-overlay.png` of each image.
 
     The mask is a palette PNG whose values are the classes; the overlay shows the classes on the
-    image, with a legend. Names, colours and the background are the served model's. Nothing is
-    overwritten.
+    image, with a legend. Both are turned as viewers turn an image with an EXIF orientation. Names,
+    colours and the background are the served model's. Nothing is overwritten.
 
     Args:
-        images: JPEG or PNG files.
+        paths: JPEG or PNG files.
         out: The folder; made if it is not there.
         url: Of the server, as `exports.client.connected` takes it.
         model: The name under which it is served.
-        timeout: The most seconds that a request may take.
         report: Called with the path of each file that was written.
         warn: Called with a line on an image without a mask, and on a model without class names.
+        options: The others of `exports.client.connected`, such as `timeout`.
 
     Returns:
-        The images that the server cannot decode, or that are too large.
+        The images without a mask: they cannot be read, or are too large for the server.
 
     Raises:
         FileNotFoundError: An image is not there.
         FileExistsError: A mask or an overlay is there already, or two would have the same name.
         ServerError: The server does not answer as it should; what was written is whole.
     """
-    targets = _targets([pathlib.Path(image) for image in images], pathlib.Path(out))
+    targets = _targets([pathlib.Path(path) for path in paths], pathlib.Path(out))
     without = []
-    with connected(url, model, timeout=timeout) as server:
+    with connected(url, model, **options) as server:
         class_of = _classes(server, warn)
         for path, (mask, overlay) in targets.items():
-            png = server.mask_png(path.read_bytes())
+            try:
+                image = images.read_image(path, channels=3)
+                orientation, content = images.orientation_of(path), path.read_bytes()
+            except (images.ImageError, OSError) as error:
+                without.append(path)
+                warn(str(error))
+                continue
+            png = server.mask_png(content)
             if png is None:
                 without.append(path)
                 warn(
@@ -63,18 +68,19 @@ def write_masks(
                     "with."
                 )
                 continue
-            _write(path, _class_map(path, png), class_of, mask, overlay)
+            class_map = images.turned(_class_map(path, png, image.shape[:2]), orientation)
+            _write(images.turned(image, orientation), class_map, class_of, mask, overlay)
             report(str(mask))
             report(str(overlay))
     return without
 
 
 def _targets(
-    images: list[pathlib.Path], out: pathlib.Path
+    paths: list[pathlib.Path], out: pathlib.Path
 ) -> dict[pathlib.Path, tuple[pathlib.Path, pathlib.Path]]:
     """Mask and overlay of each image, none of which is there already."""
     found, taken = {}, {}
-    for path in dict.fromkeys(images):
+    for path in dict.fromkeys(paths):
         if not path.is_file():
             raise FileNotFoundError(f"An image is a JPEG or PNG file; there is none at {path}.")
         targets = tuple(out / f"{path.stem}-{what}.png" for what in ("mask", "overlay"))
@@ -96,45 +102,44 @@ def _targets(
 def _classes(server: Connection, warn: Say) -> Callable[[int], Class]:
     """What a class number means; the server is asked once about each class that occurs."""
     known: dict[int, Class] = {}
-    named = True
 
     def class_of(number: int) -> Class:
-        nonlocal named
-        if number not in known and named:
+        if not known:
+            try:  # whether it says what its classes are: any model has the class 0
+                known[0] = server.class_of(0)
+            except RefusedError as error:
+                warn(f"The legend has numbers, and no class is background. {error}")
+                for each, colour in enumerate(pictures.voc_palette()):
+                    known[each] = Class(f"class {each}", False, tuple(map(int, colour)))
+        if number not in known:
             try:
                 known[number] = server.class_of(number)
             except RefusedError as error:
-                named = False
-                warn(f"The legend has numbers, and no class is background. {error}")
-        if number not in known:
-            colour = pictures.voc_palette()[number]
-            known[number] = Class(f"class {number}", False, tuple(map(int, colour)))
+                raise ServerError(
+                    f"A mask holds numbers of the model's classes; one of the server holds {number}"
+                    f", about which it says: {error}"
+                ) from error
         return known[number]
 
     return class_of
 
 
-def _class_map(path: pathlib.Path, png: bytes) -> np.ndarray:
-    """The classes in a PNG of the server, uint8 `[h, w]`."""
+def _class_map(path: pathlib.Path, png: bytes, size: tuple[int, int]) -> np.ndarray:
+    """The classes in a PNG of the server, uint8 `[h, w]`, which has the image's size."""
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as picture:
-            size = picture.size
-        with warnings.catch_warnings():
-            # Its size is compared before it is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            mask = Image.open(io.BytesIO(png), formats=("PNG",))
-        if mask.size != size or mask.mode != "L":
-            raise ValueError(f"received {mask.size[0]} × {mask.size[1]} {mask.mode}")
-        return np.array(mask)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if not png.startswith(b"\x89PNG"):
+            raise images.ImageError(f"it begins with {png[:8]!r}")
+        return images.read_class_map(png, size=size)
+    except images.ImageError as error:
+        why = str(error).partition(". ")[0]  # without a remedy, which is for files of one's own
         raise ServerError(
-            f"A mask is a grey PNG of the size of its image; that of {path} is not ({error}). Ask "
-            "an export of this zoo in TensorFlow Serving."
+            f"A mask is a grey PNG of the size of its image; that of {path} is not ({why}). Ask an "
+            "export of this zoo in TensorFlow Serving."
         ) from error
 
 
 def _write(
-    path: pathlib.Path,
+    image: np.ndarray,
     class_map: np.ndarray,
     class_of: Callable[[int], Class],
     mask: pathlib.Path,
@@ -151,17 +156,8 @@ def _write(
             voc[number] = bright[number] = known.colour
         if known.is_background:
             background = number
-    drawn = pictures.overlay(_image(path), class_map, names, background=background, palette=bright)
+    drawn = pictures.overlay(image, class_map, names, background=background, palette=bright)
     with files.creating(mask) as unfinished:
         pictures.save_class_map(unfinished, class_map, palette=voc)
     with files.creating(overlay) as unfinished:
         drawn.save(unfinished)
-
-
-def _image(path: pathlib.Path) -> np.ndarray:
-    """What the model sees of an image file, uint8 `[h, w]` or `[h, w, 3]`."""
-    with Image.open(path, formats=("PNG", "JPEG")) as picture:
-        # Pillow makes white of most values of a 16-bit PNG; the model sees the upper 8 bits.
-        if picture.mode.startswith("I"):
-            return (np.array(picture) >> 8).astype(np.uint8)
-        return np.array(picture.convert("RGB"))

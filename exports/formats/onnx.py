@@ -1,13 +1,15 @@
-"""Writes a model as an ONNX file, by tf2onnx."""
+"""Writes a model as an ONNX file and a file with its weights, by tf2onnx."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from exports.check import Finding, check_class_map
-from exports.formats import FORMATS
+from exports.formats import FORMATS, onnx_weights
 from exports.formats.saved_model import saved_for_conversion
 from exports.formats.settings import Settings
 from exports.graph import SERVING_DEFAULT, single_output
@@ -15,30 +17,23 @@ from exports.reading import ENTRY
 from exports.serving import export_json
 
 _OPSET = 17
+_AXES = ("n", "height", "width")
 
 
 def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[str, Any]:
-    """Writes `path/model.onnx`: `image` to `class_map` int32 `[n, h, w]`."""
-    import tf2onnx
-
+    """Writes `path/model.onnx` and its weights: `image` to `class_map` int32 `[n, h, w]`."""
     image = single_output.image_spec(settings.image_shape, dtype=settings.dtype, batch=None)
-    with saved_for_conversion(model, single_output.class_map(model, image)) as scratch:
-        loaded = tf.saved_model.load(scratch)
-
-    @tf.function(input_signature=[image])
-    def class_map_of(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return loaded.signatures[SERVING_DEFAULT](image=image)
-
-    file, _ = tf2onnx.convert.from_function(
-        class_map_of,
-        input_signature=[image],
-        opset=_OPSET,
-        custom_op_handlers={"FloorDiv": (_floor_div, []), "FloorMod": (_floor_mod, [])},
-    )
-    if settings.spec is not None:
-        entry = file.metadata_props.add()
-        entry.key, entry.value = ENTRY, settings.spec.to_json()
+    variables = {f"weight_{number}": one for number, one in enumerate(model.variables)}
+    file = _without_weights(model, image, variables)
     path.mkdir()
+    # np.asarray of a variable would copy it; of the tensor in it, it gives a view.
+    arrays = {
+        port: (one.path, np.asarray(one.value.read_value())) for port, one in variables.items()
+    }
+    onnx_weights.attach(file, arrays, path)
+    _name_axes(file.graph)
+    if settings.spec is not None:
+        file.metadata_props.add(key=ENTRY, value=settings.spec.to_json())
     (path / FORMATS["onnx"].file).write_bytes(file.SerializeToString())
     return {"signatures": export_json.class_map_signature(image)}
 
@@ -53,6 +48,49 @@ def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Fi
         loader=form.loader,
         **settings.of_one_check(),
     )
+
+
+def _without_weights(
+    model: keras.Model, image: tf.TensorSpec, variables: Mapping[str, keras.Variable]
+) -> Any:
+    """The `ModelProto` of a model that takes its weights as inputs, beside the image."""
+    import tf2onnx
+
+    weights = {
+        port: tf.TensorSpec(one.shape, one.dtype, name=port) for port, one in variables.items()
+    }
+    answer = single_output.class_map(model, image)
+
+    @tf.function
+    def answer_with(image: tf.Tensor, **weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = [(one, weights[port]) for port, one in variables.items()]
+        with keras.StatelessScope(state_mapping=given):
+            return answer(image)
+
+    traced = answer_with.get_concrete_function(image, **weights)
+    with saved_for_conversion(None, traced) as scratch:
+        loaded = tf.saved_model.load(scratch)
+
+    @tf.function(input_signature=[image, list(weights.values())])
+    def class_map_of(image: tf.Tensor, weights: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        given = dict(zip(variables, weights, strict=True))
+        return loaded.signatures[SERVING_DEFAULT](image=image, **given)
+
+    file, _ = tf2onnx.convert.from_function(
+        class_map_of,
+        input_signature=class_map_of.input_signature,
+        opset=_OPSET,
+        custom_op_handlers={"FloorDiv": (_floor_div, []), "FloorMod": (_floor_mod, [])},
+    )
+    return file
+
+
+def _name_axes(graph) -> None:
+    """Calls the axes of any length by their names, the same in the image and its class map."""
+    for port in (*graph.input, *graph.output):
+        for axis, name in zip(port.type.tensor_type.shape.dim, _AXES, strict=False):
+            if not axis.HasField("dim_value"):
+                axis.dim_param = name
 
 
 # tf2onnx rounds the division of whole numbers towards zero, TensorFlow downwards. The two differ

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.saved_model import fingerprinting_utils
 
 from exports.check import Finding, check_saved_model
 from exports.formats.settings import Settings
@@ -17,9 +19,13 @@ from exports.graph import SERVING_DEFAULT
 from exports.graph.classes import classes_of
 from exports.graph.signatures import signatures
 from exports.serving import assets, export_json, warmup
+from zoo import files
 
 COMPILED = "_XlaMustCompile"
 """The attribute of a function, or of a call to it, that XLA must compile."""
+
+GRADIENT = "_gradient_op_type"
+"""The attribute of an operation that has a gradient of its own; that is not saved with it."""
 
 
 def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[str, Any]:
@@ -29,12 +35,23 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
         OSError, tf.errors.OpError: The files cannot be written.
     """
     limits, spec = settings.limits, settings.spec
-    answers = signatures(model, spec=spec, max_pixels=limits.max_pixels, max_batch=limits.max_batch)
+    answers = signatures(
+        model,
+        spec=spec,
+        max_pixels=limits.max_pixels,
+        max_batch=limits.max_batch,
+        max_bytes=limits.max_bytes,
+        max_request_pixels=limits.max_request_pixels,
+    )
     save(model, answers, path)
     assets.write(path, classes_of(spec, model.output_shape[-1]))
     warmup.write(path, model.name, limits)
     warmup.write_batching(path, limits.max_batch)
-    return {"signatures": _signatures(path), "limits": dataclasses.asdict(limits)}
+    return {
+        "signatures": _signatures(path),
+        "limits": dataclasses.asdict(limits),
+        "memory": settings.memory,
+    }
 
 
 def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Finding]:
@@ -51,20 +68,34 @@ def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Fi
 
 @contextlib.contextmanager
 def saved_for_conversion(
-    model: keras.Model, answer: Callable, *, inline: bool = False
+    model: keras.Model | None, answer: Callable, *, inline: bool = False
 ) -> Iterator[str]:
     """A folder with one function of a model as its default signature, for a converter.
 
     Converters read it instead of the function: TensorFlow's converts a function to a TFLite file
-    that answers wrongly.
+    that answers wrongly. It lies in the system's folder for temporary files.
+
+    Raises:
+        OSError: The folder cannot be written.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        save(model, {SERVING_DEFAULT: answer}, pathlib.Path(scratch), inline=inline)
-        yield scratch
+    place = pathlib.Path(tempfile.gettempdir())
+    files.sweep(place)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(files.unfinished_folder(place))
+            folder.chmod(0o700)  # others use it, too
+            save(model, {SERVING_DEFAULT: answer}, folder / "saved_model", inline=inline)
+        except (OSError, tf.errors.OpError) as error:
+            raise OSError(
+                f"A converter reads the model from the folder for temporary files; {place} could "
+                f"not be written ({error}). {shutil.disk_usage(place).free // 2**20} MiB are free "
+                "there. Make room, or set TMPDIR to another folder."
+            ) from error
+        yield str(folder / "saved_model")
 
 
 def save(
-    model: keras.Model,
+    model: keras.Model | None,
     answers: dict[str, Callable],
     directory: pathlib.Path,
     *,
@@ -74,7 +105,8 @@ def save(
 
     With the model itself as an attribute, the C++ loader does not find the variables; Keras's
     exporters write them twice. An explicit list of the variables is right in both loaders. Custom
-    gradients are left out: a file is asked, not trained.
+    gradients are left out: a file is asked, not trained. With their names in the graph, each loader
+    would warn that they are not there.
 
     Keras has XLA compile a convolution in groups. TensorFlow Serving refuses XLA, and converters
     cannot read such a function. The attribute is removed, and TensorFlow's own convolution computes
@@ -82,13 +114,13 @@ def save(
     ReLU, which it cannot compute where oneDNN is off, as it is by default on some processors.
 
     Args:
-        model: The model whose variables are saved.
+        model: The model whose variables are saved; None if the functions use none.
         answers: Traced functions by the names of their signatures.
         directory: The folder.
         inline: Whether the convolution in groups may be inlined, for converters that need it.
     """
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
+    module.weights = [] if model is None else [variable.value for variable in model.variables]
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(directory), signatures=answers, options=options)
     file = directory / "saved_model.pb"
@@ -96,13 +128,15 @@ def save(
     graph = saved.meta_graphs[0].graph_def
     functions = graph.library.function
     parts = [*graph.node, *functions, *(node for one in functions for node in one.node_def)]
-    compiled = [part for part in parts if COMPILED in part.attr]
-    for part in compiled:
-        del part.attr[COMPILED]
-        if inline:
+    changed = [part for part in parts if COMPILED in part.attr or GRADIENT in part.attr]
+    for part in changed:
+        if inline and COMPILED in part.attr:
             part.attr.pop("_noinline", None)
-    if compiled:  # an unchanged file keeps its fingerprint
+        part.attr.pop(COMPILED, None)
+        part.attr.pop(GRADIENT, None)
+    if changed:
         file.write_bytes(saved.SerializeToString())
+        fingerprinting_utils.write_fingerprint(str(directory))
 
 
 def _signatures(directory: pathlib.Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Settings:
     """
 
     limits: Limits
+    memory: dict[str, Any] | None = None
     spec: Spec | None = None
     size: tuple[int, int] | None = None
     dtype: str = "uint8"

@@ -17,6 +17,7 @@ from exports.formats.settings import Settings
 from exports.graph import SERVING_DEFAULT, single_output
 from exports.reading import ENTRY
 from exports.runtimes import litert
+from zoo.quiet import without_chatter
 
 _CHECKED = 8  # of the representative images
 _DESCRIPTION = (
@@ -56,8 +57,10 @@ def converted(
 
 def facts(settings: Settings, tables: flatbuffer.Model, path: pathlib.Path) -> dict[str, Any]:
     """What the record of a TFLite file says about it."""
+    with without_chatter():
+        signature = litert.signature(path)
     return {
-        "signatures": {SERVING_DEFAULT: litert.signature(path)},
+        "signatures": {SERVING_DEFAULT: signature},
         "quantize": settings.quantize,
         "max_disagreement": _max_disagreement(settings),
         "operations": flatbuffer.operations(tables),

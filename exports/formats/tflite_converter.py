@@ -11,6 +11,7 @@ import tensorflow as tf
 from exports.formats import INTEGER, flatbuffer, quantization
 from exports.formats.saved_model import saved_for_conversion
 from exports.graph import SERVING_DEFAULT
+from zoo.quiet import without_chatter
 
 
 def convert(
@@ -37,7 +38,7 @@ def convert(
         )
         quantization.configure(converter, quantize, representative, image.dtype)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), without_chatter():
                 # The converter measures ranges in TensorFlow's own interpreter, not in LiteRT's.
                 warnings.filterwarnings(
                     "ignore", ".*tf.lite.Interpreter is deprecated", UserWarning

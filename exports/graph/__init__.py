@@ -9,6 +9,10 @@ MASK_PNG = "mask_png"
 SCORES = "scores"
 CLASS_NAMES = "class_names"
 
-# A PNG of 410 kB can hold 12,000 × 12,000 pixels and cost 2 GB before the network starts.
+# No image has more, whatever memory there is: it is decoded before the network starts.
 MAX_PIXELS = 4096 * 4096
 MAX_BATCH = 16
+MAX_BYTES = 4 * MAX_PIXELS
+
+MEMORY = 4.0
+"""What a server may take by default, in GB of 10^9 bytes."""

@@ -1,8 +1,8 @@
-"""The limits of a request."""
+"""The limits of a request: given, or derived from the memory that a server has."""
 
 import dataclasses
 
-from exports.graph import MAX_BATCH, MAX_PIXELS
+from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +13,9 @@ class Limits:
         channels: Of each image.
         max_pixels: The most pixels of one image.
         max_batch: The most images.
+        max_bytes: The most bytes of the JPEG or PNG file of one image.
+        max_request_pixels: The most pixels of all images that are computed together; None for as
+            many as `max_batch` images may have.
 
     Raises:
         ValueError: A limit is not a positive whole number.
@@ -21,9 +24,13 @@ class Limits:
     channels: int
     max_pixels: int = MAX_PIXELS
     max_batch: int = MAX_BATCH
+    max_bytes: int = MAX_BYTES
+    max_request_pixels: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
+            if name == "max_request_pixels" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
                 raise ValueError(
                     f"{name} is a whole number from 1 to {2**31 - 1}; received {value!r}. "

@@ -1,10 +1,19 @@
 """The images of a request, in the graph: checked against the limits, then decoded."""
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
 from exports.graph import MAX_BATCH
 from exports.graph.limits import Limits
+from zoo.image_files import (
+    BYTES_PER_PIXEL,
+    MAX_BYTES_BESIDES,
+    MAX_SCANNED,
+    MAX_SCANS,
+    MAX_TEXTS,
+)
 
 MAX_INDICES = 256
 """The most class numbers of one request; no model has more classes."""
@@ -12,7 +21,7 @@ MAX_INDICES = 256
 # PNG's signature, and the length and name of the first chunk; the size follows.
 _PNG = np.frombuffer(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", np.uint8)
 _JPEG = np.frombuffer(b"\xff\xd8\xff", np.uint8)
-_HEADER = 24  # bytes up to the end of the height in a PNG's IHDR
+_HEADER = 26  # bytes up to the colour type in a PNG's IHDR
 
 
 def checked(image: tf.Tensor, limits: Limits) -> tf.Tensor:
@@ -27,6 +36,7 @@ def checked(image: tf.Tensor, limits: Limits) -> tf.Tensor:
             channels,
         ),
         *_size_rules(height, width, limits),
+        *_request_rules(count * height * width, limits),
     ]
     with tf.control_dependencies(rules):
         return tf.identity(image)
@@ -61,17 +71,52 @@ def checked_index(index: tf.Tensor, classes: int) -> tf.Tensor:
 
 
 def decode(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """One image, uint8 `[h, w, channels]`; the size in its header is checked before decoding."""
-    with tf.control_dependencies(_size_rules(*_size_in_header(image_bytes), limits)):
+    """One image, uint8 `[h, w, channels]`, as `zoo.images` reads it; all rules come first."""
+    header = _header_of(image_bytes)
+    rules = _size_rules(header.height, header.width, limits)
+    with tf.control_dependencies(rules + _file_rules(image_bytes, header, limits)):
         image_bytes = tf.identity(image_bytes)
-    image = tf.io.decode_image(image_bytes, channels=limits.channels, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, limits.channels])
+    channels = limits.channels
+    if channels in (1, 3):
+        # Pillow's pixels, to the bit: the default of decode_jpeg is faster and less accurate.
+        image = tf.cond(
+            header.is_png,
+            lambda: tf.io.decode_png(image_bytes, channels=3),
+            lambda: tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE"),
+        )
+        image = image if channels == 3 else _grey(image)
+    else:  # a PNG, by the rules
+        image = tf.io.decode_png(image_bytes, channels=4)
+        image = image if channels == 4 else tf.gather(image, [0, 3], axis=2)
+    return tf.ensure_shape(image, [None, None, channels])
+
+
+def decode_or_nothing(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
+    """As `decode`; uint8 `[0, 0, channels]` for what is no image, or against a rule.
+
+    An error in a graph fails the whole request; tf.data can drop the one element that failed.
+    """
+    nothing = tf.zeros([0, 0, limits.channels], tf.uint8)
+    return (
+        tf.data.Dataset.from_tensors(image_bytes)
+        .map(lambda one: decode(one, limits))
+        .ignore_errors()
+        .concatenate(tf.data.Dataset.from_tensors(nothing))
+        .take(1)
+        .get_single_element()
+    )
+
+
+def _grey(image: tf.Tensor) -> tf.Tensor:
+    """ITU-R 601 in Pillow's whole numbers; of a grey image its values."""
+    parts = tf.cast(image, tf.int32) * [19595, 38470, 7471]
+    return tf.cast((tf.reduce_sum(parts, axis=-1, keepdims=True) + 32768) // 65536, tf.uint8)
 
 
 def decode_one_size(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
     """Images of one size, uint8 `[n, h, w, channels]`."""
     sizes = tf.map_fn(
-        lambda one: tf.stack(_size_in_header(one)),
+        lambda one: tf.stack(_header_of(one)[1:3]),
         image_bytes,
         fn_output_signature=tf.TensorSpec([2], tf.int64),
     )
@@ -81,39 +126,15 @@ def decode_one_size(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
         "Heights and widths received:",
         sizes,
     )
-    with tf.control_dependencies([rule]):
+    # An image that is too large by itself is refused below; here it must not overflow the sum.
+    pixels = tf.minimum(tf.reduce_prod(sizes, axis=1), limits.max_pixels)
+    with tf.control_dependencies([rule, *_request_rules(tf.reduce_sum(pixels), limits)]):
         image_bytes = tf.identity(image_bytes)
     return tf.map_fn(
         lambda one: decode(one, limits),
         image_bytes,
         fn_output_signature=tf.TensorSpec([None, None, limits.channels], tf.uint8),
     )
-
-
-def decodable(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """Whether each of the strings `[n]` is an image, bool `[n]`.
-
-    An error in a graph fails the whole request; tf.data can drop the one element that failed.
-    """
-
-    def examined(row: tf.Tensor, one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # The answer depends on the decoding: otherwise the optimizer drops it.
-        return row, tf.size(decode(one, limits))
-
-    count = tf.size(image_bytes, out_type=tf.int64)
-    nothing = tf.data.Dataset.from_tensors((tf.constant(-1, tf.int64), tf.constant(0)))
-    examined_rows = (
-        tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
-        .map(examined)
-        .ignore_errors()
-        .concatenate(
-            nothing
-        )  # get_single_element fails where every image is bad and nothing is left
-        .batch(count + 1)
-    )
-    rows, pixels = examined_rows.get_single_element()
-    good = tf.boolean_mask(rows, pixels > 0)
-    return tf.reduce_any(tf.range(count)[:, None] == good, axis=1)
 
 
 def _shape(tensor: tf.Tensor, rank: int, rule: str) -> tf.Tensor:
@@ -155,8 +176,30 @@ def _size_rules(height: tf.Tensor, width: tf.Tensor, limits: Limits) -> list[tf.
     ]
 
 
-def _size_in_header(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Height and width, int64, as the header of one JPEG or PNG states them."""
+def _request_rules(pixels: tf.Tensor, limits: Limits) -> list[tf.Operation]:
+    """The rules for images that are computed together: memory grows with all their pixels."""
+    if limits.max_request_pixels is None:
+        return []
+    return [
+        _rule(
+            pixels <= limits.max_request_pixels,
+            f"The images of a request have at most {limits.max_request_pixels} pixels together. "
+            "Send several requests, or ask `mask_png`. Pixels received:",
+            pixels,
+        )
+    ]
+
+
+class _Header(NamedTuple):
+    """What the first bytes of one image say; `kind` is a PNG's colour type, -1 for a JPEG."""
+
+    is_png: tf.Tensor
+    height: tf.Tensor
+    width: tf.Tensor
+    kind: tf.Tensor
+
+
+def _header_of(image_bytes: tf.Tensor) -> _Header:
     header = tf.io.decode_raw(image_bytes, tf.uint8, fixed_length=_HEADER)
     is_png = tf.reduce_all(header[: len(_PNG)] == _PNG)
     is_jpeg = tf.reduce_all(header[: len(_JPEG)] == _JPEG)
@@ -168,11 +211,71 @@ def _size_in_header(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     def of_png() -> tf.Tensor:
         digits = tf.reshape(tf.cast(header[16:24], tf.int64), [2, 4])
         width_and_height = tf.reduce_sum(digits * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)
-        return width_and_height[::-1]
+        return tf.concat([width_and_height[::-1], tf.cast(header[25:26], tf.int64)], 0)
 
     def of_jpeg() -> tf.Tensor:
-        return tf.cast(tf.image.extract_jpeg_shape(image_bytes)[:2], tf.int64)
+        size = tf.image.extract_jpeg_shape(image_bytes)[:2]
+        return tf.cast(tf.concat([size, [-1]], 0), tf.int64)
 
     with tf.control_dependencies([rule]):
-        size = tf.cond(tf.identity(is_png), of_png, of_jpeg)
-    return size[0], size[1]
+        height, width, kind = tf.unstack(tf.cond(tf.identity(is_png), of_png, of_jpeg), num=3)
+    return _Header(is_png, height, width, kind)
+
+
+def _file_rules(image_bytes: tf.Tensor, header: _Header, limits: Limits) -> list[tf.Operation]:
+    """What decoding may cost: a small file can take seconds."""
+    length = tf.strings.length(image_bytes, unit="BYTE")
+    length, pixels = tf.cast(length, tf.int64), header.height * header.width
+    most = tf.minimum(
+        tf.constant(limits.max_bytes, tf.int64), BYTES_PER_PIXEL * pixels + MAX_BYTES_BESIDES
+    )
+    scans = tf.cond(header.is_png, lambda: tf.constant(0, tf.int64), lambda: _scans(image_bytes))
+    texts = tf.cond(header.is_png, lambda: _texts(image_bytes), lambda: tf.constant(0))
+    rules = [
+        _rule(
+            length <= most,
+            "A file has at most this number of bytes here. Save it without its metadata, or scale "
+            "it down. Most, and received:",
+            *(most, length),
+        ),
+        _rule(
+            (scans <= MAX_SCANS) & (scans * pixels <= MAX_SCANNED),
+            f"A JPEG has at most {MAX_SCANS} scans, and {MAX_SCANNED} pixels in all of them. Save "
+            "it as one that is not progressive. Scans and pixels received:",
+            *(scans, pixels),
+        ),
+        _rule(
+            texts <= MAX_TEXTS,
+            f"A PNG has at most {MAX_TEXTS} compressed texts and profiles. Save it without its "
+            "metadata. Received:",
+            texts,
+        ),
+    ]
+    if limits.channels not in (1, 3):
+        kind = {2: 4, 4: 6}.get(limits.channels, -2)  # a PNG's grey or RGB, and one channel more
+        rules.append(
+            _rule(
+                header.kind == kind,
+                f"An image has {limits.channels} channels here, and as a file is a PNG of the "
+                "colour type 4, if it has 2, or 6, if it has 4. Convert it, or send pixels. Colour "
+                "type received, -1 for a JPEG:",
+                header.kind,
+            )
+        )
+    return rules
+
+
+def _scans(image_bytes: tf.Tensor) -> tf.Tensor:
+    """The number of scan headers of a JPEG, int64; `zoo.image_files.SCAN` says what one is."""
+    content = tf.io.decode_raw(image_bytes, tf.uint8)
+    starts = tf.where(content[:-4] == 0xFF)
+    following = tf.gather(content, tf.constant([[1, 2, 3, 4]], tf.int64) + starts)
+    marker, high, length, parts = tf.unstack(tf.cast(following, tf.int32), num=4, axis=1)
+    found = (marker == 0xDA) & (high == 0) & (length == 6 + 2 * parts) & (parts > 0) & (parts < 5)
+    return tf.math.count_nonzero(found)
+
+
+def _texts(image_bytes: tf.Tensor) -> tf.Tensor:
+    """The number of chunks of a PNG that a decoder decompresses beside the pixels."""
+    without = tf.strings.regex_replace(image_bytes, "zTXt|iTXt|iCCP", "")
+    return (tf.strings.length(image_bytes) - tf.strings.length(without)) // 4

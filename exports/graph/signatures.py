@@ -9,20 +9,26 @@
 | `class_names` | `index` int32 `[n]` | `name`, `is_background`, `colour`, a row for each |
 
 c is the model's number of channels. A request holds 1 to `max_batch` images of 1 to `max_pixels`
-pixels; any other is refused with INVALID_ARGUMENT before anything is computed. Memory grows with
-all pixels of a request, but that of `mask_png` with those of its largest image only.
+pixels, together at most `max_request_pixels`; any other is refused with INVALID_ARGUMENT before
+anything is computed. Memory grows with all pixels of a request, but that of `mask_png` with those
+of its largest image only: it computes one image at a time, and may take more pixels together.
 
 `class_names` says what class numbers mean; it gives `name` string `[n]`, `is_background` uint8
 `[n]`, 1 for the class that is background, and `colour` uint8 `[n, 3]`, red, green and blue. A
 request holds 1 to 256 numbers from 0 to classes - 1; where the server forms batches, at most
 `max_batch`.
 
-Image bytes are JPEG or PNG; GIF, WebP, BMP and TIFF are refused. The decoder turns grey into RGB
-and RGB into grey where the model needs it, drops transparency, gives a palette PNG its colours and
-a 16-bit PNG its upper 8 bits. The EXIF orientation is ignored: the mask fits the stored pixels.
+Image bytes are JPEG or PNG; GIF, WebP, BMP and TIFF are refused. The pixels are, to the bit, those
+that `zoo.images` reads, which has the rules for 16 bits, palettes, grey, CMYK and transparency. The
+EXIF orientation is ignored: the mask fits the stored pixels. A model of 2 or 4 channels takes PNGs
+of grey or RGB with one channel more.
+
+A file has at most `max_bytes` bytes, and at most 8 for each of its pixels and 4 MiB besides; a
+JPEG at most 100 scans, and 2³⁰ pixels in all of them; a PNG at most 16 compressed texts and
+profiles. Others are refused before they are decoded.
 
 `mask_png` answers each image at its own size, with a grey PNG whose values are the classes. For
-bytes that are not an image, or a too large one, `valid` is 0 and the PNG is empty; the other images
+bytes that are not an image, or against a rule, `valid` is 0 and the PNG is empty; the other images
 of the request are answered.
 """
 
@@ -36,6 +42,7 @@ from exports.graph import (
     CLASS_NAMES,
     MASK_PNG,
     MAX_BATCH,
+    MAX_BYTES,
     MAX_PIXELS,
     SCORES,
     SERVING_DEFAULT,
@@ -74,6 +81,14 @@ def channels_of(model: keras.Model) -> int:
     return takes[3]
 
 
+def _check_channels(model: keras.Model, channels: int) -> None:
+    if channels > 4:
+        raise ValueError(
+            "A SavedModel takes JPEG and PNG files, too, which have 1 to 4 channels; "
+            f"{model.name!r} takes {channels}. Export it to tflite, onnx or openvino."
+        )
+
+
 def check_classes(model: keras.Model) -> None:
     """Raises ValueError if a model has more classes than a byte holds."""
     if model.output_shape[-1] > 256:
@@ -89,6 +104,8 @@ def signatures(
     spec: Spec | None = None,
     max_pixels: int = MAX_PIXELS,
     max_batch: int = MAX_BATCH,
+    max_bytes: int = MAX_BYTES,
+    max_request_pixels: int | None = None,
 ) -> dict[str, Callable]:
     """The five signatures of a model as traced functions, to be saved in a SavedModel.
 
@@ -97,12 +114,16 @@ def signatures(
         spec: Says what the classes mean; None if that is unknown.
         max_pixels: The most pixels of one image of a request.
         max_batch: The most images of a request.
+        max_bytes: The most bytes of the JPEG or PNG file of one image.
+        max_request_pixels: The most pixels of all images that are computed together; None for no
+            limit but the other two.
 
     Raises:
         ValueError: As `channels_of`; more classes than a byte holds; a limit is not a positive
             whole number.
     """
-    limits = Limits(channels_of(model), max_pixels, max_batch)
+    limits = Limits(channels_of(model), max_pixels, max_batch, max_bytes, max_request_pixels)
+    _check_channels(model, limits.channels)
     check_classes(model)
     classes = model.output_shape[-1]
     image = tf.TensorSpec([None, None, None, limits.channels], tf.uint8, name="image")
@@ -141,24 +162,23 @@ def signatures(
 def _masks(scores_of: Callable, image_bytes: tf.Tensor, limits: Limits) -> dict[str, tf.Tensor]:
     """A PNG of classes for each image that can be decoded, an empty string for each other."""
 
-    def mask_of(one: tf.Tensor) -> tf.Tensor:
-        class_map = class_map_of(scores_of(requests.decode(one, limits)[None]))
-        return tf.io.encode_png(class_map[0, :, :, None])
+    def png_of(image: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(class_map_of(scores_of(image[None]))[0, :, :, None])
 
-    valid = requests.decodable(image_bytes, limits)
+    def mask_of(one: tf.Tensor) -> tf.Tensor:
+        image = requests.decode_or_nothing(one, limits)
+        return tf.cond(tf.size(image) > 0, lambda: png_of(image), lambda: tf.constant(""))
+
     # One after the other: their sizes differ, and so that memory is that of one image.
     masks = tf.map_fn(
         mask_of,
-        tf.boolean_mask(image_bytes, valid),
+        image_bytes,
         fn_output_signature=tf.TensorSpec([], tf.string),
         parallel_iterations=1,
     )
-    # Each row takes the next mask, or the empty string behind the last.
-    valid = tf.cast(valid, tf.int32)
-    rows = tf.where(valid > 0, tf.cumsum(valid) - 1, tf.size(masks))
     return {
-        "mask_png_bytes": tf.gather(tf.concat([masks, [""]], axis=0), rows),
-        "valid": tf.cast(valid, tf.uint8),
+        "mask_png_bytes": masks,
+        "valid": tf.cast(tf.strings.length(masks) > 0, tf.uint8),
     }
 
 

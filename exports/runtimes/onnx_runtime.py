@@ -13,6 +13,10 @@ from exports.runtimes import Ask, UnableError
 def loaded(path: pathlib.Path) -> Iterator[Ask]:
     """A loaded file, which has one signature.
 
+    Its weights stay in the file and are mapped into memory. ONNX Runtime's default,
+    `ORT_ENABLE_ALL`, copies them into the order that suits the processor: while it loads, it takes
+    more than three times the weights. All other optimizations are the default's.
+
     Raises:
         ImportError: ONNX Runtime is not installed; the message says how to.
         UnableError: It cannot run the graph.
@@ -35,6 +39,7 @@ def loaded(path: pathlib.Path) -> Iterator[Ask]:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     session = run(
         lambda: onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     )

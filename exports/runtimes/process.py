@@ -10,6 +10,7 @@ import importlib
 import os
 import pathlib
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+_LAST_SECONDS = 5  # in which a process ends that has closed its pipe
 
 AskWithCost = Callable[[str, Mapping[str, np.ndarray]], "Answer"]
 
@@ -71,21 +74,24 @@ def loaded(
         subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, env=environment) as process,
     ):
 
-        def received() -> Any:
+        def exchanged(request: Any = None) -> Any:
+            """Sends a request, if there is one, and waits for the reply to it."""
             late = threading.Event()
             timer = threading.Timer(limit, lambda: (late.set(), process.kill()))
             timer.start()
             try:
+                if request is not None:  # waits, too, where the process does not read
+                    with contextlib.suppress(BrokenPipeError):
+                        pickle.dump(request, process.stdin)
+                        process.stdin.flush()
                 reply = pickle.load(process.stdout)
-            except EOFError as error:
+            except (EOFError, pickle.UnpicklingError) as error:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_LAST_SECONDS)
                 if late.is_set():
                     raise TimeoutError(f"{path} did not answer within {limit} s") from error
                 said.seek(0)
-                raise OSError(
-                    f"A version is loaded in a process of its own; that of {path} ended with "
-                    f"{process.wait()}: {said.read().decode(errors='replace')[-500:]!r}. If it was "
-                    "killed with -9, free some memory."
-                ) from error
+                raise _ended(path, process.poll(), said.read()) from error
             finally:
                 timer.cancel()
             if isinstance(reply, Exception):
@@ -93,18 +99,26 @@ def loaded(
             return reply
 
         def ask(signature: str, inputs: Mapping[str, np.ndarray]) -> Answer:
-            with contextlib.suppress(BrokenPipeError):
-                pickle.dump((signature, inputs), process.stdin)
-                process.stdin.flush()
-            return Answer(*received())
+            return Answer(*exchanged((signature, inputs)))
 
         try:
-            received()
+            exchanged()
             yield ask
         finally:
             process.kill()
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
+
+
+def _ended(path: pathlib.Path, status: int | None, said: bytes) -> OSError:
+    end = "closed its pipe" if status is None else f"ended with {status}"
+    killed = status == -signal.SIGKILL
+    return OSError(
+        f"A file is loaded in a process of its own; that of {path} {end}: "
+        f"{said.decode(errors='replace').strip()[-500:]!r}. "
+        + ("The system kills what takes too much memory: free some memory." * killed)
+        + ("Install what it names again, or export another format." * (not killed))
+    )
 
 
 def _serve(path: pathlib.Path, loader: str) -> None:

@@ -8,6 +8,8 @@ import ctypes
 import importlib.util
 import pathlib
 
+_DISABLE_XLA = "_ZN10tensorflow21DisableXlaCompilationEv"  # the function's name in C++ libraries
+
 
 class Buffer(ctypes.Structure):
     """`TF_Buffer`: bytes and their length."""
@@ -86,14 +88,28 @@ def library() -> ctypes.CDLL:
         "TF_StringGetSize": (size, (pointer,)),
     }
     for name, (result, arguments) in table.items():
-        function = getattr(api, name)
+        function = getattr(api, name, None)
+        if function is None:
+            raise OSError(
+                f"An export is checked in TensorFlow's C++ loader; {found[0]} has no {name}. "
+                "Install TensorFlow again, as pip has it."
+            )
         function.restype, function.argtypes = result, arguments
     return api
 
 
-def forbid_xla() -> None:
+def forbid_xla() -> bool:
     """Makes TensorFlow in this process refuse what XLA has to compile, as TensorFlow Serving does.
 
-    `tensorflow_model_server` calls `tensorflow::DisableXlaCompilation()` when it starts.
+    `tensorflow_model_server` calls `tensorflow::DisableXlaCompilation()` when it starts. The name
+    is no part of the C API: a library may have none, or another; the answer is False then.
     """
-    library()._ZN10tensorflow21DisableXlaCompilationEv()
+    forbid = getattr(library(), _DISABLE_XLA, None)
+    if forbid is not None:
+        forbid()
+    return forbid is not None
+
+
+def can_forbid_xla() -> bool:
+    """Whether `forbid_xla` can do it."""
+    return hasattr(library(), _DISABLE_XLA)

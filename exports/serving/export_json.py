@@ -104,7 +104,8 @@ def read(directory: pathlib.Path) -> dict[str, Any]:
     kinds = {"model": str, "weights": dict, "limits": dict, "files": dict}
     whole = all(isinstance(content.get(field), kind) for field, kind in kinds.items())
     limits = {field.name for field in dataclasses.fields(Limits)}
-    if not whole or "spec" not in content or set(content["limits"]) != limits:
+    said = set(content["limits"]) | {"max_request_pixels"} if whole else set()  # old ones lack it
+    if "spec" not in content or said != limits:
         raise ValueError(
             f"A version has a file {FILE} of a SavedModel; that of {directory} lacks what an "
             "export writes. Pass OUT/NAME/VERSION, as zoo export wrote it, or export again."

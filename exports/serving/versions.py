@@ -59,6 +59,21 @@ def choose(version: int | None, taken: Collection[int], places: Iterable[str]) -
     return version
 
 
+def finish(out: pathlib.Path) -> None:
+    """Gives a TFLite file its record, where the export was killed after it had renamed the file.
+
+    The file was checked before; nothing but the second name was missing.
+    """
+    for record in out.glob(f"{files.UNFINISHED}*/*.json"):
+        if (out / record.with_suffix(".tflite").name).exists():
+            with (
+                contextlib.suppress(OSError, ValueError, files.InUseError),
+                files.locked(record.parent / files.LOCK) as sure,
+            ):
+                if sure:  # the process that would do it has ended
+                    files.move(record, out / record.name)
+
+
 @contextlib.contextmanager
 def creating(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """As `zoo.files.creating`, with errors that say what they mean for a version.

@@ -5,6 +5,7 @@ import pathlib
 from typing import NamedTuple
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from zoo.images import ImageError
 from zoo.terminal import nearest
 
 
@@ -16,12 +17,12 @@ class Known(NamedTuple):
 
     classes: int | None
     channels: int | None
-    instances: bool = False
+    instances: bool | None = False
 
 
 SETS = {
     "coins": Known(2, 1),
-    "folder": Known(None, None),
+    "folder": Known(None, None, instances=None),
     "isbi": Known(2, 1, instances=True),
     "nyudv2": Known(40, 3),
     "nyudv2_depth": Known(40, 1),
@@ -38,15 +39,17 @@ SETS = {
 NAMES = tuple(SETS)
 
 
-def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
-    """The splits "train" and "val" of a data set.
+def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, Dataset]:
+    """The splits "train" and "val" of a data set, and "test" if it has one.
 
     Args:
         name: One of `NAMES`.
         data_dir: The folder of its files; a set that makes its own files writes them there.
+        channels: That images are read with, for `folder`; 0 for as many as are stored.
 
     Raises:
-        DataError: No data set has this name, or its files are not in `data_dir`.
+        DataError: No data set has this name, its files are not in `data_dir`, or an image is in two
+            splits; or `channels` are not those of the data set.
     """
     if name not in SETS:
         near = nearest(name, NAMES)
@@ -54,7 +57,27 @@ def load(name: str, data_dir: pathlib.Path) -> dict[str, Dataset]:
             f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass "
             f"{f'--data {near}' if near else 'one of these as --data'}."
         )
-    return importlib.import_module(f"recipes.data.sets.{name}").load(pathlib.Path(data_dir))
+    given = {"channels": channels} if channels and SETS[name].channels is None else {}
+    if channels and not given and channels != SETS[name].channels:
+        raise DataError(
+            f"--channels is for --data folder; the images of {name} have {SETS[name].channels}, "
+            f"and it received {channels}. Leave it out."
+        )
+    module = importlib.import_module(f"recipes.data.sets.{name}")
+    try:
+        splits = module.load(pathlib.Path(data_dir), **given)
+    except ImageError as error:
+        raise DataError(str(error)) from error
+    split_of: dict[str, str] = {}
+    for split, dataset in splits.items():
+        for image, *_ in dataset.files:
+            other = split_of.setdefault(image, split)
+            if other != split:
+                raise DataError(
+                    f"{image}: an image is in one split; it is in {other} and in {split}. Take it "
+                    f"off the list of one of them."
+                )
+    return splits
 
 
 __all__ = ["DataError", "Dataset", "IGNORE_LABEL", "Known", "NAMES", "SETS", "load"]

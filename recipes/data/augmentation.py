@@ -33,7 +33,8 @@ def augmented(
 
     Args:
         rng: Source of all random numbers.
-        image: uint8 `[h, w, channels]`; stays as it is.
+        image: uint8 or float32 `[h, w, channels]`; stays as it is. Light and colour change uint8
+            only.
         label: Whole numbers `[h, w]` whose lowest 8 bits are the class; stays as it is.
         crop: Height and width of the view; 0 for the whole image. A smaller image is extended by
             its edge pixels, and its label by void.
@@ -68,15 +69,11 @@ def augmented(
 
 
 def _window(rng: np.random.Generator, crop: int, size: tuple[int, int]) -> tuple[slice, slice]:
-    """A random square, cut off where the image ends."""
-    window = []
-    for side in size:
-        length = max(side, crop)
-        # Drawn from a wider range, then moved inside: else border pixels would be rarer.
-        drawn = int(rng.integers(-crop // 2, length - crop // 2 + 1))
-        start = min(max(drawn, 0), length - crop)
-        window.append(slice(start, min(start + crop, side)))
-    return tuple(window)
+    """A square, drawn uniformly where it fits; of a smaller image the whole side."""
+    starts = [int(rng.integers(max(side - crop, 0) + 1)) for side in size]
+    return tuple(
+        slice(start, min(start + crop, side)) for start, side in zip(starts, size, strict=True)
+    )
 
 
 def _blended(image: np.ndarray, size: tuple[int, int], window: tuple[slice, slice]) -> np.ndarray:
@@ -87,7 +84,8 @@ def _blended(image: np.ndarray, size: tuple[int, int], window: tuple[slice, slic
     )
     height, width = (part.stop - part.start for part in window)
     # Pillow scales three channels at once; it would take four for RGB with transparency.
-    planes = [image] if image.shape[-1] == 3 else np.moveaxis(image, -1, 0)
+    is_rgb = image.shape[-1] == 3 and image.dtype == np.uint8
+    planes = [image] if is_rgb else np.moveaxis(image, -1, 0)
     scaled = [
         Image.fromarray(plane).resize(
             (width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom)

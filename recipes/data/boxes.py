@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from recipes.data.dataset import DataError, Dataset
-from recipes.data.listed import read_lines
+from recipes.data.lists import read_lines
 from zoo import files
 from zoo.progress import told
 
@@ -82,7 +82,7 @@ def _found(images: list[tuple[Dataset, int]], find: Callable, text: str) -> str:
 def _read(file: pathlib.Path, names: list[str], columns: tuple[str, ...]) -> Boxes:
     line_of = re.compile(rf"[^,]+((,-?\d{{1,9}}){{{len(columns)}}})?")
     found: dict[str, array.array] = {}
-    for line in read_lines(file, remedy=_REMEDY):
+    for line in read_lines(file, remedy=_REMEDY).values():
         name, *numbers = line.split(",")
         box = [int(number) for number in numbers] if line_of.fullmatch(line) else [0] * 4
         if box and not (box[0] < box[2] and box[1] < box[3]):

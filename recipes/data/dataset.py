@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from zoo.images import ImageError
+
 IGNORE_LABEL = 255
 """The label of void: pixels without a class, which are neither trained nor scored."""
 
@@ -19,28 +21,34 @@ class Dataset:
 
     Args:
         name: The data set's.
-        split: "train" or "val".
+        split: "train", "val" or "test".
         class_names: In the order of the class numbers.
         channels: Of an image.
-        files: The image and the label of each example, for messages.
-        example: Gives the image at an index, uint8 `[h, w, channels]`, and its label, uint8
-            `[h, w]` of classes and `IGNORE_LABEL`.
+        files: The image, the label and, if they have a file of their own, the objects of each
+            example. Behind the path of a file may be its part, such as " (page 3)".
+        example: Gives the image at an index, `[h, w, channels]` of `image_type`, and its label,
+            uint8 `[h, w]` of classes and `IGNORE_LABEL`.
         instances: Gives the number of the object of each pixel, int32 `[h, w]`, 0 for no object;
             None if the data set does not tell the objects of a class apart.
         cut_from: For examples that are cut out of those of another split: that split, and an array
             of the numbers that define the cuts. The other split is verified in its place.
         background: The number of the class that is background; None if no class is.
+        colours: Red, green and blue, 0-255, of each class, if the data set gives its classes
+            colours; else its palettes are compared with VOC's.
+        image_type: "uint8" or "float32", of the numbers of an image.
     """
 
     name: str
     split: str
     class_names: tuple[str, ...]
     channels: int
-    files: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, ...], ...]
     example: Callable[[int], tuple[np.ndarray, np.ndarray]]
     instances: Callable[[int], np.ndarray] | None = None
     cut_from: "tuple[Dataset, np.ndarray] | None" = None
     background: int | None = None
+    colours: tuple[tuple[int, int, int], ...] | None = None
+    image_type: str = "uint8"
 
     def __len__(self) -> int:
         return len(self.files)
@@ -56,10 +64,13 @@ def pair(
     """
     try:
         read = image()
-    except DataError as error:
+    except (DataError, ImageError) as error:
         try:
             label()
-        except DataError as other:
+        except (DataError, ImageError) as other:
             raise DataError(f"{error}\n  {other}") from error
-        raise
-    return read, label()
+        raise DataError(str(error)) from error
+    try:
+        return read, label()
+    except ImageError as error:
+        raise DataError(str(error)) from error

@@ -19,7 +19,7 @@ def deform(
 
     Args:
         rng: Source of the displacements.
-        image: uint8 `[h, w, channels]`, interpolated linearly.
+        image: uint8 or float32 `[h, w, channels]`, interpolated linearly.
         label: Whole numbers `[h, w]`, interpolated by the nearest pixel.
         deviation: Standard deviation of the displacements along each axis, in pixels.
 
@@ -33,8 +33,10 @@ def deform(
         ndimage.map_coordinates(image[..., c], moved, order=1, mode="mirror", output=np.float32)
         for c in range(image.shape[-1])
     ]
-    image = np.clip(np.rint(np.stack(channels, -1)), 0, 255).astype(np.uint8)
-    return image, ndimage.map_coordinates(label, moved, order=0, mode="mirror")
+    deformed = np.stack(channels, -1)
+    if image.dtype == np.uint8:
+        deformed = np.clip(np.rint(deformed), 0, 255).astype(np.uint8)
+    return deformed, ndimage.map_coordinates(label, moved, order=0, mode="mirror")
 
 
 def _between(length: int) -> np.ndarray:

@@ -2,68 +2,93 @@
 
 import functools
 import pathlib
+import unicodedata
 from collections.abc import Callable
 
 import numpy as np
 
 from recipes.data.dataset import DataError, Dataset, pair
-from recipes.data.images import read_image as read_rgb
+from recipes.data.lists import Entry, read_entries
+from zoo.images import read_image as read_any
+
+
+def read_rgb(file: pathlib.Path) -> np.ndarray:
+    """An image of a pair, uint8 `[h, w, 3]`; errors as `zoo.images.read_image`."""
+    return read_any(file, channels=3, upright=True)
 
 
 def listed(
-    lists: tuple[pathlib.Path, ...],
+    folder: pathlib.Path,
+    lists: tuple[str, ...],
     *,
     name: str,
     split: str,
     class_names: tuple[str, ...],
-    image: Callable[[str], pathlib.Path],
-    label: Callable[[str], pathlib.Path],
+    image: str,
+    label: str,
     read_label: Callable[[pathlib.Path], np.ndarray],
     remedy: str,
     read_image: Callable[[pathlib.Path], np.ndarray] = read_rgb,
-    channels: int = 3,
-    background: int | None = None,
+    **fields: object,
 ) -> Dataset:
     """The examples on one or more lists, in their order.
 
     Args:
-        lists: Text files with one name a line.
+        folder: Of the data set.
+        lists: Paths in it of lists, as `recipes.data.lists` describes them.
         name: The name of the data set.
         split: "train" or "val".
         class_names: In the order of the classes.
-        image: Gives the image file of a name.
-        label: Gives the label file of a name.
+        image: The path of an image in the folder, with {} for the name.
+        label: The path of a label likewise, where the list does not give it.
         read_label: Reads a label file: uint8 `[h, w]`.
         remedy: What to do if a list is missing: one sentence.
-        read_image: Reads an image file: uint8 `[h, w, channels]`; RGB by default.
-        channels: Of the images.
-        background: The number of the background class, if there is one.
+        read_image: Reads an image file: `[h, w, channels]`; RGB by default.
+        **fields: More of `Dataset`.
 
     Raises:
-        DataError: A list is missing, is not text, or is empty.
+        DataError: As `read_entries`; or an image on a list is in another folder.
     """
-    names = [one for file in lists for one in read_lines(file, remedy=remedy)]
-    files = tuple((str(image(one)), str(label(one))) for one in names)
+    entries = read_entries(*(folder / one for one in lists), remedy=remedy)
+    files = tuple(
+        (
+            str(_image(entry, folder / image.format(entry.name))),
+            str(stored(folder / (_relative(entry.label) or label.format(entry.name)))),
+        )
+        for entry in entries
+    )
     example = functools.partial(_example, files, read_image, read_label)
-    return Dataset(name, split, class_names, channels, files, example, background=background)
+    fields = {"channels": 3, **fields}
+    return Dataset(name, split, class_names, files=files, example=example, **fields)
 
 
-def read_lines(file: pathlib.Path, *, remedy: str) -> list[str]:
-    """The lines of a text file that are not blank, without the spaces around them.
+def stored(path: pathlib.Path) -> pathlib.Path:
+    """The path as the disk has it, where it writes letters with accents in another way (NFD)."""
+    if not path.name.isascii() and not path.exists():
+        for form in ("NFC", "NFD"):
+            other = path.with_name(unicodedata.normalize(form, path.name))
+            if other.exists():
+                return other
+    return path
 
-    Raises:
-        DataError: The file is missing, is not text, or is empty.
-    """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{file}: there is no such file. {remedy}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read as text ({error}). {remedy}") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise DataError(f"{file}: a list has at least one line; it is empty. {remedy}")
-    return lines
+
+def _image(entry: Entry, expected: pathlib.Path) -> pathlib.Path:
+    """The file of a line: with its ending if there is such a file, else with the data set's."""
+    given = entry.image.parent.parts
+    given = given[1:] if given[:1] == ("/",) else given
+    if given and expected.absolute().parent.parts[-len(given) :] != given:
+        raise DataError(
+            f"{entry.where}: the images are in {expected.parent}; received {str(entry.image)!r}. "
+            f"Write {entry.name!r}, and put the image there."
+        )
+    as_written = expected.with_suffix(entry.image.suffix)
+    if entry.image.name != entry.name and as_written.exists():
+        return as_written
+    return stored(expected)
+
+
+def _relative(path: pathlib.PurePosixPath | None) -> str:
+    return str(path).lstrip("/") if path else ""
 
 
 def _example(

@@ -43,7 +43,7 @@ def batches(
     worker: int = 0,
     replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Batches of images uint8 `[n, h, w, channels]` and labels uint8 `[n, h, w]` of a run.
+    """Batches of images `[n, h, w, channels]` and labels uint8 `[n, h, w]` of a run.
 
     Args:
         dataset: A training split.
@@ -61,7 +61,7 @@ def batches(
         worker: The number of this worker.
         replicas: Replicas of all workers; a batch is what one replica takes in one step.
     """
-    size, types = crop or None, (tf.uint8, tf.uint8, tf.float32)
+    size, types = crop or None, (tf.as_dtype(dataset.image_type), tf.uint8, tf.float32)
     shapes = ((size, size, dataset.channels), (size, size), (size, size))
     drawn = functools.partial(
         draw,
@@ -97,7 +97,7 @@ def draw(
     loss_sampling: float = 1.0,
     weight_map: bool = False,
 ) -> tuple[np.ndarray, ...]:
-    """The example at a position of a run: image uint8 `[h, w, channels]`, label uint8 `[h, w]`.
+    """The example at a position of a run: image `[h, w, channels]`, label uint8 `[h, w]`.
 
     With `weight_map` also the weights of its pixels: float32 `[h, w]`.
     """

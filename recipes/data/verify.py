@@ -5,12 +5,15 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
+import re
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from recipes.data import palettes
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from zoo.images import ImageError
 from zoo.progress import told
 
 
@@ -20,27 +23,39 @@ class Examined:
 
     `pixels` counts the pixels of each class, int64 `[classes]`, and `ignored` those of void;
     `sizes` counts the images of each (height, width). `sha256` is over the class names and over the
-    shapes and pixels of all images and labels in their order.
+    shapes and pixels of all images and labels in their order. `dataset` is the split, whose
+    examples raise a DataError once they are no longer those that were examined.
     """
 
     pixels: np.ndarray
     ignored: int
     sizes: collections.Counter
     sha256: str
+    dataset: Dataset
 
 
 def verify(
     splits: dict[str, Dataset], *, shown: int | None = 10, instances: bool = True
 ) -> dict[str, Examined]:
-    """Reads all splits of a data set; with `instances` also the numbers of the objects.
+    """Reads all splits of a data set.
+
+    Args:
+        splits: By their names.
+        shown: How many problems of a split are listed; all if None.
+        instances: Also reads the numbers of the objects, if the data set has them.
 
     Raises:
-        DataError: As `examine`, with the problems of all splits.
+        DataError: A file is missing or unreadable; an image differs in size from its label or its
+            objects; a label holds other values than classes and 255, shows a class in the colour of
+            another, or uses 255 as a class; or a split has too few classes. Each file is named.
     """
+    palette: dict[int, tuple] = {}
+    looked = {split: _look_at_all(dataset, instances, palette) for split, dataset in splits.items()}
+    has_void = any(example.has_void for examples in looked.values() for example in examples)
     found, problems = {}, []
     for split, dataset in splits.items():
         try:
-            found[split] = examine(dataset, shown=shown, instances=instances)
+            found[split] = _examined(dataset, looked[split], has_void, shown, instances)
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -49,51 +64,29 @@ def verify(
 
 
 def examine(dataset: Dataset, *, shown: int | None = 10, instances: bool = True) -> Examined:
-    """Reads a whole split.
+    """Reads one split, as `verify`."""
+    return verify({dataset.split: dataset}, shown=shown, instances=instances)[dataset.split]
 
-    Args:
-        dataset: The split.
-        shown: How many problems are listed; all if None.
-        instances: Also reads the numbers of the objects, if the data set has them.
+
+def check(dataset: Dataset, index: int, image: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Counts the label's pixels of each value, int64 `[256]`.
 
     Raises:
-        DataError: A file is missing or unreadable, an image and its label differ in size, or a
-            label holds other values than classes and 255. Each file is named with its values.
+        DataError: The label has another size than the image, or other values than classes and 255.
     """
-    pixels, sizes, problems = np.zeros(256, np.int64), collections.Counter(), []
-    sha256 = hashlib.sha256("\0".join(dataset.class_names).encode())
-    if dataset.cut_from:  # each image has hundreds of windows but is read once
-        dataset, cuts = dataset.cut_from
-        sha256.update(cuts)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        looked = pool.map(lambda index: _look(dataset, index, instances), range(len(dataset)))
-        text = f"verifying the examples of {dataset.name} ({dataset.split})"
-        for problem, example in told(looked, text, len(dataset)):
-            if problem:
-                problems.append(problem)
-            else:
-                pixels += example.histogram
-                sizes[example.size] += 1
-                sha256.update(example.sha256)
-    if problems:
-        lines = problems[:shown]
-        if len(lines) < len(problems):
-            lines.append(
-                f"and {len(problems) - len(lines)} more: zoo verify {dataset.name} DIR "
-                "lists all of them"
-            )
+    image_file, label_file, *_ = dataset.files[index]
+    sizes = label.shape, image_file, image.shape[:2]
+    _check_size(label_file, "a label has its image's size", *sizes)
+    # np.bincount converts the label to int64 first, which takes twice as long.
+    pixels = np.array(Image.fromarray(label).histogram())
+    classes = len(dataset.class_names)
+    outside = [value for value in np.flatnonzero(pixels) if classes <= value < IGNORE_LABEL]
+    if outside:
         raise DataError(
-            f"{len(problems)} of the {len(dataset)} examples of {dataset.name} ({dataset.split}) "
-            "cannot be used:\n  " + "\n  ".join(lines)
+            f"{label_file}: a label holds the classes 0 to {classes - 1} and 255; it holds "
+            f"{_values(outside)} too. Give these pixels a class, or 255 for void."
         )
-    classes = pixels[: len(dataset.class_names)]
-    if np.count_nonzero(classes) < 2:
-        raise DataError(
-            f"The labels of {dataset.name} ({dataset.split}) hold at least two classes; these hold "
-            f"{_values(np.flatnonzero(pixels))}. {IGNORE_LABEL} is void: if it means the "
-            "foreground, save it as 1."
-        )
-    return Examined(classes, int(pixels[IGNORE_LABEL]), sizes, sha256.hexdigest())
+    return pixels
 
 
 def table(dataset: Dataset, examined: Examined) -> str:
@@ -102,7 +95,7 @@ def table(dataset: Dataset, examined: Examined) -> str:
     sizes = f"{heights[0]}×{widths[0]}"
     if len(heights) > 1:
         sizes = f"{len(heights)} sizes, {min(heights)}–{max(heights)}×{min(widths)}–{max(widths)}"
-    lines = [f"{dataset.split}: {len(dataset)} examples, {sizes} (height × width)"]
+    lines = [f"{dataset.split}: {_examples(len(dataset))}, {sizes} (height × width)"]
     counts = dict(zip(dataset.class_names, examined.pixels, strict=True))
     counts[f"{IGNORE_LABEL} (void)"] = examined.ignored
     first, total = max(map(len, counts)), sum(counts.values())
@@ -112,42 +105,185 @@ def table(dataset: Dataset, examined: Examined) -> str:
 
 
 class _Example(NamedTuple):
-    histogram: np.ndarray
-    size: tuple[int, int]
-    sha256: bytes
+    """What an example holds, or else its problem."""
+
+    label_file: str
+    problem: str | None = None
+    values: np.ndarray | None = None  # that occur in the label
+    counts: np.ndarray | None = None
+    size: tuple[int, int] | None = None
+    sha256: bytes = b""  # of image and label
+    whole: bytes = b""  # of the objects too
+    stamps: tuple = ()
+    colours: dict[int, tuple[int, int, int]] | None = None
+
+    @property
+    def has_void(self) -> bool:
+        """Whether 255 is beside other classes than 0, so that it is no class itself."""
+        return self.problem is None and IGNORE_LABEL in self.values and len(self.values) > 2
+
+    @property
+    def has_only_void(self) -> bool:
+        """Whether 255 may be meant as a class: there is nothing else but 0."""
+        return self.problem is None and IGNORE_LABEL in self.values and set(self.values) <= {0, 255}
 
 
-def _look(
-    dataset: Dataset, index: int, instances: bool
-) -> tuple[str, None] | tuple[None, _Example]:
-    """What is wrong with an example, or else what it holds."""
-    image_file, label_file = dataset.files[index]
+def _source(dataset: Dataset) -> Dataset:
+    """The split whose examples are read: each image has hundreds of windows but is read once."""
+    return dataset.cut_from[0] if dataset.cut_from else dataset
+
+
+def _look_at_all(dataset: Dataset, instances: bool, palette: dict[int, tuple]) -> list[_Example]:
+    source = _source(dataset)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        looked = pool.map(lambda index: _look(source, index, instances), range(len(source)))
+        text = f"verifying the examples of {source.name} ({source.split})"
+        examples = []
+        for example in told(looked, text, len(source)):
+            problem = palettes.contradiction(palette, example.colours or {}, example.label_file)
+            examples.append(example._replace(problem=example.problem or problem))
+    return examples
+
+
+def _look(dataset: Dataset, index: int, instances: bool) -> _Example:
+    _, label_file, *objects_file = dataset.files[index]
+    stamps = _stamps(dataset, index)  # before the files are read: a later change is noticed
     try:
         image, label = dataset.example(index)
+        pixels = check(dataset, index, image, label)
+        values = np.flatnonzero(pixels)
+        colours = palettes.shown(label_file, values)
+        palettes.check(label_file, colours, dataset)
+        # Hashed here, in the threads, and not where the examples are collected.
+        sha256 = hashlib.sha256(f"{image.shape} {label.shape}".encode())
+        sha256.update(image.ravel())
+        sha256.update(label.ravel())
+        whole = sha256.copy()
         if instances and dataset.instances:
-            dataset.instances(index)
-    except DataError as error:
-        return str(error), None
-    if image.shape[:2] != label.shape:
-        sizes = [f"{height}×{width}" for height, width in (image.shape[:2], label.shape)]
-        return (
-            f"{label_file}: a label has its image's size; it is {sizes[1]} and {image_file} is "
-            f"{sizes[0]} (height × width). Replace one of them."
-        ), None
-    # np.bincount converts the label to int64 first, which takes twice as long.
-    pixels = np.array(Image.fromarray(label).histogram())
-    classes = len(dataset.class_names)
-    outside = [value for value in np.flatnonzero(pixels) if classes <= value < IGNORE_LABEL]
-    if outside:
-        return (
-            f"{label_file}: a label holds the classes 0 to {classes - 1} and 255; it holds "
-            f"{_values(outside)} too. Give these pixels a class, or 255 for void."
-        ), None
-    # Hashed here, in the threads, and not where the examples are collected.
-    sha256 = hashlib.sha256(f"{image.shape} {label.shape}".encode())
-    sha256.update(image.ravel())
-    sha256.update(label.ravel())
-    return None, _Example(pixels, label.shape, sha256.digest())
+            numbers = dataset.instances(index)
+            file = objects_file[0] if objects_file else label_file
+            sizes = numbers.shape, label_file, label.shape
+            _check_size(file, "objects have their label's size", *sizes)
+            whole.update(numbers.ravel())
+    except (DataError, ImageError) as error:
+        return _Example(label_file, str(error))
+    counts = pixels[values]
+    hashes = sha256.digest(), whole.digest()
+    return _Example(label_file, None, values, counts, label.shape, *hashes, stamps, colours)
+
+
+def _examined(
+    dataset: Dataset, examples: list[_Example], has_void: bool, shown: int | None, instances: bool
+) -> Examined:
+    problems = [example.problem for example in examples if example.problem]
+    if not has_void:
+        problems += [
+            f"{example.label_file}: 255 is void; this label holds {_values(example.values)} only, "
+            "and no other has void beside a class above 0. If 255 means a class here, save it as "
+            "that class, such as 1; else take the image out."
+            for example in examples
+            if example.has_only_void
+        ]
+    if problems:
+        lines = problems[:shown]
+        if len(lines) < len(problems):
+            lines.append(
+                f"and {len(problems) - len(lines)} more: zoo verify {dataset.name} DIR "
+                "lists all of them"
+            )
+        raise DataError(
+            f"{len(problems)} of the {_examples(len(examples))} of {dataset.name} "
+            f"({dataset.split}) cannot be used:\n  " + "\n  ".join(lines)
+        )
+    pixels, sizes = np.zeros(256, np.int64), collections.Counter()
+    sha256 = hashlib.sha256("\0".join(dataset.class_names).encode())
+    if dataset.cut_from:
+        sha256.update(dataset.cut_from[1])
+    for example in examples:
+        pixels[example.values] += example.counts
+        sizes[example.size] += 1
+        sha256.update(example.sha256)
+    classes = pixels[: len(dataset.class_names)]
+    needed = 2 if dataset.split == "train" else 1
+    if np.count_nonzero(classes) < needed:
+        raise DataError(
+            f"The labels of {dataset.name} ({dataset.split}) hold at least "
+            f"{('one class', 'two classes')[needed - 1]}; these hold "
+            f"{_values(np.flatnonzero(pixels))} only. Add labels with others to this split."
+        )
+    return Examined(
+        *(classes, int(pixels[IGNORE_LABEL]), sizes, sha256.hexdigest()),
+        _watched(dataset, examples, instances),
+    )
+
+
+def _watched(dataset: Dataset, examples: list[_Example], instances: bool) -> Dataset:
+    """The split; each example is read again in full when the time or size of a file has changed."""
+    source = _source(dataset)
+    place = {image: index for index, (image, *_) in enumerate(source.files)}
+    stamps = [example.stamps for example in examples]
+    hashes = [example.whole for example in examples]
+
+    def compare(index: int) -> None:
+        at = place[dataset.files[index][0]]
+        now = _stamps(source, at)
+        if now == stamps[at]:
+            return
+        again = _look(source, at, instances)
+        if again.whole != hashes[at]:
+            changed = [
+                file
+                for file, one, other in zip(source.files[at], now, stamps[at], strict=True)
+                if one != other
+            ]
+            problem = f"\n  {again.problem}" if again.problem else ""
+            raise DataError(
+                f"{' and '.join(changed)}: the examples of a run stay as they were when it was "
+                "started; this has changed since. Restore it and run the same command again, or "
+                f"start a new run.{problem}"
+            )
+        stamps[at] = now  # somebody has touched or copied it
+
+    def example(index: int) -> tuple[np.ndarray, np.ndarray]:
+        read = dataset.example(index)
+        compare(index)  # after it was read: a file may change meanwhile
+        return read
+
+    def numbers(index: int) -> np.ndarray:
+        read = dataset.instances(index)
+        compare(index)
+        return read
+
+    watched = numbers if dataset.instances and instances else dataset.instances
+    return dataclasses.replace(dataset, example=example, instances=watched)
+
+
+def _stamps(dataset: Dataset, index: int) -> tuple:
+    """What tells cheaply that a file may have changed, for each file of an example."""
+    return tuple(map(_stamp, dataset.files[index]))
+
+
+def _stamp(file: str) -> tuple | None:
+    try:
+        found = os.stat(re.sub(r" \(page \d+\)$", "", file))
+    except OSError:  # it is no file, or is missing, which reading tells
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _check_size(
+    file: str, rule: str, size: tuple[int, int], other: str, other_size: tuple[int, int]
+) -> None:
+    if size != other_size:
+        sizes = [f"{height}×{width}" for height, width in (size, other_size)]
+        raise DataError(
+            f"{file}: {rule}; it is {sizes[0]} and {other} is {sizes[1]} (height × width). Replace "
+            "one of them."
+        )
+
+
+def _examples(count: int) -> str:
+    return f"{count} example{'s' * (count != 1)}"
 
 
 def _values(values: list[int] | np.ndarray) -> str:

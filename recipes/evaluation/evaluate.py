@@ -23,6 +23,7 @@ def evaluate(
     data_name: str | None = None,
     data_dir: pathlib.Path | None = None,
     split: str = "val",
+    channels: int | None = None,
     checkpoint: str | None = None,
     model: str | None = None,
     options: dict[str, Any] | None = None,
@@ -33,7 +34,8 @@ def evaluate(
         paths: As `recipes.evaluation.predictors.predictor` takes them.
         data_name: The data set; that of the workdirs among the paths if None.
         data_dir: Its folder; that of the first workdir's run if None.
-        split: "train" or "val".
+        split: "train", "val" or, if the data set has it, "test".
+        channels: That the images of a folder are read with; those of the workdirs' run if None.
         checkpoint: Of the workdirs, as for `zoo.load`.
         model: As for `zoo.load`, for files that do not say it.
         options: As for `zoo.load`.
@@ -55,7 +57,13 @@ def evaluate(
             "--checkpoint is for a workdir; received none. Pass the workdir, or leave "
             "--checkpoint out."
         )
-    dataset = _dataset(runs, data_name, data_dir)[split]
+    splits = _splits(runs, data_name, data_dir, channels)
+    if split not in splits:
+        raise ValueError(
+            f"--split is one of {', '.join(splits)}; received {split}. Write the names of the test "
+            "images into a test.txt of the folder, or pass --split val."
+        )
+    dataset = splits[split]
     predictors = {
         path: predictor(path, dataset, checkpoint=checkpoint, model=model, options=options)
         for path in paths
@@ -81,8 +89,11 @@ def _step_of(path: pathlib.Path, file: pathlib.Path, runs: dict[pathlib.Path, An
     return f", step {step} of {recorded['recipe'].get('steps')}"
 
 
-def _dataset(
-    runs: dict[pathlib.Path, dict[str, Any]], name: str | None, folder: pathlib.Path | None
+def _splits(
+    runs: dict[pathlib.Path, dict[str, Any]],
+    name: str | None,
+    folder: pathlib.Path | None,
+    channels: int | None,
 ) -> dict[str, data.Dataset]:
     names = sorted({found["recipe"]["data"] for found in runs.values()})
     if name is None and len(names) != 1:
@@ -93,4 +104,7 @@ def _dataset(
         )
     workdir, recorded = next(iter(runs.items()), (pathlib.Path(), {}))
     inside = recorded.get("data_dir") or workdir / "data"
-    return data.load(name or names[0], folder or pathlib.Path(inside))
+    recipe = recorded.get("recipe", {})
+    if channels is None and name in (None, recipe.get("data")):
+        channels = recipe.get("channels")
+    return data.load(name or names[0], folder or pathlib.Path(inside), channels=channels or 0)

@@ -158,9 +158,11 @@ def check_made_for(
     needed = {"channels": dataset.channels, "classes": len(dataset.class_names)}
     for name, number in (("channels", channels), ("classes", classes)):
         if number not in (None, needed[name]):
+            how = " or read its images with --channels" if dataset.name == "folder" else ""
             raise ValueError(
                 f"{what} is made for {name}={number}; {dataset.name} has {name}={needed[name]}. "
-                "Pass the data set that it was trained on as --data, and its folder as --data-dir."
+                "Pass the data set that it was trained on as --data, and its folder as "
+                f"--data-dir{f',{how} {number}' if how and name == 'channels' else ''}."
             )
 
 

@@ -6,7 +6,6 @@ of the first stage in the authors' release.
 Deviations:
 - The images are those that FCN's authors train on, and 736 are kept to score; DeconvNet's authors
   take VOC2012's training and validation images.
-- Crops of 224 × 224 are most often at a corner of the 250 × 250 pixels; theirs are uniform.
 - Images are scored with the running averages of batch normalization; the authors compute
   averages over about 500 batches of the trained net.
 

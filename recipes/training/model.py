@@ -55,7 +55,9 @@ def build(recipe: Recipe, dataset: Dataset) -> keras.Model:
         model = zoo.build(recipe.model, **options)
     finally:
         keras.config.set_dtype_policy(before)
-    model.spec = model.spec.replace(class_names=dataset.class_names, background=dataset.background)
+    model.spec = model.spec.replace(
+        class_names=dataset.class_names, background=dataset.background, colours=dataset.colours
+    )
     synchronize(model, recipe)
     return model
 

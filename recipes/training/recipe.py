@@ -50,6 +50,12 @@ class Recipe:
         default="",
     )
     data: str = _field("the data set: " + ", ".join(NAMES), choices=NAMES)
+    channels: int = _field(
+        "channels that the images of a folder are read with, such as 3 to repeat grey; 0: as many "
+        "as are stored",
+        default=0,
+        least=0,
+    )
     steps: int = _field("training steps", least=1)
     batch_size: int = _field("images of one batch, over all replicas", least=1)
     crop: int = _field("height and width of random crops; 0: whole images", default=0, least=0)
@@ -148,9 +154,11 @@ def read(fields: dict[str, Any]) -> Recipe:
     Raises:
         ValueError: The fields are those of another version, are of other types, or break a rule.
     """
-    known = {field.name for field in dataclasses.fields(Recipe)}
-    if fields.keys() != known:
-        other = ", ".join(sorted(fields.keys() ^ known))
+    known = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    # An earlier version did not record a field that came later; its default is what it did.
+    fields = {name: known[name] for name in _LATER if name not in fields} | fields
+    if fields.keys() != known.keys():
+        other = ", ".join(sorted(fields.keys() ^ known.keys()))
         raise ValueError(
             f"The recipe in recipe.json was written by another version of segmentation-zoo: its "
             f"fields differ in {other}. Use that version, or pass a new --workdir."
@@ -183,7 +191,8 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
     """
     for field in dataclasses.fields(Recipe):
         value = json.loads(json.dumps(getattr(recipe, field.name)))
-        before = recorded.get(field.name, "not recorded")
+        later = field.default if field.name in _LATER else "not recorded"
+        before = recorded.get(field.name, later)
         if value == before or field.metadata.get("free"):
             continue
         flag = "--" + field.name.replace("_", "-")
@@ -202,6 +211,7 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
     return None
 
 
+_LATER = ("channels",)
 _VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from recipes.data import SETS
+from recipes.data import SETS, Dataset
 from zoo.terminal import nearest
 
 if TYPE_CHECKING:
@@ -25,12 +25,34 @@ def check(recipe: "Recipe") -> None:
     _check_data(recipe)
 
 
-def check_class_weights(recipe: "Recipe", classes: int) -> None:
-    """Compares the number of class weights with that of the classes.
+def check_read(recipe: "Recipe", dataset: Dataset) -> None:
+    """Checks what the files of a data set decide: its classes, channels and objects.
 
     Raises:
-        ValueError: They differ.
+        ValueError: The recipe does not go with them.
     """
+    _check_class_weights(recipe, len(dataset.class_names))
+    if recipe.weight_map and dataset.instances is None:
+        raise ValueError(
+            "--weight-map is computed from objects that are told apart; there is no folder "
+            "instances beside masks. Add it, with the number of each pixel's object, or pass "
+            "--no-weight-map."
+        )
+    if recipe.encoder_weights == "imagenet" and dataset.channels != 3:
+        raise ValueError(
+            f"--encoder-weights imagenet is for images with 3 channels; those of --data "
+            f"{recipe.data} have {dataset.channels}. Pass --channels 3, which repeats grey and "
+            "leaves out a channel behind RGB, or --encoder-weights none."
+        )
+    eight_bits = sorted({"light", "colour"} & set(recipe.augment))
+    if dataset.image_type != "uint8" and eight_bits:
+        raise ValueError(
+            f"--augment {eight_bits[0]} changes images of 8 bits; those of --data {recipe.data} "
+            f"are {dataset.image_type}. Leave it out of --augment."
+        )
+
+
+def _check_class_weights(recipe: "Recipe", classes: int) -> None:
     if recipe.class_weights and len(recipe.class_weights) != classes:
         raise ValueError(
             f"Each of the {classes} classes of --data {recipe.data} has a weight; received "
@@ -76,7 +98,7 @@ def _check_model(recipe: "Recipe") -> None:
     if given:
         raise ValueError(
             f"The {' and '.join(given)} follow from --data {recipe.data}; received them in "
-            "--options too. Leave them out."
+            "--options too. Leave them out; --channels 3 reads a grey folder in colour."
         )
     if recipe.options.get("border") == "valid":
         raise ValueError(
@@ -137,19 +159,24 @@ def _check_loss(recipe: "Recipe") -> None:
 
 def _check_data(recipe: "Recipe") -> None:
     known = SETS[recipe.data]
+    if recipe.channels and known.channels not in (None, recipe.channels):
+        raise ValueError(
+            f"--channels is for --data folder; the images of --data {recipe.data} have "
+            f"{known.channels}; received {recipe.channels}. Leave it out."
+        )
     if not recipe.crop and recipe.batch_size > 1:
         raise ValueError(
             "Whole images may differ in size, so --crop 0 needs batches of one image; received "
             f"--batch-size {recipe.batch_size}. Pass --batch-size 1, with --accumulate for more "
             "images in a step, or a size as --crop."
         )
-    if recipe.weight_map and not known.instances:
+    if recipe.weight_map and known.instances is False:
         raise ValueError(
             "--weight-map is computed from objects that are told apart; the labels of --data "
             f"{recipe.data} hold classes only. Pass --no-weight-map."
         )
     if known.classes is not None:
-        check_class_weights(recipe, known.classes)
+        _check_class_weights(recipe, known.classes)
     if recipe.encoder_weights == "imagenet" and known.channels not in (None, 3):
         raise ValueError(
             "--encoder-weights imagenet is for images with 3 channels; those of --data "

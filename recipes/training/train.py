@@ -29,7 +29,7 @@ from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, choose_strategy, output_folder, worker_of
 from recipes.training.loop import run_steps
 from recipes.training.recipe import Recipe, RunError
-from recipes.training.rules import check_class_weights
+from recipes.training.rules import check_read
 from recipes.training.run import Run
 from zoo import files, terminal
 from zoo import workdir as workdirs
@@ -79,9 +79,9 @@ def main(recipe: Recipe, *, strategy: str, **options: object) -> int:
 def _explained(error: tf.errors.OpError, workers: int) -> Exception | None:
     """What a user can do about an error of TensorFlow; None if nothing is known."""
     # What is raised inside a pipeline arrives as text.
-    bad_file = re.search(r"\bDataError: (.*?)\n(?=Traceback)", error.message, re.DOTALL)
+    bad_file = re.search(r"\b(Data|Image)Error: (.*?)\n(?=Traceback)", error.message, re.DOTALL)
     if bad_file:
-        return data.DataError(bad_file[1])
+        return data.DataError(bad_file[2])
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return RunError(
             f"The memory does not suffice ({checkpoints.first_line(error)}). Pass a smaller "
@@ -189,11 +189,13 @@ def _prepare(
 ) -> tuple[dict[str, data.Dataset], checkpoints.State, dict[str, str]]:
     """The data, the state before the first step, and the SHA-256 of each split."""
     models.check(recipe)
-    splits = data.load(recipe.data, data_dir)
-    check_class_weights(recipe, len(splits["train"].class_names))
+    splits = data.load(recipe.data, data_dir, channels=recipe.channels)
+    splits = {split: splits[split] for split in ("train", "val")}
+    check_read(recipe, splits["train"])
     state = models.make_state(recipe, splits["train"], strategy)
     examined = verify(splits, instances=recipe.weight_map)
-    return splits, state, {split: found.sha256 for split, found in examined.items()}
+    fingerprints = {split: found.sha256 for split, found in examined.items()}
+    return {split: found.dataset for split, found in examined.items()}, state, fingerprints
 
 
 def _tell_loss(run: Run) -> None:

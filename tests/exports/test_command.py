@@ -86,6 +86,7 @@ def unchecked(monkeypatch) -> list[np.ndarray | None]:
     for module, name in ((saved_model, check_saved_model), (tflite, check_tflite)):
         monkeypatch.setattr(module, name, lambda *_, images, **__: seen.append(images) or [])
     monkeypatch.setattr(exporting, "cost_of_request", lambda *_: None)
+    monkeypatch.setattr(exporting, "limited", lambda model, limits, **_: (limits, None))
     return seen
 
 
@@ -344,7 +345,8 @@ def test_what_the_command_exports_says_how(version, weights):
     recorded = json.loads((version / "export.json").read_text())
     assert recorded["spec"] == build_toy("unet").spec.to_dict()
     assert recorded["weights"]["file"]["name"] == pathlib.Path(weights).name
-    assert recorded["limits"] == {"channels": 3, "max_pixels": 9000, "max_batch": 1}
+    limits = {"channels": 3, "max_pixels": 9000, "max_batch": 1, "max_request_pixels": 9000}
+    assert recorded["limits"] == limits
     assert recorded["request"]["image"] == [1, 94, 94, 3]
 
 
@@ -413,6 +415,16 @@ def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):
     assert check_main([str(copy), "--image", weights]) == 2
     assert f"{weights} cannot be read (" in capsys.readouterr().err
 
+    for files in ({}, {name: 0 for name in ["../1/saved_model.pb"]}):
+        write(recorded | {"files": files})
+        assert check_main([str(copy)]) == 1
+        assert "A version has the files that were exported; of " in capsys.readouterr().err
+    write(recorded)
+    (copy / "assets" / "more.txt").write_text("more")
+    assert check_main([str(copy)]) == 1
+    text = "not assets/more.txt: none bytes are recorded, 4 are there. Copy it again."
+    assert text in capsys.readouterr().err
+    (copy / "assets" / "more.txt").rename(copy / "assets" / ".DS_Store")
     with (copy / "saved_model.pb").open("ab") as file:
         file.write(b"x")
     assert check_main([str(copy)]) == 1

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+from tensorflow.python.saved_model import fingerprinting_utils
 
 import exports
 import zoo
@@ -44,6 +46,7 @@ def unchecked(monkeypatch):
     monkeypatch.setattr(saved_model, "check", lambda *_: [])
     monkeypatch.setattr(tflite, "check", lambda *_: [])
     monkeypatch.setattr(exporting, "cost_of_request", lambda *_: None)
+    monkeypatch.setattr(exporting, "limited", lambda model, limits, **_: (limits, None))
 
 
 def export(form: str, model: keras.Model, out: pathlib.Path, **options) -> pathlib.Path:
@@ -214,6 +217,44 @@ def test_gradients_are_not_exported(tmp_path, unchecked):
     content = (path / "saved_model.pb").read_bytes()
     assert b"serving_default" in content
     assert b"grad_fn" not in content
+
+
+def test_a_loader_does_not_miss_the_gradients(tmp_path, unchecked, caplog):
+    @tf.custom_gradient
+    def scores(image):
+        return image * 2, lambda upstream: upstream * 3
+
+    path = export("saved_model", with_layer(scores), tmp_path)
+    caplog.clear()
+    tf.saved_model.load(str(path))
+    assert not caplog.records
+
+
+def test_a_changed_graph_has_its_own_fingerprint(tmp_path, unchecked):
+    grouped = keras.layers.Conv2D(4, 3, padding="same", groups=2)
+    image = keras.Input((None, None, 2), name="image")
+    path = export("saved_model", keras.Model(image, grouped(image), name="unet"), tmp_path)
+    assert saved_model.COMPILED.encode() not in (path / "saved_model.pb").read_bytes()
+    written = (path / "fingerprint.pb").read_bytes()
+    (path / "fingerprint.pb").unlink()
+    fingerprinting_utils.write_fingerprint(str(path))
+    renewed = FingerprintDef.FromString((path / "fingerprint.pb").read_bytes())
+    assert FingerprintDef.FromString(written).graph_def_program_hash == (
+        renewed.graph_def_program_hash
+    )
+    checksum = FingerprintDef.FromString(written).saved_model_checksum
+    assert checksum == renewed.saved_model_checksum
+
+
+def test_a_full_folder_of_temporary_files_is_told(model, tmp_path, monkeypatch, unchecked):
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(saved_model, "save", full)
+    text = r"from the folder for temporary files; .* could not be written \(.*No space.*TMPDIR"
+    with pytest.raises(OSError, match=re.compile(text, re.DOTALL)):
+        export("tflite", model, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_served_folder_can_be_read_by_others(model, tmp_path, unchecked):

@@ -194,6 +194,7 @@ def limits(version: Version) -> None:
     try:
         written = json.loads((version.directory / "export.json").read_text())["limits"]
         pixels, batch = written["max_pixels"], written["max_batch"]
+        together = written.get("max_request_pixels", pixels * batch)
     except (OSError, ValueError, KeyError) as error:
         raise BrokenError(f"export.json says no limits: {error!r}") from error
     small, wide = version.images(1, (1, 1)), (1, 1, pixels + 1, version.channels)
@@ -202,6 +203,9 @@ def limits(version: Version) -> None:
         version.answer(signature, many[1:])
         version.refuses(signature, many, f"{batch + 1} images")
         version.refuses(signature, np.zeros(wide, np.uint8), f"an image of {pixels + 1} pixels")
+        if together < pixels * batch:
+            large = np.zeros((batch, 1, together // batch + 1, version.channels), np.uint8)
+            version.refuses(signature, large, f"images of more than {together} pixels")
     for signature in (CLASS_MAP_FROM_BYTES, MASK_PNG):
         version.answer(signature, _encoded(many[1:]))
         version.refuses(signature, _encoded(many), f"{batch + 1} images")

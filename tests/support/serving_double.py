@@ -2,7 +2,8 @@
 
 It answers as the server's documentation says (tensorflow/serving, `g3doc/api_rest.md`) and, where
 that is silent, as its sources do (`util/json_tensor.cc`, `model_servers/http_server.cc`). What is
-not needed here is not there: versions, labels, classify, regress, batching.
+not needed here is not there: more versions than one, classify, regress, batching. What a server
+says that is none, or a hostile one, is in `tests/support/serving_faults.py`.
 """
 
 import base64
@@ -11,9 +12,11 @@ import http.server
 import json
 import pathlib
 import re
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -30,8 +33,15 @@ REST_TYPES = {
     *("bool", "string", "float32", "float64"),
     *("int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"),
 }
-STATUS = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "UNKNOWN": 500}  # of a gRPC code, in REST
-_PREDICT = re.compile(r"/v1/models/([^/:]+):predict")
+STATUS = {  # of a gRPC code, in REST
+    **{"INVALID_ARGUMENT": 400, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403},
+    **{"NOT_FOUND": 404, "RESOURCE_EXHAUSTED": 429, "UNKNOWN": 500, "UNAVAILABLE": 503},
+    "DEADLINE_EXCEEDED": 504,
+}
+_PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:predict")
+
+VERSION, LABEL = 7, "stable"
+"""What is served, and the label that it has."""
 
 
 class RefusedError(Exception):
@@ -47,6 +57,7 @@ class Served:
 
     def __init__(self, ask: Ask, directory: pathlib.Path, name: str) -> None:
         self.ask, self.name = ask, name
+        self.headers: list[tuple[str, str]] = []  # of the last question, their names in lower case
         content = (directory / "saved_model.pb").read_bytes()
         (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
         self.signatures = graph.signature_def
@@ -65,6 +76,15 @@ class Served:
         except StatusError as error:
             code = {INVALID_ARGUMENT: "INVALID_ARGUMENT"}.get(error.code, "UNKNOWN")
             raise RefusedError(code, str(error)) from error
+
+    def choose(self, model: str, version: int | None, label: str | None) -> None:
+        """The server's error where a request names another version than there is."""
+        if label not in (None, LABEL):
+            text = f"Unrecognized servable version label: {label}"
+            raise RefusedError("INVALID_ARGUMENT", text)
+        if version not in (None, VERSION):
+            text = f"Servable not found for request: Specific({model}, {version})"
+            raise RefusedError("NOT_FOUND", text)
 
     def takes(self, model: str, signature: str) -> Mapping:
         """The inputs of a signature."""
@@ -86,16 +106,19 @@ def served(directory: pathlib.Path, name: str) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def rest(model: Served) -> Iterator[str]:
-    """The REST interface of a served model, at the URL that is given."""
+def rest(model: Served, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The REST interface of a served model, at the URL that is given; encrypted if it can."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            model.headers = [(name.lower(), value) for name, value in self.headers.items()]
             try:
                 found = _PREDICT.fullmatch(self.path)
                 if not found:
                     raise RefusedError("INVALID_ARGUMENT", f"Malformed request: POST {self.path}")
+                version = None if found[2] is None else int(found[2])
+                model.choose(found[1], version, found[3])
                 status, answer = 200, answer_rows(model, found[1], body)
             except RefusedError as error:
                 status, answer = STATUS[error.code], {"error": str(error)}
@@ -110,8 +133,11 @@ def rest(model: Served) -> Iterator[str]:
             """Says nothing in the tests."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    port = server.server_address[1]
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     with _in_a_thread(server):
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{port}" if context is None else f"https://localhost:{port}"
 
 
 @contextlib.contextmanager
@@ -190,6 +216,13 @@ def _json(name: str, array: np.ndarray) -> list:
         raise RefusedError("INVALID_ARGUMENT", f"{name} is not UTF-8") from error
 
 
+def read_version(content: bytes) -> tuple[int | None, str | None]:
+    """The version and the label of a `PredictRequest`."""
+    spec = dict(protobuf.fields(dict(protobuf.fields(content))[1]))
+    version = dict(protobuf.fields(spec[2]))[1] if 2 in spec else None
+    return version, spec[4].decode() if 4 in spec else None
+
+
 def read_question(content: bytes) -> tuple[str, str, dict[str, np.ndarray]]:
     """The model, the signature and the inputs of a `PredictRequest`."""
     spec = dict(protobuf.fields(dict(protobuf.fields(content))[1]))
@@ -223,13 +256,15 @@ def write_answer(outputs: Mapping[str, np.ndarray]) -> bytes:
 
 
 @contextlib.contextmanager
-def grpc_server(model: Served) -> Iterator[str]:
-    """The gRPC interface of a served model, at the URL that is given."""
+def grpc_server(model: Served, credentials: Any = None) -> Iterator[str]:
+    """The gRPC interface of a served model, at the URL that is given; encrypted if it can."""
     import grpc
 
     def predict(content: bytes, context: grpc.ServicerContext) -> bytes:
         name, signature, inputs = read_question(content)
+        model.headers = [(each.key, each.value) for each in context.invocation_metadata()]
         try:
+            model.choose(name, *read_version(content))
             outputs = model.predict(name, signature, inputs)
         except RefusedError as error:
             context.abort(grpc.StatusCode[error.code], str(error))
@@ -239,9 +274,12 @@ def grpc_server(model: Served) -> Iterator[str]:
     service = grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", handlers)
     server = grpc.server(futures.ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers((service,))
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
     try:
-        yield f"grpc://127.0.0.1:{port}"
+        yield f"grpc://127.0.0.1:{port}" if credentials is None else f"grpcs://localhost:{port}"
     finally:
         server.stop(None).wait()

@@ -1,5 +1,7 @@
 """The scores against hand-computed numbers, in NumPy, in Keras and over two replicas."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -77,7 +79,7 @@ def test_metric_gives_the_same_scores(trailing_axis):
 @pytest.mark.parametrize("seen", [2**24 + 1, 2**31 + 1, 2**53 + 1])
 def test_not_one_pixel_is_lost_to_rounding(seen):
     metric = metrics.ConfusionMatrix(2)
-    counts = np.array([seen, 0, 0, seen, 0, 0])
+    counts = np.array([seen, 0, 0, seen, 0, 0, 0])
     metric.counts.assign(counts)
     metric.update_state(np.array([[[0, 1]]]), one_hot_scores(np.array([[[0, 0]]]), 2))
     np.testing.assert_array_equal(metric.matrix, [[seen + 1, 0], [1, seen]])
@@ -175,3 +177,103 @@ def test_wrong_shapes_and_weights_are_errors():
         metric.update_state(TRUTH, one_hot_scores(CLASS_MAP, 4)[..., :3], sample_weight=TRUTH)
     with pytest.raises(ValueError, match=r"one shape; received \(2,\) and \(3,\)"):
         metrics.confusion_matrix(np.zeros(2, int), np.zeros(3, int), classes=2)
+
+
+LABELS = np.array([[[0, 1, 2, 1]]])
+REFUSED = {
+    "a part of a class": np.array([[[0, 0.51, 2, 1]]]),
+    "not a number": np.array([[[0, np.nan, 2, 1]]], "float32"),
+    "beyond 32 bits": np.array([[[0, 2**32 + 1, 2, 1]]]),
+    "beyond 63 bits": np.array([[[0, 2**63 + 1, 2, 1]]], "uint64"),
+    "below 0": np.array([[[0, -1, 2, 1]]], "int8"),
+}
+
+
+@pytest.mark.parametrize("labels", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("how", ["eager", "graph", "xla"])
+def test_a_label_that_is_no_class_is_refused_by_both_forms(labels, how):
+    with pytest.raises(ValueError, match=r"a class from 0 to 2, or 255, .*; received the labels"):
+        metrics.confusion_matrix(labels, LABELS, classes=3)
+    metric = metrics.ConfusionMatrix(3)
+    update = metric.update_state
+    if how != "eager":
+        update = tf.function(update, jit_compile=how == "xla")
+    update(labels, one_hot_scores(LABELS, 3))
+    with pytest.raises(ValueError, match=r"a class from 0 to 2, or 255, .*; received 1 pixels"):
+        metric.matrix  # noqa: B018
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "int16", "int64", "uint64"])
+def test_whole_numbers_of_any_type_are_counted(dtype):
+    labels = np.array([[[0, 1, 2, 255]]]).astype(dtype)
+    expected = metrics.confusion_matrix(labels, LABELS, classes=3)
+    assert expected.sum() == 3
+    metric = metrics.ConfusionMatrix(3)
+    metric.update_state(labels, one_hot_scores(LABELS, 3))
+    np.testing.assert_array_equal(metric.matrix, expected)
+    masks = metrics.ConfusionMatrix(2)
+    masks.update_state(labels == 1, one_hot_scores(np.array([[[0, 1, 0, 1]]]), 2))
+    np.testing.assert_array_equal(masks.matrix, [[2, 1], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "remedy"),
+    [
+        ((1, 1, 1), "Predict the class map at the size of the labels."),
+        ((1, 2, 8), "Predict the class map at the size of the labels."),
+        ((4, 4), "Predict the class map at the size of the labels."),
+        ((1, 4, 4, 3), "Take the argmax of one-hot labels"),
+    ],
+)
+def test_labels_of_another_shape_are_refused_by_both_forms(labels, remedy):
+    message = rf"must have one shape; received {re.escape(str(labels))} and \(1, 4, 4\). {remedy}"
+    labels, scores = np.zeros(labels, int), np.zeros((1, 4, 4, 3), "float32")
+    with pytest.raises(ValueError, match=message):
+        metrics.confusion_matrix(labels, scores.argmax(-1), classes=3)
+    metric = metrics.ConfusionMatrix(3)
+    for update in (metric.update_state, tf.function(metric.update_state)):
+        with pytest.raises(ValueError, match=message):
+            update(labels, scores)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("labels", [(1, 1, 1), (1, 2, 8), (1, 4, 5)])
+def test_labels_of_another_shape_are_refused_in_a_graph_of_any_size(labels, jit_compile):
+    """A graph's own broadcasting would count one label for all pixels."""
+    metric = metrics.ConfusionMatrix(3)
+    any_size = (
+        tf.TensorSpec((None, None, None), "int32"),
+        tf.TensorSpec((None, None, None, 3), "float32"),
+    )
+    update = tf.function(metric.update_state, input_signature=any_size, jit_compile=jit_compile)
+    update(np.zeros((1, 4, 4), "int32"), np.zeros((1, 4, 4, 3), "float32"))
+    assert metric.matrix.sum() == 16
+    update(np.zeros(labels, "int32"), np.zeros((1, 4, 4, 3), "float32"))
+    with pytest.raises(ValueError, match=r"received 16 pixels with another label"):
+        metric.matrix  # noqa: B018
+
+
+def test_scores_that_are_not_numbers_are_refused():
+    scores = one_hot_scores(LABELS, 3)
+    scores[0, 0, 1, 2] = scores[0, 0, 2] = np.nan
+    metric = metrics.ConfusionMatrix(3)
+    metric.update_state(np.array([[[0, 1, 255, 1]]]), scores)
+    with pytest.raises(ValueError, match=r"received 1 pixels with NaN among their scores. Look"):
+        metric.result()
+    assert all(np.isnan(value) for value in tf.function(metric.result)().values())
+    with pytest.raises(ValueError, match="received the predictions nan"):
+        metrics.confusion_matrix([0, 1], [0, np.nan], classes=2)
+
+
+def test_words_fractions_and_wrong_options_are_refused():
+    for labels in (np.array([["sky"]]), np.array([[1j]])):
+        with pytest.raises(ValueError, match=r"are whole numbers; received .* Pass class"):
+            metrics.confusion_matrix(labels, np.array([[0]]), classes=2)
+    for make in (metrics.ConfusionMatrix, lambda n: metrics.confusion_matrix([0], [0], classes=n)):
+        for classes in (0, 2.0, True, None):
+            with pytest.raises(ValueError, match=r"from 1, and .*; received .* Pass classes=21"):
+                make(classes)
+    for matrix in (MATRIX / 20, -MATRIX, MATRIX[:2], np.array(["a"])):
+        with pytest.raises(ValueError, match=r"holds counts of pixels.*Pass what confusion_matrix"):
+            metrics.scores(matrix)
+    assert metrics.scores(MATRIX.astype(float))["mean_iou"] == metrics.scores(MATRIX)["mean_iou"]

@@ -215,13 +215,28 @@ def test_the_channel_order_and_mean_are_inside(name):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(seen)[0, 0, 0], expected, rtol=1e-6)
 
 
-def test_another_mean_colour_is_an_option():
-    model = zoo.build("fcn8s", **TOYS["fcn8s"].options, mean_bgr=(1, 2, 3.5))
+def test_another_mean_is_an_option():
+    model = zoo.build("fcn8s", **TOYS["fcn8s"].options, mean=(1, 2, 3.5))
     subtracted = keras.Model(model.input, model.get_layer("subtract_mean").output)
-    np.testing.assert_allclose(subtracted(np.array([[[[3.5, 2, 1]]]])), 0, atol=1e-6)
-    for mean in ((1, 2), (1, 2, 300), "abc"):
-        with pytest.raises(ValueError, match=r"three numbers from 0 to 255.*received.*Pass mean_"):
-            zoo.build("fcn_alexnet", **TOYS["fcn_alexnet"].options, mean_bgr=mean)
+    np.testing.assert_allclose(subtracted(np.array([[[[1, 2, 3.5]]]])), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*SIZES, "deconvnet"])
+def test_what_an_image_is_is_data(name):
+    """Channels as stored, and those of early fusion: blue, green, red and the depth."""
+    options = TOYS[name].options
+
+    def seen(image, **described):
+        model = zoo.build(name, **options, channels=len(image), **described)
+        subtracted = keras.Model(model.input, model.get_layer("subtract_mean").output)
+        return keras.ops.convert_to_numpy(subtracted(np.float32([[[image]]])))[0, 0, 0]
+
+    hha = {"mean": (132.431, 94.076, 118.477), "channel_order": (0, 1, 2)}
+    np.testing.assert_allclose(seen([140, 90, 120], **hha), [7.569, -4.076, 1.523], rtol=1e-4)
+    rgbd = {"mean": (1, 2, 3, 7.5), "channel_order": (2, 1, 0, 3)}
+    np.testing.assert_allclose(seen([10, 20, 30, 8], **rgbd), [27, 18, 9, 0.5])
+    np.testing.assert_allclose(seen([120, 30]), [120 - 114.45156, 30 - 114.45156], rtol=1e-6)
+    np.testing.assert_allclose(seen([120, 0, 0, 0, 9])[[0, 4]], [5.54844, -105.45156], rtol=1e-6)
 
 
 def receptive_field(model: keras.Model, until: str) -> int:
@@ -341,7 +356,15 @@ def test_a_builder_documents_its_options(name):
     assert documented == list(inspect.signature(builder).parameters)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4, 13])
 @pytest.mark.parametrize("name", sorted(TOYS))
-def test_grey_images(name):
-    model = zoo.build(name, **TOYS[name].options, channels=1)
-    assert model(np.zeros((1, 20, 30, 1), "float32")).shape == (1, 20, 30, 4)
+def test_an_image_has_any_number_of_channels(name, channels):
+    model = zoo.build(name, **TOYS[name].options, channels=channels)
+    assert model(np.zeros((1, 20, 30, channels), "float32")).shape == (1, 20, 30, 4)
+    assert model.spec.channels == channels
+
+
+def test_a_unet_names_an_image_without_pixels():
+    model = zoo.build("unet", **TOYS["unet"].options)
+    with pytest.raises(ValueError, match=r"at least 1 . 1 pixels .*; received a side of 0\. Leave"):
+        model(np.zeros((1, 0, 9, 3), "float32"))

@@ -1,10 +1,15 @@
 """Names, cards, options, and the `zoo` command."""
 
+import tracemalloc
+
+import numpy as np
 import pytest
 
 import zoo
+from tests.support.toys import TOYS
 from zoo import registry
 from zoo.__main__ import main
+from zoo.models.options import checked, parameters_at_most
 
 NAMES = ["deconvnet", "fcn16s", "fcn32s", "fcn8s", "fcn8s_atonce", "fcn_alexnet", "unet"]
 
@@ -47,8 +52,22 @@ def test_wrong_class_counts(name, classes):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("fcn8s", {"channels": 4}, "channels is 3 for RGB images or 1 for grey ones; received 4"),
-        ("fcn8s", {"trunk": "vgg13"}, "trunk is one of vgg16, vgg19; received 'vgg13'"),
+        ("fcn8s", {"channels": 0}, "at least 1 and at most 1000; received 0. Pass channels=3"),
+        ("unet", {"channels": 2.5}, "channels is a whole number .*; received 2.5"),
+        ("fcn8s", {"trunk": "vgg13"}, "'vgg16' .*'vgg19' .*; received 'vgg13'. Pass trunk='vgg16'"),
+        ("fcn8s", {"trunk": ["vgg16"]}, r"'vgg19' .*; received \['vgg16'\]"),
+        ("fcn8s", {"stages": 5}, r"widths of the trunk's five stages.*received 5"),
+        ("deconvnet", {"stages": (4, 4, 4, 4, True)}, r"five stages.*received \(4, 4, 4, 4, True"),
+        ("fcn_alexnet", {"stages": (4, 4, 5, 4, 4)}, r"are even.*received \(4, 4, 5.*Pass even"),
+        (
+            "deconvnet",
+            {"mean": 3},
+            "mean holds a number .*; received 3 for channels=3. Pass mean=.1",
+        ),
+        ("fcn8s", {"mean": (1, 2, float("nan"))}, r"received \(1, 2, nan\) for channels=3"),
+        ("fcn8s", {"mean": (1, 2, 3), "channels": 5}, r"received \(1, 2, 3\) for channels=5"),
+        ("fcn8s", {"channel_order": (0, 1, 1)}, r"once, .*; received \(0, 1, 1\) for channels=3"),
+        ("fcn8s", {"channel_order": "bgr"}, r"received 'bgr' .* Pass \(0, 1, 2\)"),
         ("fcn8s", {"stages": (4, 4)}, r"widths of the trunk's five stages.*received \(4, 4\)"),
         ("fcn8s", {"head": 0}, "head is a whole number of at least 1; received 0"),
         ("unet", {"border": "same"}, r"'mirror' .any image size. or 'valid'.*received 'same'"),
@@ -56,11 +75,62 @@ def test_wrong_class_counts(name, classes):
         ("fcn8s", {"upsampling": "free"}, r"'fixed' .*or 'learned' .*received 'free'. Pass"),
         ("unet", {"depth": 0}, "depth is a whole number of at least 1; received 0"),
         ("unet", {"dropout": 1.0}, "from 0 up to 1; received 1.0"),
+        ("unet", {"dropout": float("nan")}, "from 0 up to 1; received nan"),
+        ("unet", {"dropout": None}, "from 0 up to 1; received None"),
     ],
 )
 def test_wrong_options(name, options, message):
     with pytest.raises(ValueError, match=message):
         zoo.build(name, **options)
+
+
+def test_numbers_of_numpy_and_lists_are_options():
+    """What comes out of an array, a configuration or a Spec."""
+    model = zoo.build(
+        "deconvnet",
+        classes=np.int64(3),
+        channels=np.uint8(4),
+        stages=np.array([2, 2, 2, 2, 2]),
+        head=np.array(2),
+        mean=np.float32([1, 2, 3, 4.5]),
+        channel_order=[3, 2, 1, 0],
+    )
+    options = model.spec.options
+    assert (options["classes"], options["stages"], options["head"]) == (3, [2] * 5, 2)
+    assert (options["mean"], options["channel_order"]) == ([1, 2, 3, 4.5], [3, 2, 1, 0])
+    assert zoo.build("unet", filters=np.int16(2), dropout=np.float32(0.5)).spec.channels == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "named"),
+    [
+        ("fcn32s", {"stages": (64, 128, 256, 512, 10**6)}, "stages=(64, 128, 256, 512, 1000000)"),
+        ("fcn_alexnet", {"head": 60_000}, "head=60000"),
+        ("deconvnet", {"head": 10**30}, "up to more than can be counted"),
+        ("unet", {"filters": 10**5}, "filters=100000, depth=4"),
+        ("unet", {"depth": 10**12}, "filters=64, depth=1000000000000"),
+    ],
+)
+def test_a_model_that_asks_for_all_memory_is_refused_before_it_is_built(name, options, named):
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            ValueError, match=r"at most 1,073,741,824 parameters.*Pass smaller"
+        ) as e:
+            zoo.build(name, **options)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert named in str(e.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bound_on_the_parameters_is_near_their_count(name):
+    card = zoo.describe(name)
+    bound = parameters_at_most(checked(card.options))
+    assert card.parameters <= bound < 3 * card.parameters
+    toy = zoo.build(name, **TOYS[name].options, channels=7)
+    assert toy.count_params() <= 1.2 * parameters_at_most(toy.spec.options)
 
 
 def test_every_builder_has_one_card_and_every_card_a_builder():

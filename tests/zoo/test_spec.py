@@ -12,6 +12,7 @@ import zoo
 from tests.support.toys import TOYS, build_toy
 from zoo import spec as specs
 from zoo.class_names import CLASS_NAMES
+from zoo.models.options import checked
 from zoo.spec import MAX_BYTES, Spec
 from zoo.weights import hdf5
 
@@ -32,7 +33,8 @@ def test_a_built_model_says_what_it_is(name):
     options = zoo.describe(name).options | TOYS[name].options
     for other in ("name", "weights", "encoder_weights"):
         options.pop(other, None)
-    assert model.spec == Spec(name, options)
+    assert model.spec == Spec(name, checked(options))
+    assert None not in model.spec.options.values()
     assert model.spec.classes == 4
     assert model.spec.channels == 3
     assert model.spec.names == ("class 0", "class 1", "class 2", "class 3")
@@ -165,9 +167,22 @@ def test_building_with_other_options_than_the_file_is_an_error(path, tmp_path):
         zoo.build("unet", **TOYS["unet"].options | {"filters": 5}, weights=path)
     # Another mean changes no shape: without the comparison the answers would be wrong in silence.
     path = zoo.weights.save(build_toy("fcn8s"), tmp_path / "fcn.weights.h5")
-    options = TOYS["fcn8s"].options | {"mean_bgr": (1.0, 2.0, 3.0)}
-    with pytest.raises(ValueError, match=r"received mean_bgr=\[1\.0, 2\.0, 3\.0\]"):
+    options = TOYS["fcn8s"].options | {"mean": (1.0, 2.0, 3.0)}
+    with pytest.raises(ValueError, match=r"received mean=\[1\.0, 2\.0, 3\.0\]"):
         zoo.build("fcn8s", **options, weights=path)
+
+
+@pytest.mark.parametrize(
+    ("channels", "mean", "order"), [(3, [3.5, 2, 1], [2, 1, 0]), (1, [6.5 / 3], [0])]
+)
+def test_a_spec_of_the_first_version_is_read(channels, mean, order, tmp_path):
+    """Its nets reversed every RGB image, and its `mean_bgr` held blue, green and red."""
+    options = TOYS["fcn32s"].options | {"channels": channels, "mean_bgr": [1, 2, 3.5]}
+    stored = {"format": 1, "model": "fcn32s", "options": options}
+    spec = zoo.spec.from_dict(stored, where="old.weights.h5")
+    assert "mean_bgr" not in spec.options
+    model = zoo.build("fcn32s", **spec.options)
+    assert (model.spec.options["mean"], model.spec.options["channel_order"]) == (mean, order)
 
 
 def test_options_that_change_no_weight_may_differ(path):
@@ -305,9 +320,11 @@ def test_a_model_named_as_another_is_loaded_by_what_it_is(tmp_path):
         zoo.load(tmp_path / "k.weights.h5", model="fcn8s", name="mine", **TOYS["fcn8s"].options)
 
 
-def test_a_spec_that_asks_for_all_memory_is_refused():
-    with pytest.raises(ValueError, match=r"filters \* 2\*\*depth, are at most 16384; received"):
-        zoo.build("unet", filters=4, depth=200)
+def test_a_file_that_asks_for_all_memory_is_refused(tmp_path):
+    spec = Spec("deconvnet", {"classes": 4, "stages": [4, 4, 4, 4, 10**7], "head": 9})
+    path = zoo.weights.save(build_toy("unet"), tmp_path / "net.weights.h5", spec=spec)
+    with pytest.raises(ValueError, match=r"at most 1,073,741,824 parameters.*4, 10000000\)"):
+        zoo.load(path)
 
 
 def test_a_disk_without_room_is_noticed_before_writing(path, monkeypatch, tmp_path):

@@ -26,7 +26,7 @@ class MirrorPadding(keras.layers.Layer):
         **kwargs: Options of every Keras layer.
 
     Raises:
-        ValueError: `depth` is invalid.
+        ValueError: `depth` is invalid. When called: an image without a pixel.
 
     Source: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image
     Segmentation", 2015, §2 and Figure 2.
@@ -44,10 +44,16 @@ class MirrorPadding(keras.layers.Layer):
 
     def _sources(self, size):
         """The row or column to take for each position: a triangle wave from 0 to the last one."""
+        if isinstance(size, int) and size < 1:
+            raise ValueError(
+                f"An image has at least 1 × 1 pixels to be mirrored; received a side of {size}. "
+                "Leave out images without pixels."
+            )
         last = size - 1
+        larger = max if isinstance(size, int) else ops.maximum
         margin = _loss(self.depth) // 2
         position = ops.arange(_tile_for(size, self.depth), dtype="int32") - margin
-        return last - ops.abs(position % ops.maximum(2 * last, 1) - last)
+        return last - ops.abs(position % larger(2 * last, 1) - last)
 
     def compute_output_shape(self, image_shape):
         n, height, width, channels = image_shape

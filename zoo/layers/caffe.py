@@ -45,7 +45,9 @@ class CaffeMaxPooling(keras.layers.Layer):
         )
         reach = [[0, 0], [0, bottom], [0, right], [0, 0]]
         image = ops.pad(image, reach, constant_values=-float("inf"))
-        return ops.max_pool(image, self.pool_size, self.strides, padding="valid")
+        return ops.max_pool(
+            image, self.pool_size, self.strides, padding="valid", data_format="channels_last"
+        )
 
     def _pooled(self, size):
         return -((self.pool_size - size) // self.strides) + 1

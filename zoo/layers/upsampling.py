@@ -75,7 +75,13 @@ class BilinearUpsampling(keras.layers.Layer):
 
     def call(self, scores):
         if self.learned:
-            result = ops.conv_transpose(scores, self.kernel, strides=self.factor, padding="valid")
+            result = ops.conv_transpose(
+                scores,
+                self.kernel,
+                strides=self.factor,
+                padding="valid",
+                data_format="channels_last",
+            )
             return result + self.bias if self.use_bias else result
         _, height, width, channels = ops.shape(scores)
         rows = self._interpolate(ops.reshape(scores, (-1, height, width * channels)))

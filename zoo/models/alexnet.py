@@ -8,7 +8,6 @@ This is the variant CaffeNet, which pools before it normalizes: Krizhevsky, Suts
 import keras
 
 from zoo.layers import CaffeMaxPooling, LocalResponseNormalization
-from zoo.models.inputs import check_stages
 
 WIDTHS = (96, 256, 384, 384, 256)
 
@@ -24,9 +23,13 @@ def alexnet(x: keras.KerasTensor, *, stages: tuple[int, ...]) -> keras.KerasTens
         The output of pool5.
 
     Raises:
-        ValueError: `stages` is not five whole numbers of at least 1.
+        ValueError: A width is odd.
     """
-    check_stages(stages)
+    if any(width % 2 for width in stages):
+        raise ValueError(
+            "stages of AlexNet are even, because its convolutions have two groups; received "
+            f"{stages!r}. Pass even widths, such as stages={WIDTHS}."
+        )
     conv1, conv2, conv3, conv4, conv5 = stages
     x = _conv(x, conv1, 11, "conv1", strides=4, padding="valid")
     x = CaffeMaxPooling(3, strides=2, name="pool1")(x)

@@ -1,25 +1,33 @@
 """What every builder does besides building: it says what it built, and reads that from files."""
 
+import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from zoo import spec
+from zoo.models.options import checked
 from zoo.weights.hdf5 import stored_spec
+
+# The types in which layers may hold weights and compute. Halves lose what a solver adds to a
+# weight, and the quantized types are not for a whole model.
+POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 
 
 def builder(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
     """Decorates a builder: its model gets the attribute `spec`, a `zoo.Spec`.
 
-    Where `weights` is a file with a Spec, the options must agree with it, and the class names and
-    the background are the file's.
+    The builder gets its options checked. Where `weights` is a file with a Spec, the options must
+    agree with it, and the class names and the background are the file's. Of Keras's global settings
+    the dtype policy counts; images are float32 `[n, h, w, channels]` whatever the others say.
 
     Raises:
-        ValueError: The options contradict the weights file.
+        ValueError: An option is invalid, the options contradict the weights file, or a global
+            setting of Keras does not suit.
     """
     signature = inspect.signature(function)
 
@@ -27,19 +35,44 @@ def builder(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
     def build(**options: Any) -> keras.Model:
         bound = signature.bind(**options)
         bound.apply_defaults()
-        _check_name(bound.arguments["name"])
-        file = bound.arguments["weights"]
+        options = checked(bound.arguments)
+        _check_name(options["name"])
+        file = options["weights"]
         stored = None if file is None else stored_spec(file)
         if stored is not None:
-            spec.check_agrees(stored, function.__name__, bound.arguments, where=str(file))
-        model = function(**options)
-        built = spec.of_options(function.__name__, bound.arguments)
+            spec.check_agrees(stored, function.__name__, options, where=str(file))
+        with _settings():
+            model = function(**options)
+        built = spec.of_options(function.__name__, options)
         if stored is not None:
             built = built.named_as(stored)
         model.spec = built
         return model
 
     return build
+
+
+@contextlib.contextmanager
+def _settings() -> Iterator[None]:
+    """Checks Keras's global types, and sets its image format to channels last for the block."""
+    if keras.config.floatx() != "float32":
+        raise ValueError(
+            "Images and scores are float32, so keras.config.floatx() must be 'float32'; received "
+            f"{keras.config.floatx()!r}. Call keras.config.set_floatx('float32'), and choose the "
+            "type of the layers with keras.config.set_dtype_policy('mixed_float16'), for example."
+        )
+    policy = keras.config.dtype_policy().name
+    if policy not in POLICIES:
+        raise ValueError(
+            f"The dtype policy of a model is one of {', '.join(POLICIES)}; received {policy!r}. "
+            "Call keras.config.set_dtype_policy('float32'), for example, before building."
+        )
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
 
 
 def _check_name(name: str) -> None:

@@ -12,23 +12,16 @@ Deviations:
 """
 
 import os
+from collections.abc import Sequence
 
 import keras
 
 from zoo.layers import CropLike, MaxPoolingWithArgmax, MaxUnpooling, PadToMultiple
 from zoo.models.builder import builder
-from zoo.models.inputs import (
-    check_at_least,
-    check_classes,
-    check_stages,
-    image_input,
-    subtract_mean,
-)
+from zoo.models.inputs import image_input, subtract_mean
 from zoo.models.vgg import CONVOLUTIONS, WIDTHS
 from zoo.weights.filling import load
 
-# The mean colour that the authors' inference subtracts.
-MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
 # Standard deviation of the Gaussian from which the decoder and the score layer start.
 GAUSSIAN = 0.01
 
@@ -40,8 +33,10 @@ def deconvnet(
     weights: str | os.PathLike | None = None,
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
-    stages: tuple[int, ...] = WIDTHS,
+    stages: Sequence[int] = WIDTHS,
     head: int = 4096,
+    mean: Sequence[float] | None = None,
+    channel_order: Sequence[int] | None = None,
     name: str = "deconvnet",
 ) -> keras.Model:
     """Builds DeconvNet.
@@ -52,9 +47,13 @@ def deconvnet(
         classes: Number of classes, 2 to 255, the background included; the default is VOC's.
         weights: A file that sets every weight; see `zoo.weights.load`.
         encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
-        channels: Of the image: 3 for RGB, 1 for grey.
+        channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         stages: Number of filters in each of the five stages; the default is VGG's.
         head: Number of filters in fc6 and fc7; the default is VGG's.
+        mean: A number to subtract from each channel, 0-255, in the order of the image; by default
+            the authors' for VOC, and their average for channels that are not RGB.
+        channel_order: Which channel of the image the net takes first, second, and so on. By default
+            RGB is reversed, as the authors' net takes BGR, and other images stay as they are.
         name: The name of the model.
 
     Returns:
@@ -64,13 +63,10 @@ def deconvnet(
         ValueError: An option is invalid, or the weights do not fit.
         OSError: The weights cannot be read.
     """
-    check_classes(classes)
-    check_stages(stages)
-    check_at_least(1, head=head)
     image = image_input(channels)
     # Padded with black before the mean is subtracted, as the authors pad their windows.
     padded = PadToMultiple(32, minimum=224, dtype="float32", name="pad")(image)
-    x = subtract_mean(padded, mean_bgr=MEAN_BGR)
+    x = subtract_mean(padded, mean=mean, channel_order=channel_order)
 
     pools = []
     for stage, (count, width) in enumerate(zip(CONVOLUTIONS["vgg16"], stages, strict=True), 1):

@@ -12,6 +12,7 @@ Deviations:
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import keras
 
@@ -19,11 +20,8 @@ from zoo.layers import BilinearUpsampling, CropLike
 from zoo.models import alexnet as alexnet_trunk
 from zoo.models import vgg as vgg_trunk
 from zoo.models.builder import builder
-from zoo.models.inputs import check_at_least, check_classes, image_input, subtract_mean
+from zoo.models.inputs import image_input, subtract_mean
 from zoo.weights.filling import load
-
-# The mean colour of the authors' VOC data layers; `mean_bgr=` gives another data set's.
-MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +97,10 @@ def fcn_alexnet(
     weights: str | os.PathLike | None = None,
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
-    stages: tuple[int, ...] = alexnet_trunk.WIDTHS,
+    stages: Sequence[int] = alexnet_trunk.WIDTHS,
     head: int = 4096,
-    mean_bgr: tuple[float, float, float] = MEAN_BGR,
+    mean: Sequence[float] | None = None,
+    channel_order: Sequence[int] | None = None,
     name: str = "fcn_alexnet",
 ) -> keras.Model:
     """Builds FCN-AlexNet.
@@ -112,10 +111,13 @@ def fcn_alexnet(
         classes: Number of classes, 2 to 255, the background included; the default is VOC's.
         weights: A file that sets every weight; see `zoo.weights.load`.
         encoder_weights: A file for layers of the same name; see `zoo.weights.load`.
-        channels: Of the image: 3 for RGB, 1 for grey.
+        channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         stages: Number of filters in each of the five stages; the default is the authors'.
         head: Number of filters in fc6 and fc7; the default is the authors'.
-        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        mean: A number to subtract from each channel, 0-255, in the order of the image; by default
+            the authors' for VOC, and their average for channels that are not RGB.
+        channel_order: Which channel of the image the net takes first, second, and so on. By default
+            RGB is reversed, as the authors' nets take BGR, and other images stay as they are.
         name: The name of the model.
 
     Returns:
@@ -125,9 +127,8 @@ def fcn_alexnet(
         ValueError: An option is invalid, or the weights do not fit.
         OSError: The weights cannot be read.
     """
-    check_classes(classes)
     image = image_input(channels)
-    x = subtract_mean(image, mean_bgr=mean_bgr)
+    x = subtract_mean(image, mean=mean, channel_order=channel_order)
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     x = alexnet_trunk.alexnet(x, stages=stages)
     x = _classifier(x, kernel=6, head=head)
@@ -144,9 +145,10 @@ def fcn32s(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     trunk: str = "vgg16",
-    stages: tuple[int, ...] = vgg_trunk.WIDTHS,
+    stages: Sequence[int] = vgg_trunk.WIDTHS,
     head: int = 4096,
-    mean_bgr: tuple[float, float, float] = MEAN_BGR,
+    mean: Sequence[float] | None = None,
+    channel_order: Sequence[int] | None = None,
     name: str = "fcn32s",
 ) -> keras.Model:
     """Builds FCN-32s.
@@ -157,11 +159,14 @@ def fcn32s(
         classes: Number of classes, 2 to 255, the background included; the default is VOC's.
         weights: A file that sets every weight; see `zoo.weights.load`.
         encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
-        channels: Of the image: 3 for RGB, 1 for grey.
+        channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
         head: Number of filters in fc6 and fc7; the default is VGG's.
-        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        mean: A number to subtract from each channel, 0-255, in the order of the image; by default
+            the authors' for VOC, and their average for channels that are not RGB.
+        channel_order: Which channel of the image the net takes first, second, and so on. By default
+            RGB is reversed, as the authors' nets take BGR, and other images stay as they are.
         name: The name of the model.
 
     Returns:
@@ -180,7 +185,8 @@ def fcn32s(
         trunk=trunk,
         stages=stages,
         head=head,
-        mean_bgr=mean_bgr,
+        mean=mean,
+        channel_order=channel_order,
         upsampling="fixed",
         name=name,
     )
@@ -194,9 +200,10 @@ def fcn16s(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     trunk: str = "vgg16",
-    stages: tuple[int, ...] = vgg_trunk.WIDTHS,
+    stages: Sequence[int] = vgg_trunk.WIDTHS,
     head: int = 4096,
-    mean_bgr: tuple[float, float, float] = MEAN_BGR,
+    mean: Sequence[float] | None = None,
+    channel_order: Sequence[int] | None = None,
     upsampling: str = "fixed",
     name: str = "fcn16s",
 ) -> keras.Model:
@@ -208,11 +215,14 @@ def fcn16s(
         classes: Number of classes, 2 to 255, the background included; the default is VOC's.
         weights: A file that sets every weight; see `zoo.weights.load`.
         encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
-        channels: Of the image: 3 for RGB, 1 for grey.
+        channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
         head: Number of filters in fc6 and fc7; the default is VGG's.
-        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        mean: A number to subtract from each channel, 0-255, in the order of the image; by default
+            the authors' for VOC, and their average for channels that are not RGB.
+        channel_order: Which channel of the image the net takes first, second, and so on. By default
+            RGB is reversed, as the authors' nets take BGR, and other images stay as they are.
         upsampling: Between the skips: "fixed", the authors' release, or "learned", their nets of
             2015.
         name: The name of the model.
@@ -233,7 +243,8 @@ def fcn16s(
         trunk=trunk,
         stages=stages,
         head=head,
-        mean_bgr=mean_bgr,
+        mean=mean,
+        channel_order=channel_order,
         upsampling=upsampling,
         name=name,
     )
@@ -247,9 +258,10 @@ def fcn8s(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     trunk: str = "vgg16",
-    stages: tuple[int, ...] = vgg_trunk.WIDTHS,
+    stages: Sequence[int] = vgg_trunk.WIDTHS,
     head: int = 4096,
-    mean_bgr: tuple[float, float, float] = MEAN_BGR,
+    mean: Sequence[float] | None = None,
+    channel_order: Sequence[int] | None = None,
     upsampling: str = "fixed",
     name: str = "fcn8s",
 ) -> keras.Model:
@@ -261,11 +273,14 @@ def fcn8s(
         classes: Number of classes, 2 to 255, the background included; the default is VOC's.
         weights: A file that sets every weight; see `zoo.weights.load`.
         encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
-        channels: Of the image: 3 for RGB, 1 for grey.
+        channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
         head: Number of filters in fc6 and fc7; the default is VGG's.
-        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        mean: A number to subtract from each channel, 0-255, in the order of the image; by default
+            the authors' for VOC, and their average for channels that are not RGB.
+        channel_order: Which channel of the image the net takes first, second, and so on. By default
+            RGB is reversed, as the authors' nets take BGR, and other images stay as they are.
         upsampling: Between the skips: "fixed", the authors' release, or "learned", their nets of
             2015.
         name: The name of the model.
@@ -286,7 +301,8 @@ def fcn8s(
         trunk=trunk,
         stages=stages,
         head=head,
-        mean_bgr=mean_bgr,
+        mean=mean,
+        channel_order=channel_order,
         upsampling=upsampling,
         name=name,
     )
@@ -300,9 +316,10 @@ def fcn8s_atonce(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     trunk: str = "vgg16",
-    stages: tuple[int, ...] = vgg_trunk.WIDTHS,
+    stages: Sequence[int] = vgg_trunk.WIDTHS,
     head: int = 4096,
-    mean_bgr: tuple[float, float, float] = MEAN_BGR,
+    mean: Sequence[float] | None = None,
+    channel_order: Sequence[int] | None = None,
     upsampling: str = "fixed",
     name: str = "fcn8s_atonce",
 ) -> keras.Model:
@@ -314,11 +331,14 @@ def fcn8s_atonce(
         classes: Number of classes, 2 to 255, the background included; the default is VOC's.
         weights: A file that sets every weight; see `zoo.weights.load`.
         encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
-        channels: Of the image: 3 for RGB, 1 for grey.
+        channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
         head: Number of filters in fc6 and fc7; the default is VGG's.
-        mean_bgr: Blue, green and red to subtract, 0-255; the default is the authors' for VOC.
+        mean: A number to subtract from each channel, 0-255, in the order of the image; by default
+            the authors' for VOC, and their average for channels that are not RGB.
+        channel_order: Which channel of the image the net takes first, second, and so on. By default
+            RGB is reversed, as the authors' nets take BGR, and other images stay as they are.
         upsampling: Between the skips: "fixed", the authors' release, or "learned", their nets of
             2015.
         name: The name of the model.
@@ -339,7 +359,8 @@ def fcn8s_atonce(
         trunk=trunk,
         stages=stages,
         head=head,
-        mean_bgr=mean_bgr,
+        mean=mean,
+        channel_order=channel_order,
         upsampling=upsampling,
         name=name,
     )
@@ -353,21 +374,16 @@ def _fcn_vgg(
     encoder_weights: str | os.PathLike | None,
     channels: int,
     trunk: str,
-    stages: tuple[int, ...],
+    stages: Sequence[int],
     head: int,
-    mean_bgr: tuple[float, float, float],
+    mean: Sequence[float],
+    channel_order: Sequence[int],
     upsampling: str,
     name: str,
 ) -> keras.Model:
     """The FCN on a VGG trunk with this row's skips and up-samplings."""
-    check_classes(classes)
-    if upsampling not in ("fixed", "learned"):
-        raise ValueError(
-            "upsampling between the skips is 'fixed' (the authors' release) or 'learned' (their "
-            f"nets of 2015); received {upsampling!r}. Pass upsampling='fixed'."
-        )
     image = image_input(channels)
-    x = subtract_mean(image, mean_bgr=mean_bgr)
+    x = subtract_mean(image, mean=mean, channel_order=channel_order)
     # With this border the 7 × 7 window of fc6 fits at any image size, even 1 × 1.
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages)
@@ -380,7 +396,6 @@ def _fcn_vgg(
 
 def _classifier(x: keras.KerasTensor, *, kernel: int, head: int) -> keras.KerasTensor:
     """The fully connected layers fc6 and fc7 of the trunk, as convolutions."""
-    check_at_least(1, head=head)
     for name, size in (("6", kernel), ("7", 1)):
         x = keras.layers.Conv2D(
             head, size, activation="relu", kernel_initializer="he_normal", name=f"fc{name}"

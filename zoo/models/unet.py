@@ -23,11 +23,8 @@ import keras
 
 from zoo.layers import CropLike, MirrorPadding, ValidTile
 from zoo.models.builder import builder
-from zoo.models.inputs import check_at_least, check_classes, image_input
+from zoo.models.inputs import image_input
 from zoo.weights.filling import load
-
-# A convolution between so many features has 2.4 billion weights; the paper has 1024.
-MAX_FEATURES = 16_384
 
 
 @builder
@@ -52,7 +49,7 @@ def unet(
         classes: Number of classes, 2 to 255, the background included; the default is the paper's.
         weights: A file that sets every weight; see `zoo.weights.load`.
         encoder_weights: A file for layers of the same name; see `zoo.weights.load`.
-        channels: Of the image: 3 for RGB, 1 for grey.
+        channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         filters: At the first level; each level has twice those of the level above. The default is
             Figure 1's.
         depth: Number of poolings; the default is Figure 1's.
@@ -69,14 +66,6 @@ def unet(
         ValueError: An option is invalid, or the weights do not fit.
         OSError: The weights cannot be read.
     """
-    check_classes(classes)
-    check_at_least(1, filters=filters, depth=depth)
-    _check_options(border=border, definition=definition, dropout=dropout)
-    if filters * 2**depth > MAX_FEATURES:
-        raise ValueError(
-            f"The features at the bottom, filters * 2**depth, are at most {MAX_FEATURES}; received "
-            f"filters={filters} and depth={depth}. Pass fewer of either."
-        )
     image = image_input(channels)
     if border == "mirror":
         x = MirrorPadding(depth, dtype="float32", name="mirror")(image)
@@ -119,24 +108,6 @@ def unet(
         x = CropLike(0, dtype="float32", name="score")(x, image)
     model = keras.Model(image, x, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
-
-
-def _check_options(*, border: str, definition: str, dropout: float) -> None:
-    if border not in ("mirror", "valid"):
-        raise ValueError(
-            f"border is 'mirror' (any image size) or 'valid' (the paper's tile); received "
-            f"{border!r}. Pass border='mirror'."
-        )
-    if definition not in ("paper", "release"):
-        raise ValueError(
-            "definition is 'paper' (Figure 1) or 'release' (the authors' Caffe files); received "
-            f"{definition!r}. Pass definition='paper'."
-        )
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ValueError(
-            f"dropout is the fraction of features to drop, from 0 up to 1; received {dropout!r}. "
-            "Pass dropout=0.5, as the paper's release, or 0."
-        )
 
 
 def _conv(

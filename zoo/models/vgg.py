@@ -6,8 +6,6 @@ Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image 
 
 import keras
 
-from zoo.models.inputs import check_stages
-
 # Number of convolutions in each of the five stages.
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
@@ -27,15 +25,7 @@ def vgg(
 
     Returns:
         The outputs `pool1` … `pool5` by name; each halves the height and width, rounded up.
-
-    Raises:
-        ValueError: `trunk` or `stages` is invalid.
     """
-    if trunk not in CONVOLUTIONS:
-        raise ValueError(
-            f"trunk is one of {', '.join(CONVOLUTIONS)}; received {trunk!r}. Pass trunk='vgg16'."
-        )
-    check_stages(stages)
     pools = {}
     for stage, (count, width) in enumerate(zip(CONVOLUTIONS[trunk], stages, strict=True), start=1):
         for index in range(1, count + 1):

@@ -136,14 +136,12 @@ def _voc_2015(file: str, model: str, *four: float, **known: Any) -> Record:
     return _fcn(file, model, "voc", licence="not stated", **known)
 
 
-def _sift_flow(file: str) -> Record:
+def _sift_flow(file: str, model: str) -> Record:
     return _fcn(
-        file,
-        None,
-        "sift_flow",
-        encoder_of=VGG,
-        notes="One trunk with two heads: 33 semantic classes, and 3 geometric ones "
-        "(sift_flow_geometric). The zoo's nets have one head and load the trunk only.",
+        *(file, model, "sift_flow"),
+        options={"mean": [108.353, 115.294, 114.578]},
+        notes="One trunk with two heads. The zoo loads the head of the 33 semantic classes, and "
+        "leaves that of the 3 geometric ones (sift_flow_geometric).",
     )
 
 
@@ -176,13 +174,12 @@ RECORDS = (
     _fcn("pascalcontext-fcn8s-heavy.caffemodel", "fcn8s", "pascal_context"),
     _fcn(
         *("nyud-fcn32s-color-heavy.caffemodel", "fcn32s", "nyudv2"),
-        options={"mean_bgr": [116.190, 97.203, 92.318]},
+        options={"mean": [92.318, 97.203, 116.190]},
     ),
     _fcn(
         *("nyud-fcn32s-hha-heavy.caffemodel", "fcn32s", "nyudv2"),
-        options={"mean_bgr": [132.431, 94.076, 118.477]},
-        notes="For depth as HHA images (Gupta et al., rcnn-depth). The authors keep the order of "
-        "their channels, but the zoo's nets reverse it: reverse the channels first.",
+        options={"mean": [132.431, 94.076, 118.477], "channel_order": [0, 1, 2]},
+        notes="For depth as HHA images (Gupta et al., rcnn-depth), their channels as stored.",
     ),
     _fcn(
         *("nyud-fcn32s-color-hha-heavy.caffemodel", None, "nyudv2"),
@@ -190,9 +187,9 @@ RECORDS = (
         "zoo has no such net; the list is of all published files. The weights of the early fusion "
         "(colour and depth) were never published.",
     ),
-    _sift_flow("siftflow-fcn32s-heavy.caffemodel"),
-    _sift_flow("siftflow-fcn16s-heavy.caffemodel"),
-    _sift_flow("siftflow-fcn8s-heavy.caffemodel"),
+    _sift_flow("siftflow-fcn32s-heavy.caffemodel", "fcn32s"),
+    _sift_flow("siftflow-fcn16s-heavy.caffemodel", "fcn16s"),
+    _sift_flow("siftflow-fcn8s-heavy.caffemodel", "fcn8s"),
     _voc_2015(
         *("fcn-32s-pascal.caffemodel", "fcn32s", 89.1, 73.3, 59.4, 81.4),
         scores=(_mean_iou("VOC2011 val (meets SBD train)", "gist", 64.0),),

@@ -1,117 +1,130 @@
 """A folder of your own images and masks.
 
-    images/NAME.jpg        or .jpeg or .png, 8 bits per channel
-    masks/NAME.png         palette or 8-bit grey: class indices, and 255 for void
-    classes.txt            one class name a line, in the order of the indices, from 0
-    train.txt, val.txt     one NAME a line; both, one or none of them
+    images/NAME.jpg        or another ending of `zoo.images.ENDINGS`
+    masks/NAME.png         class indices in a palette or grey file, and 255 for void; or colours
+    instances/NAME.png     if objects are told apart: the number of each pixel's object, 0 for none
+    classes.txt            one class name a line, in the order of the indices; with colours, if
+                           masks store those: see `recipes.data.classes`
+    train.txt, val.txt,    one NAME a line; all, some or none of them
+    test.txt
 
 The class that is called "background" in classes.txt is the background, which pictures leave without
 a tint; without such a name all classes are tinted. Training and scores treat it as any class.
 
-With one list, all other names are the other split; with both, all other names are left out. Without
-lists the SHA-256 of a name decides: about a fifth of the names is "val", in a small folder at
-least one; adding a file moves no other name, but for the only one.
+With train.txt or val.txt alone, all other names are the other split; with both, they are left out.
+Without both the SHA-256 of a name decides: about a fifth of the names is "val", in a small folder
+at least one; adding a file moves no other name, but for the only one. Only test.txt makes a split
+"test", which training leaves alone and `zoo evaluate --split test` scores.
 
-If all images are stored as grey, they are read as grey with one channel; else as RGB.
+Images are read with the channels that they are stored with, grey with one and RGB with three; where
+they differ, as RGB, or as grey if none has colours. With `channels` 3 grey is repeated, with 1
+colours become grey. In instances of 8 bits 255 is no object, as in VOC's; those of 16 bits number
+up to 65,535.
 """
 
+import concurrent.futures
 import functools
 import hashlib
 import pathlib
 
 import numpy as np
-from PIL import Image
 
+from recipes.data.classes import Classes, read_classes, read_mask
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
-from recipes.data.images import read_image, read_label
-from recipes.data.listed import read_lines
-from zoo.spec import MAX_NAME
+from recipes.data.lists import composed, read_entries
+from zoo.images import ENDINGS, ImageError, channels_of, read_image, read_numbers
 
-ENDINGS = (".jpg", ".jpeg", ".png")
 BACKGROUND = "background"
-_GREY = ("1", "L", "LA")
+_LAYOUT = "Pass the folder that holds images, masks and classes.txt as the data folder."
+_MAX_NUMBER = 2**16 - 1
 
 
-def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
+def load(data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, Dataset]:
     """The splits of the folder that holds images, masks and classes.txt.
+
+    Args:
+        data_dir: The folder.
+        channels: That the images are read with; 0 for as many as are stored.
 
     Raises:
         DataError: The folder has another layout, or its classes or lists break a rule.
     """
-    class_names = _class_names(data_dir / "classes.txt")
-    images = _by_name(data_dir / "images", ENDINGS)
-    masks = _by_name(data_dir / "masks", (".png",))
+    classes = read_classes(data_dir)
+    images, masks = (_by_name(data_dir / part) for part in ("images", "masks"))
+    objects = _by_name(data_dir / "instances") if (data_dir / "instances").exists() else None
     splits = _splits(data_dir, sorted(images.keys() | masks.keys()))
-    channels = 1 if images and all(map(_is_grey, images.values())) else 3
-    background = class_names.index(BACKGROUND) if BACKGROUND in class_names else None
+    channels = channels or _channels(list(images.values()))
+    background = classes.names.index(BACKGROUND) if BACKGROUND in classes.names else None
+
+    def paths(name: str) -> tuple[str, ...]:
+        # A name without an image or a mask stays, so that `verify` lists it with all problems.
+        parts = {"images": images, "masks": masks, "instances": objects}
+        return tuple(
+            str(found.get(name, data_dir / part / f"{name}.png"))
+            for part, found in parts.items()
+            if found is not None
+        )
+
     datasets = {}
     for split, names in splits.items():
-        # A name without an image or a mask stays, so that `verify` lists it with all problems.
-        files = tuple(
-            (
-                str(images.get(name, data_dir / "images" / f"{name}.png")),
-                str(masks.get(name, data_dir / "masks" / f"{name}.png")),
-            )
-            for name in names
-        )
-        example = functools.partial(_example, files, channels)
+        files = tuple(map(paths, names))
         datasets[split] = Dataset(
-            *("folder", split, class_names, channels, files, example), background=background
+            *("folder", split, classes.names, channels, files),
+            example=functools.partial(_example, files, channels, classes),
+            instances=None if objects is None else functools.partial(_instances, files),
+            background=background,
+            colours=classes.colours,
         )
     return datasets
 
 
 def _example(
-    files: tuple[tuple[str, str], ...], channels: int, index: int
+    files: tuple[tuple[str, ...], ...], channels: int, classes: Classes, index: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    image, mask = map(pathlib.Path, files[index])
+    image, mask = map(pathlib.Path, files[index][:2])
     if image.exists() and not mask.exists():
-        raise DataError(f"{image}: each image has a mask; there is no {mask}. Add it.")
+        raise DataError(
+            f"{image}: each image has a mask; there is no {mask}. Add it, or take the image out of "
+            "the folder."
+        )
     if mask.exists() and not image.exists():
-        endings = ", ".join(ENDINGS)
         raise DataError(
             f"{mask}: each mask has an image; there is no {image.with_suffix('')} with one of the "
-            f"endings {endings}. Add it."
+            f"endings {', '.join(ENDINGS)}. Add it, or take the mask out of the folder."
         )
-    return pair(lambda: read_image(image, channels=channels), lambda: read_label(mask))
+    return pair(
+        lambda: read_image(image, channels=channels, upright=True),
+        lambda: read_mask(mask, classes),
+    )
 
 
-def _class_names(file: pathlib.Path) -> tuple[str, ...]:
-    remedy = "Write one class name a line into it, in the order of the indices."
-    if not file.exists():
+def _instances(files: tuple[tuple[str, ...], ...], index: int) -> np.ndarray:
+    file = pathlib.Path(files[index][2])
+    numbers = read_numbers(file)
+    if numbers.dtype == np.uint8:
+        numbers = np.where(numbers == IGNORE_LABEL, 0, numbers)
+    if numbers.min() < 0 or numbers.max() > _MAX_NUMBER:
         raise DataError(
-            f"{file.parent} is not a folder of images and masks: there is no {file}. {remedy} Pass "
-            "the folder that holds images, masks and classes.txt as --data-dir."
+            f"{file}: the number of an object is 1 to {_MAX_NUMBER:,}, or 0 for none; it holds "
+            f"{numbers.min()} to {numbers.max()}. Number the objects again."
         )
-    names = tuple(read_lines(file, remedy=remedy))
-    if not 2 <= len(names) <= IGNORE_LABEL or len(set(names)) != len(names):
-        raise DataError(
-            f"{file}: 2 to {IGNORE_LABEL} classes have different names; received {len(names)} "
-            f"names, {len(set(names))} of them different. {remedy}"
-        )
-    for line, name in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        name = name.strip()
-        if not name.isprintable() or len(name) > MAX_NAME:
-            raise DataError(
-                f"{file}, line {line}: a class name has at most {MAX_NAME} printable characters; "
-                f"received {len(name)}, beginning with {name[:20]!r}. Rename the class."
-            )
-    return names
+    return numbers.astype(np.int32)
 
 
-def _by_name(folder: pathlib.Path, endings: tuple[str, ...]) -> dict[str, pathlib.Path]:
+def _by_name(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """The files of a folder by their names without the ending."""
     if not folder.is_dir():
         raise DataError(
-            f"{folder.parent} is not a folder of images and masks: there is no {folder}. Pass the "
-            "folder that holds images, masks and classes.txt as --data-dir."
+            f"{folder.parent} is not a folder of images and masks: there is no folder {folder}. "
+            f"{_LAYOUT}"
         )
     files: dict[str, pathlib.Path] = {}
     for file in sorted(folder.iterdir()):
         # Systems add hidden files of their own, such as ._NAME.jpg on a Mac's disk.
-        if file.suffix.lower() not in endings or file.name.startswith("."):
+        if file.suffix.lower() not in ENDINGS or file.name.startswith("."):
             continue
-        other = files.setdefault(file.stem, file)
+        # A Mac's disk writes accents in another way than most systems.
+        other = files.setdefault(composed(file.stem), file)
         if other != file:
             raise DataError(
                 f"{file}: a name belongs to one file; there is {other.name} too. Rename one of "
@@ -120,37 +133,71 @@ def _by_name(folder: pathlib.Path, endings: tuple[str, ...]) -> dict[str, pathli
     return files
 
 
-def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
-    train, val = (
-        read_lines(file, remedy="Write one name a line into it.") if file.exists() else None
-        for file in (folder / "train.txt", folder / "val.txt")
-    )
-    both = sorted(set(train or ()) & set(val or ()))
-    if both:
+def _channels(images: list[pathlib.Path]) -> int:
+    """The channels that all images can be read with."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        found = dict(zip(pool.map(_stored_channels, images), images, strict=True))
+    found.pop(None, None)
+    if len(found) == 1:
+        return next(iter(found))
+    if found and max(found) > 4:
+        one, other = sorted(found)[:: len(found) - 1]
         raise DataError(
-            f"{folder / 'val.txt'}: a name is in one of the splits; {both[0]} is in train.txt too. "
-            "Take it off one of the lists."
+            f"{found[other]}: images have the same channels; this one has {other}, and "
+            f"{found[one]} has {one}. Save them alike."
         )
-    if train is None and val is None:
-        val = _held_out(names)
-    # With one list, the other split has all other names.
-    if train is None:
-        train = sorted(set(names).difference(val))
-    if val is None:
-        val = sorted(set(names).difference(train))
-    for split, part in (("train", train), ("val", val)):
-        ended = [name for name in part if name.endswith(ENDINGS) and name not in names]
-        if ended:
-            raise DataError(
-                f"{folder / split}.txt: a name is written without its ending; received "
-                f"{ended[0]!r}. Write {pathlib.Path(ended[0]).stem}."
-            )
+    return 1 if found and max(found) < 3 else 3
+
+
+def _stored_channels(file: pathlib.Path) -> int | None:
+    try:
+        return channels_of(file)
+    except ImageError:  # `verify` reports the damage
+        return None
+
+
+def _splits(folder: pathlib.Path, names: list[str]) -> dict[str, list[str]]:
+    splits = {
+        split: _listed(folder / f"{split}.txt", names)
+        for split in ("train", "val", "test")
+        if (folder / f"{split}.txt").exists()
+    }
+    on_lists = {name for part in splits.values() for name in part}
+    others = [name for name in names if name not in on_lists]
+    if "train" not in splits and "val" not in splits:
+        splits["val"] = _held_out(others)
+        others = sorted(set(others).difference(splits["val"]))
+    splits = {"train": others, "val": others} | splits
+    for split, part in splits.items():
         if not part:
             raise DataError(
                 f"{folder}: each split has at least one example; {split} has none of the "
-                f"{len(names)} names in images and masks. Write one name a line into {split}.txt."
+                f"{len(names)} names in images and masks. "
+                + (
+                    f"Write some of the names into {split}.txt, one a line, and not into another "
+                    "list."
+                    if len(names) > 1
+                    else f"Add images and masks: here are their endings: {', '.join(ENDINGS)}."
+                )
             )
-    return {"train": train, "val": val}
+    return splits
+
+
+def _listed(file: pathlib.Path, names: list[str]) -> list[str]:
+    found, known = [], set(names)
+    for entry in read_entries(file, remedy="Write one name a line into it, or delete it."):
+        written = composed(entry.image.name)
+        name = written if written in known else composed(entry.name)
+        label = entry.label
+        if entry.image.parent.name not in ("", "images") or (
+            label and (label.parent.name, composed(label.stem)) != ("masks", name)
+        ):
+            raise DataError(
+                f"{entry.where}: an image is in images, and its mask has its name and is in masks; "
+                f"received {str(label or entry.image)!r}. Write {name!r}, and put both there."
+            )
+        found.append(name)
+    return found
 
 
 def _held_out(names: list[str]) -> list[str]:
@@ -160,12 +207,3 @@ def _held_out(names: list[str]) -> list[str]:
     if len(chosen) in (0, len(names)):
         chosen = sorted(names, key=hashes.get)[:1]
     return chosen
-
-
-def _is_grey(file: pathlib.Path) -> bool:
-    """Whether the image is stored with one channel; True for one that cannot be read."""
-    try:
-        with Image.open(file) as image:  # reads only the header
-            return image.mode in _GREY or image.mode.startswith(("I", "F"))
-    except Exception:  # `verify` reports the damage
-        return True

@@ -28,9 +28,8 @@ import numpy as np
 from scipy import ndimage
 
 from recipes.data.dataset import DataError, Dataset, pair
-from recipes.data.images import opened, read_image, read_label
+from zoo.images import pages_of, read_class_map, read_image, read_numbers
 
-MAX_PAGES = 4096  # of a stack; a small file can declare millions
 _MAX_NUMBER = 2**16 - 1
 
 
@@ -41,6 +40,7 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
 
     Raises:
         DataError: The folder holds neither, or the pages of the two stacks do not match.
+        ImageError: A stack cannot be read.
     """
     if (data_dir / "train-volume.tif").exists():
         return _membranes(data_dir)
@@ -49,16 +49,16 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
         return _cells(labels)
     raise DataError(
         f"{data_dir} has neither ISBI layout: there is no train-volume.tif, and no "
-        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as --data-dir."
+        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as the data folder."
     )
 
 
 def _membranes(folder: pathlib.Path) -> dict[str, Dataset]:
     image, label = folder / "train-volume.tif", folder / "train-labels.tif"
-    pages = _pages(image)
-    if _pages(label) != pages:
+    pages, labels = pages_of(image), pages_of(label)
+    if labels != pages:
         raise DataError(
-            f"{label}: each page of {image.name} has its label; it has {_pages(label)} pages, and "
+            f"{label}: each page of {image.name} has its label; it has {labels} pages, and "
             f"{image.name} has {pages}. Replace one of them."
         )
     first = pages - _held_out(pages)
@@ -67,7 +67,7 @@ def _membranes(folder: pathlib.Path) -> dict[str, Dataset]:
         def example(index: int) -> tuple[np.ndarray, np.ndarray]:
             page = numbers[index]
             return pair(
-                lambda: read_image(image, channels=1, page=page),
+                lambda: read_image(image, channels=1, page=page, upright=True),
                 lambda: _membrane_label(label, page),
             )
 
@@ -83,7 +83,7 @@ def _membranes(folder: pathlib.Path) -> dict[str, Dataset]:
 
 
 def _membrane_label(file: pathlib.Path, page: int) -> np.ndarray:
-    label = read_label(file, page=page)
+    label = read_class_map(file, page=page)
     values = np.unique(label)
     if not set(values) <= {0, 255}:
         raise DataError(
@@ -92,16 +92,6 @@ def _membrane_label(file: pathlib.Path, page: int) -> np.ndarray:
             "it, or save it without smoothing."
         )
     return label // 255
-
-
-def _pages(file: pathlib.Path) -> int:
-    with opened(file) as stack:
-        for page in range(MAX_PAGES + 1):
-            try:
-                stack.seek(page)
-            except EOFError:
-                return page
-    raise DataError(f"{file}: a stack has {MAX_PAGES:,} pages at most; this one has more. Cut it.")
 
 
 def _cells(labels: list[pathlib.Path]) -> dict[str, Dataset]:
@@ -117,7 +107,7 @@ def _cells(labels: list[pathlib.Path]) -> dict[str, Dataset]:
     def part(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:
         def example(index: int) -> tuple[np.ndarray, np.ndarray]:
             return pair(
-                lambda: read_image(pairs[index][0], channels=1),
+                lambda: read_image(pairs[index][0], channels=1, upright=True),
                 lambda: (instances(index) > 0).astype(np.uint8),
             )
 
@@ -133,13 +123,7 @@ def _cells(labels: list[pathlib.Path]) -> dict[str, Dataset]:
 
 
 def _read_ids(file: pathlib.Path) -> np.ndarray:
-    with opened(file) as image:
-        if image.mode != "L" and not image.mode.startswith("I"):
-            raise DataError(
-                f"{file}: a label holds one cell number per pixel; this one is stored as "
-                f"{image.mode!r}. Save the numbers as a 16-bit grey TIFF."
-            )
-        ids = np.asarray(image)
+    ids = read_numbers(file)
     if ids.min() < 0 or ids.max() > _MAX_NUMBER:
         raise DataError(
             f"{file}: the number of a cell is 1 to {_MAX_NUMBER:,}, or 0 for none; it holds "

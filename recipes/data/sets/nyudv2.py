@@ -16,7 +16,7 @@ The splits are those of the FCN paper: "train" is train.txt and val.txt together
 
 The authors' nets on HHA take its three channels in this order, minus 132.431, 94.076 and 118.477.
 Their net of early fusion takes the logarithm of the depth, minus 7.844, as a fourth channel. Here
-the depth is an image with one channel, see `read_depth`.
+the logarithm is an image with one channel of float32, see `read_depth`.
 
 Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012.
 """
@@ -26,17 +26,17 @@ import pathlib
 import numpy as np
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
-from recipes.data.images import opened
 from recipes.data.listed import listed
 from recipes.data.mat import read_label
 from zoo.class_names import CLASS_NAMES
+from zoo.images import read_image, read_numbers
 
 CLASSES = np.array([IGNORE_LABEL, *range(40)], np.uint8)  # of each number in the file
-_NEAR, _FAR = 500, 10_000  # millimetres
+MEAN_LOG_DEPTH = 7.844  # that the authors' net of early fusion subtracts
 
 _REMEDY = (
     "Pass the folder that holds data/images, data/hha, segmentation, train.txt, val.txt and "
-    "test.txt as --data-dir."
+    "test.txt as the data folder."
 )
 
 
@@ -65,38 +65,53 @@ def read(
     Raises:
         DataError: A list is missing or empty.
     """
-    depth = {"read_image": read_depth, "channels": 1} if images == "depth" else {}
+    reader = {
+        "depth": {"read_image": read_depth, "channels": 1, "image_type": "float32"},
+        "hha": {"read_image": read_hha},
+    }
     return {
         split: listed(
-            tuple(data_dir / f"{one}.txt" for one in lists),
+            data_dir,
+            tuple(f"{one}.txt" for one in lists),
             name=name,
             split=split,
             class_names=CLASS_NAMES["nyudv2"],
-            image=lambda number: data_dir / "data" / images / f"img_{number}.png",
-            label=lambda number: data_dir / "segmentation" / f"img_{number}.mat",
+            image=f"data/{images}/img_{{}}.png",
+            label="segmentation/img_{}.mat",
             read_label=_read_label,
             remedy=_REMEDY,
-            **depth,
+            **reader.get(images, {}),
         )
         for split, lists in (("train", train), ("val", val))
     }
 
 
-def read_depth(file: pathlib.Path) -> np.ndarray:
-    """The logarithm of a depth, uint8 `[h, w, 1]`.
+def read_hha(file: pathlib.Path) -> np.ndarray:
+    """The disparity, height and angle, uint8 `[h, w, 3]`."""
+    image = read_image(file, upright=True)
+    if image.shape[2] != 3:
+        raise DataError(
+            f"{file}: an HHA image has three channels; this one has {image.shape[2]}. Take the "
+            "file of data/hha."
+        )
+    return image
 
-    1 for 0.5 m and nearer, 255 for 10 m and farther, a step is 1.2 %; 0 where nothing was measured.
+
+def read_depth(file: pathlib.Path) -> np.ndarray:
+    """The natural logarithm of a depth in millimetres, float32 `[h, w, 1]`.
+
+    Where nothing was measured it is `MEAN_LOG_DEPTH`, which the authors' net subtracts.
     """
-    with opened(file) as image:
-        if not image.mode.startswith("I"):
-            raise DataError(
-                f"{file}: a depth has 16 bits, in millimetres; this one is stored as "
-                f"{image.mode!r}. Take the file of data/depth."
-            )
-        depth = np.asarray(image).astype(np.float64)
-    share = np.log(np.clip(depth, _NEAR, _FAR) / _NEAR) / np.log(_FAR / _NEAR)
-    levels = np.where(depth > 0, 1 + np.rint(254 * share), 0)
-    return levels.astype(np.uint8)[..., np.newaxis]
+    depth = read_numbers(file)
+    if depth.dtype == np.uint8:
+        raise DataError(
+            f"{file}: a depth has 16 bits, in millimetres; this one has 8. Take the file of "
+            "data/depth."
+        )
+    measured = depth > 0
+    found = np.full(depth.shape, MEAN_LOG_DEPTH, np.float32)
+    np.log(depth, out=found, where=measured, casting="same_kind", dtype=np.float32)
+    return found[..., np.newaxis]
 
 
 def _read_label(file: pathlib.Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""NYUDv2 with the depth as an image with one channel; see `nyudv2`."""
+"""NYUDv2 with the logarithm of the depth as an image with one channel; see `nyudv2`."""
 
 import pathlib
 

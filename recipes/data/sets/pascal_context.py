@@ -23,7 +23,8 @@ import pathlib
 import numpy as np
 
 from recipes.data.dataset import DataError, Dataset
-from recipes.data.listed import listed, read_lines
+from recipes.data.listed import listed
+from recipes.data.lists import read_lines
 from recipes.data.mat import read_label
 from zoo.class_names import BACKGROUND, CLASS_NAMES
 
@@ -32,7 +33,7 @@ RENAMED = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
 
 _REMEDY = (
     "Pass VOC 2010's folder, which holds JPEGImages, ImageSets/Main, and PASCAL-Context's trainval "
-    "and labels.txt, as --data-dir."
+    "and labels.txt, as the data folder."
 )
 
 
@@ -45,13 +46,14 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     classes = _classes(data_dir / "labels.txt")
     return {
         split: listed(
-            (data_dir / "ImageSets" / "Main" / f"{split}.txt",),
+            data_dir,
+            (f"ImageSets/Main/{split}.txt",),
             name="pascal_context",
             split=split,
             class_names=CLASS_NAMES["pascal_context"],
             background=BACKGROUND["pascal_context"],
-            image=lambda name: data_dir / "JPEGImages" / f"{name}.jpg",
-            label=lambda name: data_dir / "trainval" / f"{name}.mat",
+            image="JPEGImages/{}.jpg",
+            label="trainval/{}.mat",
             read_label=functools.partial(_read_label, classes=classes),
             remedy=_REMEDY,
         )
@@ -66,7 +68,7 @@ def _read_label(file: pathlib.Path, *, classes: np.ndarray) -> np.ndarray:
 def _classes(file: pathlib.Path) -> np.ndarray:
     """The class of each number, uint8 `[460]`; 0 and all numbers without a class are background."""
     numbers = {}
-    for line in read_lines(file, remedy=_REMEDY):
+    for line in read_lines(file, remedy=_REMEDY).values():
         number, _, name = line.partition(":")
         numbers[name.strip()] = number
     if sorted(numbers.values()) != sorted(map(str, range(1, len(numbers) + 1))):

@@ -26,14 +26,16 @@ import pathlib
 
 import numpy as np
 
-from recipes.data import images, mat
+from recipes.data import mat
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
-from recipes.data.listed import read_lines
+from recipes.data.listed import read_rgb
+from recipes.data.lists import read_entries
 from zoo.class_names import BACKGROUND, CLASS_NAMES
+from zoo.images import read_class_map
 
 TRAIN, VAL = 8498, 736  # the number of images of the authors' splits
 _CLASSES = np.arange(len(CLASS_NAMES["voc"]), dtype=np.uint8)
-_REMEDY = "Pass the folder that holds benchmark_RELEASE and VOCdevkit as --data-dir."
+_REMEDY = "Pass the folder that holds benchmark_RELEASE and VOCdevkit as the data folder."
 
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
@@ -49,10 +51,10 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     if not devkit.exists():
         devkit = data_dir / "TrainVal" / "VOCdevkit"
     voc2011 = devkit / "VOC2011"
-    train = read_lines(sbd / "train.txt", remedy=_REMEDY)
+    train = _names(sbd / "train.txt")
     val_list = voc2011 / "ImageSets" / "Segmentation" / "val.txt"
     trained = set(train)
-    val = [name for name in read_lines(val_list, remedy=_REMEDY) if name not in trained]
+    val = [name for name in _names(val_list) if name not in trained]
     # A part of the data is allowed; the whole of it must give the authors' images.
     if not val or (len(train) == TRAIN and len(val) != VAL):
         raise DataError(
@@ -72,27 +74,36 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
     return {split: _split(split, pairs) for split, pairs in files.items()}
 
 
+def _names(file: pathlib.Path) -> list[str]:
+    return [entry.name for entry in read_entries(file, remedy=_REMEDY)]
+
+
 def _split(split: str, pairs: list[tuple[pathlib.Path, pathlib.Path]]) -> Dataset:
-    files = tuple((str(image), str(label)) for image, label in pairs)
+    files = tuple((str(image), str(label), str(_objects(label))) for image, label in pairs)
     parts = (functools.partial(read, files) for read in (_example, _instances))
     background = BACKGROUND["voc"]
     return Dataset("sbd", split, CLASS_NAMES["voc"], 3, files, *parts, background=background)
 
 
-def _example(files: tuple[tuple[str, str], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
-    image, label = map(pathlib.Path, files[index])
+def _objects(label: pathlib.Path) -> pathlib.Path:
+    """The file with the numbers of the objects in a label."""
+    folder = {".png": "SegmentationObject", ".mat": "inst"}[label.suffix]
+    return label.parents[1] / folder / label.name
+
+
+def _example(files: tuple[tuple[str, ...], ...], index: int) -> tuple[np.ndarray, np.ndarray]:
+    image, label = map(pathlib.Path, files[index][:2])
     if label.suffix == ".png":
-        return pair(lambda: images.read_image(image), lambda: images.read_label(label))
+        return pair(lambda: read_rgb(image), lambda: read_class_map(label))
     return pair(
-        lambda: images.read_image(image),
+        lambda: read_rgb(image),
         lambda: mat.read_label(label, "GTcls", "Segmentation", classes=_CLASSES),
     )
 
 
-def _instances(files: tuple[tuple[str, str], ...], index: int) -> np.ndarray:
-    label = pathlib.Path(files[index][1])
-    if label.suffix == ".png":
-        numbers = images.read_label(label.parents[1] / "SegmentationObject" / label.name)
+def _instances(files: tuple[tuple[str, ...], ...], index: int) -> np.ndarray:
+    file = pathlib.Path(files[index][2])
+    if file.suffix == ".png":
+        numbers = read_class_map(file)
         return np.where(numbers == IGNORE_LABEL, 0, numbers).astype(np.int32)
-    inst = label.parents[1] / "inst" / label.name
-    return mat.read_array(inst, "GTinst", "Segmentation").astype(np.int32)
+    return mat.read_array(file, "GTinst", "Segmentation").astype(np.int32)

@@ -31,7 +31,7 @@ from zoo.class_names import CLASS_NAMES
 OUTDOOR = "spatial_envelope_256x256_static_8outdoorcategories"
 _REMEDY = (
     "Pass the folder that holds Images, SemanticLabels, GeoLabels, trainval.txt and test.txt as "
-    "--data-dir."
+    "the data folder."
 )
 
 
@@ -57,12 +57,13 @@ def read(data_dir: pathlib.Path, *, name: str, labels: str, first: int) -> dict[
     classes = np.array([*void, *range(len(class_names))], np.uint8)
     return {
         split: listed(
-            (data_dir / f"{one}.txt",),
+            data_dir,
+            (f"{one}.txt",),
             name=name,
             split=split,
             class_names=class_names,
-            image=lambda scene: data_dir / "Images" / OUTDOOR / f"{scene}.jpg",
-            label=lambda scene: data_dir / labels / OUTDOOR / f"{scene}.mat",
+            image=f"Images/{OUTDOOR}/{{}}.jpg",
+            label=f"{labels}/{OUTDOOR}/{{}}.mat",
             read_label=functools.partial(_read_label, classes=classes, first=first),
             remedy=_REMEDY,
         )

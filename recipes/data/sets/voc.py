@@ -2,7 +2,7 @@
 
     JPEGImages/NAME.jpg
     SegmentationClass/NAME.png               palette PNG: class indices, and 255 around objects
-    ImageSets/Segmentation/{train,val}.txt   one NAME a line
+    ImageSets/Segmentation/{train,val}.txt   one NAME a line; or two paths, of image and label
 
 Download VOCtrainval_11-May-2012.tar from the PASCAL VOC challenge's site, unpack it, and pass
 `--data-dir VOCdevkit/VOC2012`.
@@ -13,13 +13,13 @@ Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective"
 import pathlib
 
 from recipes.data.dataset import Dataset
-from recipes.data.images import read_label
 from recipes.data.listed import listed
 from zoo.class_names import BACKGROUND, CLASS_NAMES
+from zoo.images import read_class_map
 
 _REMEDY = (
-    "Pass the folder that holds JPEGImages, SegmentationClass and ImageSets as --data-dir; its "
-    "lists have one name a line."
+    "Pass the folder that holds JPEGImages, SegmentationClass and ImageSets as the data folder; "
+    "its lists have one name a line."
 )
 
 
@@ -43,14 +43,15 @@ def read(
     """
     return {
         split: listed(
-            (folder / "ImageSets" / "Segmentation" / f"{split}.txt",),
+            folder,
+            (f"ImageSets/Segmentation/{split}.txt",),
             name=name,
             split=split,
             class_names=class_names,
             background=background,
-            image=lambda one: folder / "JPEGImages" / f"{one}.jpg",
-            label=lambda one: folder / "SegmentationClass" / f"{one}.png",
-            read_label=read_label,
+            image="JPEGImages/{}.jpg",
+            label="SegmentationClass/{}.png",
+            read_label=read_class_map,
             remedy=_REMEDY,
         )
         for split in ("train", "val")

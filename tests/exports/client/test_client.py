@@ -1,78 +1,27 @@
 """The client of TensorFlow Serving, asked against a stand-in for it with a toy behind."""
 
 import base64
-import contextlib
 import io
 import json
 import pathlib
 import re
-import socket
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 import zoo
-from exports.client import Class, RefusedError, ServerError, connected, messages
-from exports.command import ask as main
-from exports.formats.saved_model import save
-from exports.graph.signatures import signatures
+from exports.client import Class, RefusedError, ServerError, connected
 from tests.support import serving_double as double
 from tests.support import specs
-from tests.support.toys import build_toy, toy_images
+from tests.support.serving_faults import http_answer, one_that_says
+from tests.support.toys import toy_images
 
 ROOT = pathlib.Path(__file__).parents[3]
 IMAGES = toy_images("unet").astype(np.uint8)
 NAMES = ("sky", "background", "sånd", "sun")
-
-
-@pytest.fixture(scope="module")
-def model():
-    return build_toy("unet")
-
-
-def served_with(model, directory, **fields):
-    """The toy, served with these fields of its Spec."""
-    save(model, signatures(model, spec=model.spec.replace(**fields)), directory)
-    return double.served(directory, "unet")
-
-
-@pytest.fixture(scope="module")
-def served(model, tmp_path_factory):
-    """The toy without class names."""
-    with served_with(model, tmp_path_factory.mktemp("served")) as loaded:
-        yield loaded
-
-
-@pytest.fixture(scope="module")
-def named(model, tmp_path_factory):
-    """The toy with class names and a background."""
-    fields = {"class_names": NAMES, "background": 1}
-    with served_with(model, tmp_path_factory.mktemp("served"), **fields) as loaded:
-        yield loaded
-
-
-@pytest.fixture(scope="module", params=["rest", "grpc_server"])
-def url(served, request):
-    with getattr(double, request.param)(served) as address:
-        yield address
-
-
-@pytest.fixture
-def said(capsys):
-    """Runs the command, and returns its exit status and what it said."""
-
-    def run(*arguments: object) -> tuple[int, str]:
-        status = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return status, printed.out + printed.err
-
-    return run
 
 
 def class_map_of(model, image: np.ndarray) -> np.ndarray:
@@ -100,29 +49,58 @@ def test_masks_and_overlays_of_images_of_several_sizes(model, url, tmp_path, sai
         expected = class_map_of(model, image)
         assert len(np.unique(expected)) > 1
         np.testing.assert_array_equal(
-            zoo.pictures.read_class_map(out / f"{path.stem}-mask.png"), expected
+            zoo.images.read_class_map(out / f"{path.stem}-mask.png"), expected
         )
         names = [f"class {number}" for number in range(4)]
         drawn = zoo.pictures.overlay(image, expected, names, background=None)
         np.testing.assert_array_equal(np.array(Image.open(out / f"{path.stem}-overlay.png")), drawn)
 
 
-def test_an_image_that_the_server_cannot_decode_is_named_and_the_others_are_written(
-    url, tmp_path, said
-):
+def test_images_without_a_mask_are_named_and_the_others_are_written(url, tmp_path, said):
     first, last = (saved(tmp_path, f"{name}.png", IMAGES[0]) for name in "az")
-    broken = tmp_path / "m.png"
+    broken, empty, text = (tmp_path / f"{name}.png" for name in ("m", "n", "o"))
     broken.write_bytes(first.read_bytes()[:90])
-    webp = saved(tmp_path, "n.webp", IMAGES[0])
+    empty.write_bytes(b"")
+    text.write_text("<html>not found")
+    large = tmp_path / "p.png"
+    large.write_bytes(first.read_bytes() + bytes(5_000_000))
+    other = saved(tmp_path, "q.webp", IMAGES[0])  # which the server does not read
     arguments = ["--url", url, "--model", "unet", "--out", tmp_path / "out"]
-    status, printed = said(first, broken, webp, last, *arguments)
+    status, printed = said(first, broken, empty, text, large, other, last, *arguments)
     assert status == 1
-    for path in (broken, webp):
-        assert f"zoo ask: {path}: the server cannot decode the image, or it is" in printed
-    assert printed.count("Send a whole JPEG or PNG file") == 2
+    assert printed.count("zoo ask: ") == 5
+    for path, why in {
+        broken: "cannot be read as an image",
+        empty: "it is empty",
+        text: "this is a web page, whatever its name says",
+        large: "a file has at most 8 bytes a pixel",
+        other: "the server cannot decode the image, or it is too large (valid is 0). Send a whole",
+    }.items():
+        assert re.search(f"zoo ask: {re.escape(str(path))}: .*{re.escape(why)}", printed)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("a-mask.png", "a-overlay.png", "z-mask.png", "z-overlay.png"),
     ]
+
+
+@pytest.mark.parametrize("orientation", [3, 5, 6, 8])
+def test_image_and_answer_are_turned_alike(orientation, model, served, tmp_path, said):
+    """The server sees the pixels as they are stored; people see them turned."""
+    file, exif = tmp_path / "phone.png", Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(IMAGES[0]).save(file, exif=exif)
+    with double.rest(served) as url:
+        assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
+    mask = zoo.images.read_class_map(tmp_path / "phone-mask.png")
+    with Image.open(file) as stored:
+        seen = np.asarray(ImageOps.exif_transpose(stored))
+    answer = Image.fromarray(class_map_of(model, IMAGES[0]).astype(np.uint8))
+    answer.getexif()[ExifTags.Base.Orientation] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(answer))
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(mask, expected)
+    names = [f"class {number}" for number in range(4)]
+    drawn = zoo.pictures.overlay(seen, mask, names, background=None)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "phone-overlay.png")), drawn)
 
 
 @pytest.mark.parametrize("server", ["rest", "grpc_server"])
@@ -136,11 +114,11 @@ def test_the_legend_is_the_served_models(server, named, model, tmp_path, said):
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a-overlay.png")), drawn)
 
 
-def test_colours_of_the_model_are_those_of_mask_and_overlay(model, tmp_path, said):
+def test_colours_of_the_model_are_those_of_mask_and_overlay(served_with, model, tmp_path, said):
     colours = ((9, 8, 7), (200, 0, 255), (0, 130, 0), (128, 128, 0))
     file = saved(tmp_path, "a.png", IMAGES[0])
     with (
-        served_with(model, tmp_path / "served", colours=colours) as loaded,
+        served_with(colours=colours) as loaded,
         double.rest(loaded) as url,
     ):
         assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
@@ -282,7 +260,7 @@ def test_what_the_model_sees_of_a_16_bit_image_is_drawn(model, url, tmp_path, sa
     file = saved(tmp_path, "deep.png", grey.astype(np.uint16) * 256 + 99)
     assert said(file, "--url", url, "--model", "unet", "--out", tmp_path)[0] == 0
     expected = class_map_of(model, np.dstack([grey] * 3))
-    np.testing.assert_array_equal(zoo.pictures.read_class_map(tmp_path / "deep-mask.png"), expected)
+    np.testing.assert_array_equal(zoo.images.read_class_map(tmp_path / "deep-mask.png"), expected)
     names = [f"class {number}" for number in range(4)]
     drawn = zoo.pictures.overlay(grey, expected, names, background=None)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "deep-overlay.png")), drawn)
@@ -322,163 +300,6 @@ def test_a_model_without_the_signature_is_refused(served, url, monkeypatch):
     text = f"refused to ask 'unet' with {code}: Serving signature name: \"mask_png\" not found"
     with connected(url, "unet") as server, pytest.raises(RefusedError, match=re.escape(text)):
         server.mask_png(b"")
-
-
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
-def test_a_server_that_is_away(scheme, tmp_path, said):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"{scheme}://127.0.0.1:{free.getsockname()[1]}"
-    file = saved(tmp_path, "a.png", IMAGES[0])
-    status, printed = said(file, "--url", url, "--model", "unet", "--out", tmp_path / "out")
-    assert status == 1
-    assert f"zoo ask: The server at {url} does not answer (" in printed
-    assert "onnection refused" in printed
-    assert "Start it, or pass another --url; REST is at port 8501 and gRPC at 8500" in printed
-    assert not (tmp_path / "out").exists()
-
-
-@contextlib.contextmanager
-def one_that_says(answer: bytes | None):
-    """A server that answers anything with these bytes and ends, or with nothing and stays."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = server.accept()
-                    kept.append(connection)
-                    if answer is not None:
-                        connection.recv(1 << 20)
-                        connection.sendall(answer)
-                        connection.shutdown(socket.SHUT_WR)
-                        while connection.recv(1 << 20):  # unread, it would reset the connection
-                            pass
-                        connection.close()
-
-        kept: list[socket.socket] = []
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.getsockname()[1]}"
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            for connection in kept:
-                connection.close()
-
-
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
-def test_a_server_that_is_slow(scheme):
-    text = r" did not answer within 0\.3 s\. Pass a longer --timeout, or smaller images"
-    with (
-        one_that_says(None) as place,
-        connected(f"{scheme}://{place}", "unet", timeout=0.3) as server,
-        pytest.raises(ServerError, match=text),
-    ):
-        server.mask_png(b"")
-
-
-def http_answer(status: str, body: bytes) -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        (b"\0\0\x12\4\0\0\0\0\0", "does not answer ("),  # what a gRPC port says
-        (b"", "does not answer ("),
-        (http_answer("500 Error", b"<html>oh"), "with status 500: b'<html>oh'. The model must be"),
-        (http_answer("404 Not Found", b"[]"), "has none with the name 'unet' (b'[]'). Pass"),
-        (http_answer("503 Busy", b'{"error": "full"}'), "no further request now (full). Ask again"),
-        (http_answer("504 Late", b'{"error": "late"}'), "did not answer within 60 s. Pass a"),
-        (http_answer("400 No", b'{"error": "a\\u001b[2J\\nb"}'), r"status 400: a\x1b[2J b. The"),
-        (http_answer("400 No", b'{"error": "' + b"x" * 9999 + b'"}'), f"400: {'x' * 500}. The"),
-        (http_answer("200 OK", b"welcome"), "'unet' at http://PLACE answered b'welcome'. Ask an"),
-        (http_answer("200 OK", b'{"predictions": [3]}'), "answered b'{\"predictions\": [3]}'."),
-        (http_answer("200 OK", b"[" * 9999), "answered b'[[[[[[["),
-        (http_answer("200 OK", b'{"predictions": []}'), "answered b'{\"predictions\": []}'."),
-    ],
-)
-def test_a_server_that_is_another(answer, text):
-    with one_that_says(answer) as place, connected(f"http://{place}/", "unet") as server:
-        with pytest.raises(ServerError) as raised:
-            server.mask_png(b"image")
-        assert text.replace("PLACE", place) in str(raised.value)
-
-
-@pytest.mark.parametrize("answer", [b"\xff", b"", {"valid": np.ones(2, np.uint8)}])
-def test_a_grpc_answer_that_is_another(served, answer, monkeypatch):
-    content = double.write_answer(answer) if isinstance(answer, dict) else answer
-    monkeypatch.setattr(double, "write_answer", lambda outputs: content)
-    text = "An export of this zoo answers mask_png for one image_bytes; 'unet' at grpc://"
-    with (
-        double.grpc_server(served) as url,
-        connected(url, "unet") as server,
-        pytest.raises(ServerError, match=re.escape(text)),
-    ):
-        server.mask_png(b"image")
-
-
-@pytest.mark.parametrize("url", ["localhost:8501", "ftp://localhost", "http://", "grpc:///", ""])
-def test_a_url_that_is_none(url):
-    text = f"by http://, https:// or grpc://, its host and its port; received {url!r}. Pass, for"
-    with pytest.raises(ValueError, match=re.escape(text)), connected(url, "unet"):
-        pass
-
-
-def test_without_grpc_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "grpc", None)
-    text = "needs gRPC, which is not installed. Install it: pip install grpcio. Or ask by http"
-    with pytest.raises(ImportError, match=text), connected("grpc://localhost:1", "unet"):
-        pass
-
-
-# Written by tensorflow-serving-api 2.21: a PredictRequest and a PredictResponse.
-QUESTION = (
-    "0a100a04756e65741a086d61736b5f706e67121c0a0b696d6167655f6279746573"
-    "120d08071204120208014203ffd800"
-)
-ANSWER = (
-    "0a200a0e6d61736b5f706e675f6279746573120e0807120412020801420489504e47"
-    "0a140a0576616c6964120b08041204120208013a010112140a04756e6574120208031a086d61736b5f706e67"
-)
-
-
-def test_the_messages_are_those_of_tensorflow_serving():
-    asked = messages.question("unet", "mask_png", "image_bytes", b"\xff\xd8\0")
-    assert asked.hex() == QUESTION
-    answer = messages.answered(bytes.fromhex(ANSWER))
-    assert answer == {"mask_png_bytes": b"\x89PNG", "valid": [1]}
-    # The same numbers, sent as one string of bytes.
-    packed = bytes.fromhex(ANSWER.replace("3a0101", "220101"))
-    assert messages.answered(packed)["valid"] == [1]
-
-
-@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
-def test_a_timeout_that_is_none(timeout):
-    with (
-        pytest.raises(ValueError, match=r"seconds above 0; received .* Pass --timeout 60"),
-        connected("http://localhost:1", "unet", timeout=timeout),
-    ):
-        pass
-
-
-def test_numbers_are_asked_and_answered_as_tensorflow_has_them():
-    predict = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
-    for number in (0, 1, 127, 128, 255):
-        content = messages.question("unet", "class_names", "index", number)
-        request = predict.PredictRequest.FromString(content)
-        assert request.model_spec.signature_name == "class_names"
-        array = tf.make_ndarray(request.inputs["index"])
-        assert (array.dtype, array.tolist()) == (np.int32, [number])
-    colour = np.array([[0, 130, 255]], np.uint8)
-    response = predict.PredictResponse()
-    response.outputs["colour"].CopyFrom(tf.make_tensor_proto(colour))
-    assert messages.answered(response.SerializeToString()) == {"colour": [0, 130, 255]}
-    response.outputs["colour"].tensor_content = b""
-    response.outputs["colour"].int_val[:] = [0, 130, 255]
-    assert messages.answered(response.SerializeToString()) == {"colour": [0, 130, 255]}
 
 
 def test_the_client_needs_neither_tensorflow_nor_keras(served, tmp_path):

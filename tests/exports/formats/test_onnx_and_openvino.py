@@ -5,6 +5,7 @@ import importlib.util
 import json
 import pathlib
 import re
+import subprocess
 import sys
 
 import keras
@@ -22,6 +23,8 @@ from exports.graph import single_output
 from exports.graph.limits import Limits
 from exports.runtimes import UnableError, onnx_runtime, process
 from tests.support.toys import TOYS, build_toy, toy_images
+
+ROOT = pathlib.Path(__file__).parents[3]
 
 # Its pooling reaches past a border that is unknown until run time.
 FIXED_SIZE_ONLY = {"fcn_alexnet"}
@@ -112,6 +115,59 @@ def test_whole_numbers_are_divided_downwards_in_onnx(tmp_path):
         numbers = [-height % 4, -height // 4, height // -4]
         answer = session.run(None, {"image": np.zeros((1, height, 2, 3), np.uint8)})[0]
         assert (answer == np.argmax(numbers)).all(), height
+
+
+def test_axes_and_weights_have_names_and_lie_in_a_file_of_their_own(tmp_path):
+    need("onnx")
+    import onnx as library
+
+    model = build_toy("unet")
+    for size, axes in [(None, ["n", "height", "width"]), ((33, 50), ["n", "", ""])]:
+        path = tmp_path / str(size)
+        onnx.write(model, Settings(Limits(3), size=size), path)
+        assert sorted(one.name for one in path.iterdir()) == ["model.onnx", "model.onnx.data"]
+        graph = library.load(path / "model.onnx", load_external_data=False).graph
+        for port in (*graph.input, *graph.output):
+            dims = port.type.tensor_type.shape.dim
+            assert [axis.dim_param for axis in dims][:3] == axes
+        assert [port.name for port in graph.input] == ["image"]
+        assert [port.name for port in graph.output] == ["class_map"]
+        names = {tensor.name for tensor in graph.initializer}
+        assert {variable.path for variable in model.variables} <= names
+        assert not [node for node in graph.node if set(node.input) <= names]
+        library.checker.check_model(str(path / "model.onnx"))
+        assert (path / "model.onnx").stat().st_size < 100_000
+
+
+def test_a_converter_takes_little_more_memory_than_the_weights(tmp_path):
+    """Most of them are one kernel, as in FCN-8s: 100 MB, which the converter copied 20 times."""
+    need("onnx")
+    code = (
+        "import pathlib, sys, keras\n"
+        "from exports.formats import onnx\n"
+        "from exports.formats.settings import Settings\n"
+        "from exports.graph.limits import Limits\n"
+        "def model(units):\n"
+        "    image = keras.Input((None, None, 3))\n"
+        "    hidden = keras.layers.Conv2D(units, 3, padding='same')(image)\n"
+        "    hidden = keras.layers.Conv2D(units, 5, padding='same')(hidden)\n"
+        "    return keras.Model(image, keras.layers.Conv2D(4, 3, padding='same')(hidden))\n"
+        "def peak():\n"
+        "    lines = pathlib.Path('/proc/self/status').read_text().splitlines()\n"
+        "    return next(int(line.split()[1]) * 1024 for line in lines if 'VmHWM' in line)\n"
+        "out = pathlib.Path(sys.argv[1])\n"
+        "onnx.write(model(2), Settings(Limits(3)), out / 'small')\n"
+        "large = model(1000)\n"
+        "pathlib.Path('/proc/self/clear_refs').write_text('5')\n"
+        "before = peak()\n"
+        "onnx.write(large, Settings(Limits(3)), out / 'large')\n"
+        "print(peak() - before)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, check=True
+    )
+    assert (tmp_path / "large" / "model.onnx.data").stat().st_size > 100_000_000
+    assert int(run.stdout) < 100_000_000
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 import json
 import pathlib
 import re
+import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -14,6 +17,8 @@ from exports.formats import flatbuffer
 from exports.runtimes import litert
 from exports.serving import export_json
 from tests.support.toys import TOYS, build_toy, toy_images
+
+ROOT = pathlib.Path(__file__).parents[3]
 
 # Its pooling reaches past a border that is unknown until run time.
 FIXED_SIZE_ONLY = {"fcn_alexnet"}
@@ -134,3 +139,42 @@ def test_the_file_says_what_it_is_not_for(tmp_path):
     description = flatbuffer.read(path.read_bytes()).description.decode()
     assert description.startswith("unet: image to class_map, the class of each pixel as int32. ")
     assert "Not for MediaPipe's ImageSegmenter, which takes scores" in description
+
+
+def test_an_export_that_was_killed_between_its_two_names_is_finished_by_the_next(tmp_path):
+    code = (
+        "import os, sys\n"
+        "import exports\n"
+        "from tests.support.toys import build_toy\n"
+        "from zoo import files\n"
+        "moved = files.move\n"
+        "def move(path, target):\n"
+        "    moved(path, target)\n"
+        f"    os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+        "files.move = move\n"
+        "exports.export(build_toy('unet'), sys.argv[1], ['tflite'], size=(33, 50))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert (tmp_path / "unet-1.tflite").exists()
+    assert not (tmp_path / "unet-1.json").exists()
+    path = export(build_toy("unet"), tmp_path, size=(33, 50))
+    assert path.name == "unet-2.tflite"
+    names = [f"unet-{number}.{end}" for number in (1, 2) for end in ("json", "tflite")]
+    assert sorted(one.name for one in tmp_path.iterdir()) == names
+    recorded = json.loads((tmp_path / "unet-1.json").read_text())
+    assert recorded["files"] == {"unet-1.tflite": (tmp_path / "unet-1.tflite").stat().st_size}
+
+
+def test_a_record_without_its_file_is_told_before_anything_is_written(tmp_path):
+    (tmp_path / "unet-4.json").write_text("{}")
+    text = r"unet-4\.json exists\. Pass version=5, the next free one\."
+    with pytest.raises(FileExistsError, match=text):
+        export(build_toy("unet"), tmp_path, size=(33, 50), version=4)
+    assert export(build_toy("unet"), tmp_path, size=(33, 50), version=5).exists()
+
+
+def test_the_converter_and_the_interpreter_say_nothing(tmp_path, capfd):
+    export(build_toy("unet"), tmp_path, size=(33, 50))
+    lines = capfd.readouterr().err.splitlines()
+    assert not [line for line in lines if re.match(r"W\d{4} .*tf_tfl|INFO: ", line)]

@@ -282,7 +282,24 @@ def test_the_limits_are_limits(model):
         traced["class_map_from_bytes"](requests[1:2])
 
 
-@pytest.mark.parametrize("limit", ["max_pixels", "max_batch"])
+def test_the_pixels_of_a_request_are_limited_where_they_are_computed_together(model):
+    limits = {"max_pixels": 20 * 50, "max_batch": 4, "max_request_pixels": 2500}
+    traced = signatures.signatures(model, **limits)
+    images = np.zeros((3, 17, 50, 3), np.uint8)
+    encoded = [encode(image) for image in images]
+    for signature, takes in [
+        ("serving_default", images),
+        ("scores", images),
+        ("class_map_from_bytes", encoded),
+    ]:
+        assert traced[signature](takes[:2])
+        text = r"have at most 2500 pixels together\. Send several requests, or ask.*\[2550\]"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+            traced[signature](takes)
+    assert traced["mask_png"](encoded)["valid"].numpy().tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("limit", ["max_pixels", "max_batch", "max_request_pixels"])
 @pytest.mark.parametrize("value", [0, -1, True, 2.0, 2**31])
 def test_a_limit_is_a_positive_whole_number(limit, value, model):
     text = f"{limit} is a whole number from 1 to 2147483647; received {value!r}. Pass max_pixels="

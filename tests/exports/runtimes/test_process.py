@@ -3,6 +3,7 @@
 import os
 import pathlib
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,3 +152,59 @@ def test_a_number_without_an_end_is_refused_at_once():
 def test_a_message_that_breaks_off_is_refused(broken):
     with pytest.raises(ValueError, match=rf"this one of {len(broken)} bytes breaks at"):
         list(protobuf.fields(broken))
+
+
+def of_copy(tmp_path, monkeypatch, module: str, old: str, new: str) -> None:
+    """Runs the process from a copy of `exports.runtimes` in which a module is changed."""
+    package = tmp_path / "exports"
+    shutil.copytree(pathlib.Path(process.__file__).parents[1], package)
+    file = package / "runtimes" / module
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    monkeypatch.setattr(process, "__file__", str(package / "runtimes" / "process.py"))
+
+
+def test_a_library_that_cannot_forbid_xla_answers_all_the_same(directory, tmp_path, monkeypatch):
+    of_copy(tmp_path, monkeypatch, "tensorflow_c_api.py", "DisableXlaCompilation", "Renamed")
+    with process.loaded(directory) as ask:
+        assert ask("serving_default", {"x": np.ones(1, np.float32)}).outputs["same"] == [1]
+
+
+def test_a_library_that_lacks_a_function_is_told(directory, tmp_path, monkeypatch):
+    of_copy(tmp_path, monkeypatch, "tensorflow_c_api.py", '"TF_NumDims"', '"TF_CountDims"')
+    with (
+        pytest.raises(OSError, match=r"has no TF_CountDims\. Install TensorFlow again"),
+        process.loaded(directory),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "hang",
+    [
+        "time.sleep(60)  # never reads a request",
+        "os.close(replies.fileno()); time.sleep(60)",
+        'replies.write(b"no pickle"); replies.flush(); time.sleep(60)',
+    ],
+)
+def test_a_process_that_does_not_answer_is_bounded(hang, directory, tmp_path, monkeypatch):
+    old = "            while True:\n"
+    of_copy(tmp_path, monkeypatch, "process.py", old, f"            {hang}\n{old}")
+    monkeypatch.setattr(process, "_LAST_SECONDS", 0.1)
+    start = time.monotonic()
+    with (
+        pytest.raises((TimeoutError, OSError), match=r"did not answer within 8 s|closed its pipe"),
+        process.loaded(directory, limit=8) as ask,
+    ):
+        ask("strings", {"x": np.array([b"x" * 10**6], object)})
+    assert time.monotonic() - start < 30
+
+
+def test_a_process_that_ends_says_what_it_said(directory, tmp_path, monkeypatch):
+    old = "        with module.loaded(path) as ask:\n"
+    of_copy(tmp_path, monkeypatch, "process.py", old, f'        sys.exit("no such symbol")\n{old}')
+    with (
+        pytest.raises(OSError, match=r"ended with 1: '.*no such symbol'\. Install what it names"),
+        process.loaded(directory),
+    ):
+        pass

@@ -62,7 +62,8 @@ def test_what_was_exported_is_recorded(version, recorded, model):
     written = {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     assert recorded["weights"]["file"] == written
     assert (recorded["format"], recorded["classes"]) == ("saved_model", 4)
-    assert recorded["limits"] == {"channels": 3, "max_pixels": 60_000, "max_batch": 5}
+    limits = {"channels": 3, "max_pixels": 60_000, "max_batch": 5, "max_request_pixels": 300_000}
+    assert recorded["limits"] == limits
     assert recorded["versions"]["tensorflow"] == tf.__version__
     assert recorded["versions"]["segmentation-zoo"] == zoo.__version__
 

@@ -162,25 +162,39 @@ def _vgg(net: Net, *, stages: tuple[int, ...], head: int, trunk: str = "vgg16") 
 
 def fcn_vgg(name: str, *, classes: int, **trunk) -> Net:
     net = _net()
-    x = net.conv("score_fr", _vgg(net, **trunk), classes, 1, relu=False)
+    _vgg_head(net, name, _vgg(net, **trunk), classes)
+    return net
+
+
+def siftflow(name: str, *, classes: int, geometric: int = 3, **trunk) -> Net:
+    """SIFT Flow's nets: one trunk and two heads, whose layers have a suffix."""
+    net = _net()
+    x = _vgg(net, **trunk)
+    _vgg_head(net, name, x, classes, suffix="_sem")
+    _vgg_head(net, name, x, geometric, suffix="_geo")
+    return net
+
+
+def _vgg_head(net: Net, name: str, x: str, classes: int, *, suffix: str = "") -> None:
+    x = net.conv(f"score_fr{suffix}", x, classes, 1, relu=False)
     if name == "fcn32s":
-        net.crop("score", net.upscore("upscore", x, 64, 32), "data", 19)
-        return net
+        net.crop(f"score{suffix}", net.upscore(f"upscore{suffix}", x, 64, 32), "data", 19)
+        return
 
     def fuse(x: str, pool: str, upscore: str, scale: float, offset: int) -> str:
-        x = net.upscore(upscore, x, 4, 2)
+        x = net.upscore(f"{upscore}{suffix}", x, 4, 2)
         skip = net.scale(f"scale_{pool}", pool, scale) if name == "fcn8s_atonce" else pool
-        skip = net.conv(f"score_{pool}", skip, classes, 1, relu=False)
-        skip = net.crop(f"score_{pool}c", skip, x, offset)
-        return net.add("Eltwise", f"fuse_{pool}", x, skip, eltwise_param="operation: SUM")
+        skip = net.conv(f"score_{pool}{suffix}", skip, classes, 1, relu=False)
+        skip = net.crop(f"score_{pool}{suffix}c", skip, x, offset)
+        fused = f"fuse_{pool}{suffix}"
+        return net.add("Eltwise", fused, x, skip, eltwise_param="operation: SUM")
 
     x = fuse(x, "pool4", "upscore2", 0.01, 5)
     if name == "fcn16s":
-        net.crop("score", net.upscore("upscore16", x, 32, 16), "data", 27)
-        return net
+        net.crop(f"score{suffix}", net.upscore(f"upscore16{suffix}", x, 32, 16), "data", 27)
+        return
     x = fuse(x, "pool3", "upscore_pool4", 0.0001, 9)
-    net.crop("score", net.upscore("upscore8", x, 16, 8), "data", 31)
-    return net
+    net.crop(f"score{suffix}", net.upscore(f"upscore8{suffix}", x, 16, 8), "data", 31)
 
 
 def fcn_vgg_2015(name: str, *, classes: int, **trunk) -> Net:

@@ -6,9 +6,9 @@ from PIL import Image
 
 import zoo.pictures
 from recipes import data
-from recipes.data import images
-from recipes.data.verify import examine
+from recipes.data.verify import examine, verify
 from tests.support.data_sets import assert_known
+from zoo import image_files
 
 NAMES = [f"field {number}" for number in range(10)]  # the last of them is held out
 
@@ -99,18 +99,21 @@ def test_lists_decide_the_splits(folder):
 def test_lists_that_break_a_rule_are_named(folder):
     (folder / "train.txt").write_text("field 1\nfield 2\n")
     (folder / "val.txt").write_text("field 2\n")
-    assert f"{folder}/val.txt: a name is in one of the splits; field 2" in refusal(folder)
-    (folder / "val.txt").write_text("field 3.JPG\n")
-    assert problem(folder, "val").endswith("Add it, or take it off the list.")
-    (folder / "val.txt").write_text("field 0.jpg\n")
     assert refusal(folder) == (
-        f"{folder}/val.txt: a name is written without its ending; received 'field 0.jpg'. "
-        "Write field 0."
+        f"{folder}/images/field 2.png: an image is in one split; it is in train and in val. Take "
+        "it off the list of one of them."
+    )
+    (folder / "val.txt").write_text("field 10\n")
+    assert problem(folder, "val").endswith("Add it, or take it off the list.")
+    (folder / "val.txt").write_text("field 0\nmasks/field 4.jpg\n")
+    assert refusal(folder) == (
+        f"{folder}/val.txt, line 2: an image is in images, and its mask has its name and is in "
+        "masks; received 'masks/field 4.jpg'. Write 'field 4', and put both there."
     )
     (folder / "val.txt").write_text("\n")
     assert refusal(folder) == (
         f"{folder}/val.txt: a list has at least one line; it is empty. Write one name a "
-        "line into it."
+        "line into it, or delete it."
     )
     (folder / "val.txt").write_bytes(b"\xff\xfe\x00")
     assert f"{folder}/val.txt: cannot be read as text" in refusal(folder)
@@ -118,7 +121,8 @@ def test_lists_that_break_a_rule_are_named(folder):
     (folder / "train.txt").write_text("\n".join(NAMES))
     assert refusal(folder) == (
         f"{folder}: each split has at least one example; val has none of the 10 names in "
-        "images and masks. Write one name a line into val.txt."
+        "images and masks. Write some of the names into val.txt, one a line, and not into another "
+        "list."
     )
 
 
@@ -143,14 +147,16 @@ def test_another_layout_is_named_with_what_lacks(folder):
     assert f"there is no {folder}/classes.txt. Write one class name a line" in refusal(folder)
     (folder / "classes.txt").write_text("only\n\n")
     assert refusal(folder) == (
-        f"{folder}/classes.txt: 2 to 255 classes have different names; received 1 names, 1 of "
-        "them different. Write one class name a line into it, in the order of the indices."
+        f"{folder}/classes.txt: 2 to 255 classes have different names; received 1. "
+        "Write one class name a line into it, in the order of the indices."
     )
     (folder / "classes.txt").write_text("same\nsame\n")
-    assert "received 2 names, 1 of them different" in refusal(folder)
+    assert "received 2, with same twice. Write one class name a line" in refusal(folder)
     (folder / "classes.txt").write_text("one\nother\n")
     (folder / "masks").rename(folder / "labels")
-    assert f"there is no {folder}/masks. Pass the folder that holds images" in refusal(folder)
+    assert f"there is no folder {folder}/masks. Pass the folder that holds images" in refusal(
+        folder
+    )
 
 
 def test_two_images_of_one_name_are_refused(folder):
@@ -163,14 +169,17 @@ def test_two_images_of_one_name_are_refused(folder):
 
 def test_an_image_without_a_mask_and_a_mask_without_an_image_are_named(folder):
     (folder / "masks/field 0.png").unlink()
-    (folder / "images/field 1.jpeg").rename(folder / "images/field 1.bmp")
+    (folder / "images/field 1.jpeg").rename(folder / "images/field 1.gif")
     (folder / "images/._name 1.jpg").write_bytes(b"of a Mac")
+    (folder / "images/Thumbs.db").write_bytes(b"of Windows")
+    endings = ".png, .jpg, .jpeg, .bmp, .tif, .tiff, .webp"
     assert problem(folder) == (
         "2 of the 9 examples of folder (train) cannot be used:\n"
         f"  {folder}/images/field 0.jpg: each image has a mask; there is no "
-        f"{folder}/masks/field 0.png. Add it.\n"
+        f"{folder}/masks/field 0.png. Add it, or take the image out of the folder.\n"
         f"  {folder}/masks/field 1.png: each mask has an image; there is no "
-        f"{folder}/images/field 1 with one of the endings .jpg, .jpeg, .png. Add it."
+        f"{folder}/images/field 1 with one of the endings {endings}. Add it, or take the mask out "
+        "of the folder."
     )
 
 
@@ -197,26 +206,61 @@ def test_masks_that_hold_no_indices_are_named(folder):
     Image.fromarray(zoo.pictures.voc_palette()[mask()]).save(masks / "field 0.png")
     Image.fromarray(mask()[:, 1:]).save(masks / "field 1.png")
     Image.fromarray(np.where(mask() == 2, 128, 0).astype(np.uint8)).save(masks / "field 2.png")
-    Image.fromarray(mask().astype(np.uint16)).save(masks / "field 3.png")
+    Image.fromarray(mask().astype(np.uint16) + 255).save(masks / "field 3.png")
     text = problem(folder)
     assert "4 of the 9 examples" in text
-    assert "field 0.png: a label holds one class index per pixel; this one is stored as 'R" in text
+    assert "field 0.png: a class map holds one number per pixel; this one is stored as 'R" in text
     assert "field 1.png: a label has its image's size; it is 20×29" in text
     assert "field 2.png: a label holds the classes 0 to 2 and 255; it holds 128 too" in text
-    assert "field 3.png: a label holds one class index per pixel; this one is stored as 'I" in text
+    assert "field 3.png: a class map holds numbers from 0 to 255; it holds 510. Save" in text
 
 
-def test_255_as_the_foreground_is_refused(folder):
-    for file in (folder / "masks").iterdir():
-        Image.fromarray(np.where(mask() == 2, 255, 0).astype(np.uint8)).save(file)
+def write_masks(folder, masks):
+    for name, label in zip(NAMES, masks, strict=True):
+        Image.fromarray(label.astype(np.uint8)).save(folder / "masks" / f"{name}.png")
+
+
+def test_255_as_the_foreground_is_refused_in_each_file(folder):
+    """Half of the masks say 1, the other half 255: its foreground would be void."""
+    foreground = mask() == 2
+    mixed = [foreground * (1, 255)[number % 2] for number in range(10)]
+    write_masks(folder, mixed)
+    text = problem(folder)
+    assert text.startswith("4 of the 9 examples")
+    assert (
+        "masks/field 1.png: 255 is void; this label holds 0, 255 only, and no other has void "
+        "beside a class above 0. If 255 means a class here, save it as that class, such as 1; else "
+        "take the image out." in text
+    )
+    write_masks(folder, [np.where(label == 255, 1, label) for label in mixed])  # the remedy
+    verify(data.load("folder", folder))
+
+
+def test_a_split_that_holds_one_mask_of_255_is_compared_with_the_other(folder):
+    masks = [mask() == 2] * 9 + [(mask() == 2) * 255]  # the last is "val"
+    write_masks(folder, masks)
+    with pytest.raises(data.DataError, match=r"folder \(val\) .*\n.*field 9.png: 255 is void;"):
+        verify(data.load("folder", folder))
+
+
+def test_void_beside_classes_makes_a_mask_of_void_and_background_sound(folder):
+    write_masks(folder, [mask()] * 9 + [np.where(mask() == 2, 255, 0)])
+    assert verify(data.load("folder", folder))["val"].ignored == 90
+
+
+def test_a_split_to_score_may_be_background_only_and_one_to_train_not(folder):
+    write_masks(folder, [mask()] * 9 + [np.zeros((20, 30))])
+    found = verify(data.load("folder", folder))
+    assert list(found["val"].pixels) == [600, 0, 0]
+    write_masks(folder, [np.ones((20, 30))] * 9 + [mask()])
     assert problem(folder) == (
-        "The labels of folder (train) hold at least two classes; these hold 0, 255. 255 is void: "
-        "if it means the foreground, save it as 1."
+        "The labels of folder (train) hold at least two classes; these hold 1 only. Add labels "
+        "with others to this split."
     )
 
 
 def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(folder, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 599)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 599)
     text = problem(folder)
     assert "9 of the 9 examples" in text
     assert "field 0.jpg: an image has 599 pixels at most; this one has 600. Cut it into" in text

@@ -6,10 +6,10 @@ import tifffile
 from PIL import Image
 
 from recipes import data
-from recipes.data import images
 from recipes.data.sets import isbi
 from recipes.data.verify import examine
 from tests.support.data_sets import assert_known
+from zoo import image_files, images
 
 SIZE = (40, 48)
 
@@ -126,7 +126,7 @@ def test_cells_that_touch_at_a_corner_are_kept_apart():
 def test_another_layout_is_named(tmp_path):
     assert refusal(tmp_path) == (
         f"{tmp_path} has neither ISBI layout: there is no train-volume.tif, and no "
-        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as --data-dir."
+        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as the data folder."
     )
 
 
@@ -178,7 +178,6 @@ def test_a_stack_that_ends_early_is_named_with_its_page(stacks):
     assert examine(data.load("isbi", stacks)["train"]).pixels.all()  # the other pages are there
 
 
-@pytest.mark.filterwarnings("ignore:.*(Corrupt EXIF|Truncated):UserWarning")
 def test_a_stack_of_imagej_that_ends_early_is_refused(stacks):
     file = stacks / "train-volume.tif"
     whole = file.read_bytes()
@@ -189,13 +188,13 @@ def test_a_stack_of_imagej_that_ends_early_is_refused(stacks):
 
 
 def test_a_stack_has_limits(stacks, monkeypatch):
-    monkeypatch.setattr(isbi, "MAX_PAGES", 10)
+    monkeypatch.setattr(images, "MAX_PAGES", 10)
     assert refusal(stacks) == (
         f"{stacks}/train-volume.tif: a stack has 10 pages at most; this one has more. Cut it."
     )
     monkeypatch.undo()
     splits = data.load("isbi", stacks)
-    monkeypatch.setattr(images, "MAX_PIXELS", 1919)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 1919)
     with pytest.raises(data.DataError, match=r"1,919 pixels at most; this one has 1,920\. Cut"):
         examine(splits["train"])
 
@@ -206,14 +205,14 @@ def test_damaged_and_missing_frames_are_all_named(films):
     image.write_bytes(image.read_bytes()[:1000])
     label.write_bytes(b"")
     tifffile.imwrite(films / "01_GT/SEG/man_seg006.tif", cells()[1:])
-    tifffile.imwrite(films / "02/t001.tif", volume(1)[0].astype(np.uint16))
+    tifffile.imwrite(films / "02/t001.tif", volume(1)[0].astype(np.float32))
     text = problem(films)
     assert "5 of the 5 examples" in text
     assert f"{films}/01/t000.tif: there is no such file" in text
     assert f"{image}: cannot be read as an image" in text
     assert f"{label}: cannot be read as an image" in text
     assert "man_seg006.tif: a label has its image's size; it is 39×48 and" in text
-    assert "02/t001.tif: an image has 8 bits per channel; this one is stored as 'I;16'" in text
+    assert "02/t001.tif: an image has 8 or 16 bits per channel; this one is stored as 'F'" in text
 
 
 def test_labels_that_hold_no_cell_numbers_are_named(films):
@@ -223,8 +222,8 @@ def test_labels_that_hold_no_cell_numbers_are_named(films):
     tifffile.imwrite(seg / "man_seg004.tif", cells().astype(np.int32) - 1)
     text = problem(films)
     assert (
-        f"{seg}/man_seg000.tif: a label holds one cell number per pixel; this one is stored as "
-        "'RGB'. Save the numbers as a 16-bit grey TIFF." in text
+        f"{seg}/man_seg000.tif: a class map holds one number per pixel; this one is stored as "
+        "'RGB'. Save the numbers as a palette (P) or 8-bit grey (L) PNG." in text
     )
     assert "man_seg002.tif: the number of a cell is 1 to 65,535, or 0 for none; it holds " in text
     assert "it holds 0 to 70000. Number the cells again." in text

@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -146,6 +147,7 @@ def test_lies_are_not_believed(file):
         element(15, zlib.compress(b"")): "a variable is stored as type 0",
         compressed(matrix(numbers))[:-8]: "it declares",
         element(15, zlib.compress(matrix(numbers))[:-8]): "its compressed data end too soon",
+        element(15, zlib.compress(matrix(numbers) + bytes(99))): "it holds more than it declares",
     }.items():
         file.write_bytes(whole(variable))
         assert reason in said(file)
@@ -165,6 +167,22 @@ def test_what_does_not_fit_into_the_limit_is_not_unpacked(file, monkeypatch):
         assert "it holds more than 100,000 bytes" in said(file)
     file.write_bytes(bytes(100_001))
     assert "it is larger than 100,000 bytes" in said(file)
+
+
+def test_a_small_file_takes_no_more_memory_than_is_promised(file):
+    """As one matrix of zeros: 15 MB in 15 kB, or 64 MB in 60 kB."""
+    sizes = (1400, 1400), (2900, 2900)
+    for most, size in enumerate(sizes):
+        variable = compressed(matrix(element(9, bytes(8 * size[0] * size[1])), sizes=size))
+        file.write_bytes(whole(variable))
+        tracemalloc.start()
+        if most:
+            assert "it holds more than 16,777,216 bytes" in said(file)
+        else:
+            assert not read_array(file, "S").any()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 4 * mat.MAX_BYTES
 
 
 def test_nested_cells_do_not_end_the_process(file):

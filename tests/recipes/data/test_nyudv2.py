@@ -1,5 +1,7 @@
 """NYUDv2 in the layout of the FCN authors' copy, in colour and as HHA; each bad file is named."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.io
@@ -98,14 +100,13 @@ def test_depth_is_a_logarithm_in_one_channel(folder):
     assert (splits["train"].name, splits["train"].channels) == ("nyudv2_depth", 1)
     image, label = splits["train"].example(0)
     assert image.shape == (*label.shape, 1)
-    assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image[0, :6, 0], [0, 1, 1, 2, 255, 255])
-    # Back to millimetres, to half a step.
-    shown = 500 * 20 ** ((image[9, 9, 0] - 1.0) / 254)
-    assert abs(np.log(shown / 2550)) <= np.log(20) / 254 / 2
+    assert image.dtype.name == splits["train"].image_type == "float32"
+    logarithms = [7.844, 0, *map(math.log, (500, 506, 10_000, 65_535))]  # 7.844: not measured
+    np.testing.assert_allclose(image[0, :6, 0], logarithms, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(image[9, 9, 0]), 2550, rtol=1e-5)
     examine(splits["train"])
     picture(folder, "depth", "5449", 7)
-    assert "img_5449.png: a depth has 16 bits, in millimetres; this one is stored as 'RGB'" in (
+    assert "img_5449.png: a class map holds one number per pixel; this one is stored as 'RGB'" in (
         problem(folder, "nyudv2_depth")
     )
 
@@ -139,8 +140,8 @@ def test_missing_and_empty_files_are_named(folder):
 def test_depth_of_16_bits_is_not_taken_for_an_image(folder):
     depth = Image.fromarray(np.full(SIZE, 2500, np.uint16))
     depth.save(folder / "data/hha/img_5449.png")
-    assert "img_5449.png: an image has 8 bits per channel; this one is stored as 'I;16'" in problem(
-        folder, "nyudv2_hha"
+    assert "img_5449.png: an HHA image has three channels; this one has 1. Take the file" in (
+        problem(folder, "nyudv2_hha")
     )
 
 
@@ -150,7 +151,7 @@ def test_a_missing_list_is_named_with_the_folder_it_wants(folder):
         data.load("nyudv2", folder)
     assert str(error.value) == (
         f"{folder}/test.txt: there is no such file. Pass the folder that holds data/images, "
-        "data/hha, segmentation, train.txt, val.txt and test.txt as --data-dir."
+        "data/hha, segmentation, train.txt, val.txt and test.txt as the data folder."
     )
 
 

@@ -141,7 +141,7 @@ def test_the_lists_of_numbers_and_names_are_checked(folder):
         data.load("pascal_context", folder)
     assert str(error.value) == (
         f"{labels}: there is no such file. Pass VOC 2010's folder, which holds JPEGImages, "
-        "ImageSets/Main, and PASCAL-Context's trainval and labels.txt, as --data-dir."
+        "ImageSets/Main, and PASCAL-Context's trainval and labels.txt, as the data folder."
     )
 
 

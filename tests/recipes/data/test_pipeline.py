@@ -172,8 +172,7 @@ def double(dataset, position, *, seed, crop, augment):
     below, right = (max(0, crop - side) for side in label.shape)
     image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
     label = np.pad(label, ((0, below), (0, right)), constant_values=255)
-    top, left = (rng.integers(-crop // 2, side - crop // 2 + 1) for side in label.shape)
-    top, left = max(0, min(top, len(label) - crop)), max(0, min(left, len(label[0]) - crop))
+    top, left = (rng.integers(side - crop + 1) for side in label.shape)
     image, label = image[top:, left:][:crop, :crop], label[top:, left:][:crop, :crop]
     if "flip" in augment and rng.random() < 0.5:
         image, label = np.fliplr(image), np.fliplr(label)
@@ -262,6 +261,22 @@ def test_a_small_image_is_filled_up_with_pixels_that_are_not_trained():
         np.testing.assert_array_equal(label[:, 4:], 255)
         assert (label[:, :4] != 255).all()
         np.testing.assert_array_equal(image[:, 4:], image[:, 3:4].repeat(2, 1))
+
+
+@pytest.mark.parametrize(("size", "crop"), [((25, 29), 22), ((22, 25), 22), ((18, 40), 22)])
+def test_crops_lie_with_equal_probability_wherever_they_fit(size, crop):
+    """25 and 22 are a tenth of DeconvNet's 250 and 224; each place is drawn about 100 times."""
+    fits = [max(0, side - crop) + 1 for side in size]
+    y, x = np.indices(size, np.uint8)
+    dataset = data.Dataset(
+        "places", "train", ("a",) * 2, 2, (("", ""),), lambda _: (np.dstack([y, x]), y)
+    )
+    drawn = np.zeros(fits, int)
+    for position in range(100 * drawn.size):
+        image, _ = pipeline.draw(dataset, position, seed=4, crop=crop, augment=())
+        drawn[tuple(image[0, 0])] += 1
+    assert drawn.min() > 60
+    assert drawn.max() < 140
 
 
 def test_whole_images_keep_their_size():

@@ -64,10 +64,18 @@ def test_train_is_sbds_and_val_is_vocs_without_it(folder):
     splits = data.load("sbd", folder)
     of_sbd, of_voc = folder / "benchmark_RELEASE/dataset", folder / "VOCdevkit/VOC2011"
     assert splits["train"].files == tuple(
-        (f"{of_sbd}/img/{name}.jpg", f"{of_sbd}/cls/{name}.mat") for name in TRAIN
+        (f"{of_sbd}/img/{name}.jpg", f"{of_sbd}/cls/{name}.mat", f"{of_sbd}/inst/{name}.mat")
+        for name in TRAIN
     )
     assert splits["val"].files == tuple(
-        (f"{of_voc}/JPEGImages/{name}.jpg", f"{of_voc}/SegmentationClass/{name}.png")
+        tuple(
+            f"{of_voc}/{part}/{name}.{ending}"
+            for part, ending in (
+                ("JPEGImages", "jpg"),
+                ("SegmentationClass", "png"),
+                ("SegmentationObject", "png"),
+            )
+        )
         for name in (VAL2011[0], VAL2011[2])
     )
     assert splits["train"].class_names[20] == "tvmonitor"

@@ -137,7 +137,7 @@ def test_a_missing_list_is_named_with_the_folder_it_wants(folder):
         data.load("sift_flow", folder / "Images")
     assert str(error.value) == (
         f"{folder}/Images/trainval.txt: there is no such file. Pass the folder that holds Images, "
-        "SemanticLabels, GeoLabels, trainval.txt and test.txt as --data-dir."
+        "SemanticLabels, GeoLabels, trainval.txt and test.txt as the data folder."
     )
     (folder / "test.txt").write_text("\n")
     with pytest.raises(

@@ -63,7 +63,9 @@ def few(count):
 @pytest.fixture(scope="module", autouse=True)
 def few_images():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes.data, "load", lambda name, folder: {"train": few(6), "val": few(6)})
+        patch.setattr(
+            recipes.data, "load", lambda name, folder, **_: {"train": few(6), "val": few(6)}
+        )
         patch.setattr(runs, "find", lambda name: RECIPE)
         yield
 
@@ -613,7 +615,9 @@ def test_a_file_that_can_no_longer_be_read_is_named(tmp_path, capsys, monkeypatc
         return whole.example(index)
 
     split = dataclasses.replace(whole, example=lost)
-    monkeypatch.setattr(recipes.data, "load", lambda name, folder: {"train": split, "val": split})
+    monkeypatch.setattr(
+        recipes.data, "load", lambda name, folder, **_: {"train": split, "val": split}
+    )
     assert command.train(words) == 2
     err = capsys.readouterr().err
     assert "\nzoo train: images/3.png: there is no such file. Add it.\n" in "\n" + err
@@ -825,7 +829,9 @@ def test_a_limited_run_goes_on(tmp_path, capsys, whole):
 
 def test_a_run_goes_on_with_the_examples_that_it_began_with(tmp_path, monkeypatch, whole):
     workdir = whole.copy(tmp_path / "run")
-    monkeypatch.setattr(recipes.data, "load", lambda name, folder: {"train": few(5), "val": few(6)})
+    monkeypatch.setattr(
+        recipes.data, "load", lambda name, folder, **_: {"train": few(5), "val": few(6)}
+    )
     with pytest.raises(
         ValueError, match=r"the split train of --data coins has changed since .* Restore the"
     ):
@@ -1073,7 +1079,9 @@ def test_a_run_starts_from_the_workdir_of_another(tmp_path, whole, half):
     ],
 )
 def test_imagenet_is_for_vgg_in_its_own_widths(tmp_path, changes, has, monkeypatch):
-    monkeypatch.setattr(recipes.data, "load", lambda name, folder: pytest.fail("data were read"))
+    monkeypatch.setattr(
+        recipes.data, "load", lambda name, folder, **_: pytest.fail("data were read")
+    )
     recipe = change(data="folder", encoder_weights="imagenet", **changes)
     with pytest.raises(ValueError, match=re.escape(has)) as error:
         train.train(recipe, tmp_path / "run")

@@ -136,10 +136,20 @@ def test_the_spec_is_that_of_the_record(record):
     assert spec.background == (0 if record.data in ("voc", "pascal_context") else None)
 
 
-def test_other_mean_colours_are_options():
-    for kind, mean in [("color", [116.190, 97.203, 92.318]), ("hha", [132.431, 94.076, 118.477])]:
-        options = FILES[f"nyud-fcn32s-{kind}-heavy.caffemodel"].options
-        assert options == {"classes": 40, "mean_bgr": mean}
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("nyud-fcn32s-color-heavy", {"classes": 40, "mean": [92.318, 97.203, 116.190]}),
+        (
+            "nyud-fcn32s-hha-heavy",
+            {"classes": 40, "mean": [132.431, 94.076, 118.477], "channel_order": [0, 1, 2]},
+        ),
+        ("siftflow-fcn16s-heavy", {"classes": 33, "mean": [108.353, 115.294, 114.578]}),
+    ],
+)
+def test_what_an_image_is_is_in_the_options(file, expected):
+    """The authors' data layers, in the order of the image: RGB, and HHA as stored."""
+    assert FILES[f"{file}.caffemodel"].options == expected
 
 
 def test_the_list_fits_a_terminal(capsys, monkeypatch):
@@ -183,7 +193,7 @@ def test_one_file_of_no_model(capsys):
     assert main(["weights", "siftflow-fcn8s-heavy.caffemodel"]) == 0
     assert commands(capsys.readouterr().out) == [
         "zoo fetch siftflow-fcn8s-heavy.caffemodel --unverified",
-        'zoo.build("fcn32s", encoder_weights="siftflow-fcn8s-heavy.caffemodel")',
+        'zoo.load("siftflow-fcn8s-heavy.caffemodel")',
     ]
 
 

@@ -1,0 +1,93 @@
+"""Compares the colours in which labels show their classes: an optimizer may number them anew.
+
+A class map with a palette stores indices, and the indices are what is trained. A program that
+rewrites it may keep the picture and change the indices: a person becomes an aeroplane. So an index
+that occurs in a label is not shown in the colour of another class, and in a data set it has one
+colour. Colours of indices that do not occur, and palettes that only show grey, say nothing.
+"""
+
+import pathlib
+
+import numpy as np
+
+from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from zoo.images import palette_of
+from zoo.pictures import voc_palette
+
+Colour = tuple[int, int, int]
+
+_ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".gif")
+
+
+def shown(label_file: str, values: np.ndarray) -> dict[int, Colour]:
+    """The colour of each value of a label; nothing if it has no palette, or one of greys only.
+
+    Raises:
+        ImageError: The file cannot be read.
+    """
+    file = pathlib.Path(label_file)
+    palette = palette_of(file) if file.suffix.lower() in _ENDINGS and file.is_file() else None
+    if palette is None:
+        return {}
+    colours = {
+        int(value): tuple(map(int, palette[value])) for value in values[values < len(palette)]
+    }
+    is_grey = all(colour == (index,) * 3 for index, colour in colours.items())
+    tells_apart = len(set(colours.values())) == len(colours)
+    return colours if tells_apart and not is_grey else {}
+
+
+def check(label_file: str, colours: dict[int, Colour], dataset: Dataset) -> None:
+    """Compares a label's colours with those of the classes, by default VOC's.
+
+    Without colours of its own a data set may have any: a palette counts as VOC's if all of its
+    colours that occur are VOC's.
+
+    Raises:
+        DataError: An index is shown in the colour of another class.
+    """
+    names = dict(enumerate(dataset.class_names)) | {IGNORE_LABEL: "void"}
+    meant = voc_palette()
+    if dataset.colours:
+        meant[: len(dataset.colours)] = dataset.colours
+    class_of = {tuple(map(int, meant[index])): index for index in reversed(names)}
+    if dataset.colours is None and not set(colours.values()) <= class_of.keys():
+        return
+    for index, colour in colours.items():
+        other = class_of.get(colour, index)
+        if other != index:
+            own = (
+                ""
+                if dataset.name != "folder"
+                else (
+                    " Or save it as RGB, and give classes.txt the colours, as NAME R G B; if the "
+                    "colours are your own, give it those."
+                )
+            )
+            raise DataError(
+                f"{label_file}: an index is shown in the colour of its class; {index} "
+                f"({names.get(index, 'no class')}) is shown in {colour}, the colour of {other} "
+                f"({names[other]}). A program may have numbered the palette anew: put the file "
+                f"there that it was given.{own}"
+            )
+
+
+def contradiction(
+    seen: dict[int, tuple[Colour, str]], colours: dict[int, Colour], label_file: str
+) -> str | None:
+    """What is wrong with a label that shows an index in another colour than an earlier one.
+
+    Args:
+        seen: The colour of each index so far and its file; those of this label are added.
+        colours: Of this label.
+        label_file: Its name.
+    """
+    for index, colour in colours.items():
+        other, file = seen.setdefault(index, (colour, label_file))
+        if other != colour and index != IGNORE_LABEL:  # void is void in any colour
+            return (
+                f"{label_file}: in a data set an index has one colour; this shows {index} in "
+                f"{colour}, and {file} in {other}. A program may have numbered one of the palettes "
+                "anew: put the file there that it was given, or save both with one palette."
+            )
+    return None

@@ -1,0 +1,189 @@
+"""The options of all builders: checked, completed and made plain, here and nowhere else."""
+
+import itertools
+import math
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+MAX_CHANNELS = 1000
+MAX_PARAMETERS = 1 << 30
+"""The most that a model may have; the authors' have 252 million at most. As float32: 4 GiB."""
+
+# The mean red, green and blue of the authors' data layers for VOC.
+MEAN = (122.67892, 116.66877, 104.00699)
+GREY = math.fsum(MEAN) / 3
+
+# For each choice its words and what they mean; the first word is the authors'.
+CHOICES = {
+    "trunk": {"vgg16": "the authors'", "vgg19": "tried in the paper"},
+    "upsampling": {"fixed": "the authors' release", "learned": "their nets of 2015"},
+    "border": {"mirror": "any image size", "valid": "the paper's tile"},
+    "definition": {"paper": "Figure 1", "release": "the authors' Caffe files"},
+}
+
+
+def checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a builder, by name, as Python's own numbers and tuples and with none open.
+
+    `mean` and `channel_order` follow from `channels` where they are None.
+
+    Raises:
+        ValueError: An option breaks its rule; the message names the rule, the value and a remedy.
+    """
+    found = dict(options)
+    found["classes"] = _classes(found["classes"])
+    for name in {"channels", "head", "filters", "depth"} & set(found):
+        found[name] = _whole(
+            name, found[name], maximum=MAX_CHANNELS if name == "channels" else None
+        )
+    for name in set(CHOICES) & set(found):
+        _check_choice(name, found[name])
+    if "stages" in found:
+        found["stages"] = _stages(found["stages"])
+    if "dropout" in found:
+        found["dropout"] = _dropout(found["dropout"])
+    if "mean" in found:
+        found["mean"] = _mean(found["mean"], found["channels"])
+        found["channel_order"] = _channel_order(found["channel_order"], found["channels"])
+    _check_parameters(found)
+    return found
+
+
+def parameters_at_most(options: Mapping[str, Any]) -> int:
+    """A bound on the parameters of a model, from its checked options; it builds nothing."""
+    first = 121 * options["channels"]  # windows of at most 11 × 11
+    if "filters" in options:
+        return first * options["filters"] + 32 * options["filters"] ** 2 * 4 ** options["depth"]
+    stages, head = options["stages"], options["head"]
+    trunk = first * stages[0] + 27 * stages[0] ** 2
+    trunk += sum(
+        9 * (inputs * width + 3 * width**2) for inputs, width in itertools.pairwise(stages)
+    )
+    # Twice, because DeconvNet mirrors all of it.
+    return 2 * (trunk + 49 * stages[4] * head + head**2 + head * options["classes"])
+
+
+def _check_parameters(options: Mapping[str, Any]) -> None:
+    # No depth beyond 64 is built, and the power of a larger one would itself fill the memory.
+    count = parameters_at_most({**options, "depth": min(options.get("depth", 0), 64)})
+    if count > MAX_PARAMETERS:
+        sizes = ("channels", "stages", "head", "filters", "depth")
+        given = ", ".join(f"{name}={options[name]!r}" for name in sizes if name in options)
+        raise ValueError(
+            f"A model has at most {MAX_PARAMETERS:,} parameters; this one could have up to "
+            f"{_counted(count)}, with {given}. Pass smaller numbers."
+        )
+
+
+def _counted(count: int) -> str:
+    return f"{count:,}" if count < 1 << 64 else "more than can be counted"
+
+
+def _classes(value: Any) -> int:
+    try:
+        return _whole("classes", value, minimum=2, maximum=255)
+    except ValueError:
+        raise ValueError(
+            "classes is a whole number from 2 to 255, the background included, because class maps "
+            f"are uint8 and 255 marks ignored pixels; received {_short(value)}. "
+            "Pass the number of classes of your labels, such as classes=21."
+        ) from None
+
+
+def _whole(name: str, value: Any, *, minimum: int = 1, maximum: int | None = None) -> int:
+    try:
+        number = operator.index(value)
+        if isinstance(value, bool) or number < minimum or (maximum and number > maximum):
+            raise TypeError
+    except TypeError:
+        above = "" if maximum is None else f" and at most {maximum}"
+        remedy = f"{name}={minimum} or more" if maximum is None else f"{name}=3, for example"
+        raise ValueError(
+            f"{name} is a whole number of at least {minimum}{above}; received {_short(value)}. "
+            f"Pass {remedy}."
+        ) from None
+    return number
+
+
+def _check_choice(name: str, value: Any) -> None:
+    words = CHOICES[name]
+    if not isinstance(value, str) or value not in words:
+        meant = " or ".join(f"{word!r} ({meaning})" for word, meaning in words.items())
+        raise ValueError(
+            f"{name} is {meant}; received {_short(value)}. Pass {name}={next(iter(words))!r}."
+        )
+
+
+def _stages(value: Any) -> tuple[int, ...]:
+    try:
+        stages = tuple(_whole("stages", width) for width in value)
+        if len(stages) != 5:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(
+            "stages holds the widths of the trunk's five stages, each at least 1; received "
+            f"{_short(value)}. Pass five whole numbers, such as stages=(64, 128, 256, 512, 512)."
+        ) from None
+    return stages
+
+
+def _dropout(value: Any) -> float:
+    number = _real(value)
+    if not 0 <= number < 1:
+        raise ValueError(
+            "dropout is the fraction of features to drop, from 0 up to 1; received "
+            f"{_short(value)}. Pass dropout=0.5, as the paper's release, or 0."
+        )
+    return number
+
+
+def _mean(value: Any, channels: int) -> tuple[float, ...]:
+    if value is None:
+        return MEAN if channels == 3 else (GREY,) * channels
+    numbers = tuple(map(_real, _listed(value)))
+    if len(numbers) != channels or not all(0 <= number <= 255 for number in numbers):
+        example = ", ".join(["114.5"] * min(channels, 3)) + ("," if channels == 1 else "")
+        raise ValueError(
+            "mean holds a number from 0 to 255 for each channel of the image, in its order; "
+            f"received {_short(value)} for channels={channels}. "
+            f"Pass mean=({example}{', …' if channels > 3 else ''}), or none for the default."
+        )
+    return numbers
+
+
+def _channel_order(value: Any, channels: int) -> tuple[int, ...]:
+    kept = tuple(range(channels))
+    if value is None:
+        return kept[::-1] if channels == 3 else kept
+    try:
+        order = tuple(_whole("channel_order", place, minimum=0) for place in _listed(value))
+    except ValueError:
+        order = ()
+    if tuple(sorted(order)) != kept:
+        raise ValueError(
+            "channel_order names each channel of the image once, from 0 on, as the net takes them; "
+            f"received {_short(value)} for channels={channels}. Pass {_short(kept)} for the order "
+            "of the image."
+        )
+    return order
+
+
+def _listed(value: Any) -> list[Any]:
+    """The members of a list, tuple or array; nothing for any other value, a text above all."""
+    return [] if isinstance(value, str | bytes) or not hasattr(value, "__len__") else list(value)
+
+
+def _real(value: Any) -> float:
+    """A number as a float; NaN for anything else, which no rule allows."""
+    if isinstance(value, bool | str | bytes):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:100] + "…"
