@@ -18,7 +18,8 @@ LEAVES = (
 )
 MAY = {
     **dict.fromkeys(LEAVES, ()),
-    "zoo.images": ("zoo.image_files",),
+    "zoo.images": ("zoo.image_files", "zoo.multiband"),
+    "zoo.multiband": ("zoo.image_files",),
     "zoo.progress": (),
     "zoo.workdir": (),
     "zoo.spec": (),

@@ -259,10 +259,13 @@ def test_a_picture_to_check_with(mode, weights, tmp_path, unchecked):
 
 def test_a_picture_that_is_none(weights, tmp_path, refused):
     arguments = [weights, "--out", str(tmp_path / "o")]
-    for file in (weights, "missing.png"):
+    for file, text in (
+        (weights, "this is a HDF5 file, whatever its name says. Convert it to PNG"),
+        ("missing.png", "there is no such file."),
+    ):
         status, said = refused(*arguments, "--image", file)
         assert status == 2
-        assert f"An image is a file such as a PNG or a JPEG; {file} cannot be read (" in said
+        assert f"{file}: {text}" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -425,7 +428,7 @@ def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):
     assert "lacks what an export writes" in capsys.readouterr().err
     write(recorded)
     assert check_main([str(copy), "--image", weights]) == 2
-    assert f"{weights} cannot be read (" in capsys.readouterr().err
+    assert f"{weights}: this is a HDF5 file" in capsys.readouterr().err
 
     for files in ({}, {name: 0 for name in ["../1/saved_model.pb"]}):
         write(recorded | {"files": files})
