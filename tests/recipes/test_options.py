@@ -45,10 +45,11 @@ def test_every_field_is_an_option_and_its_value_the_default():
     words = (
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
         "--data sbd --channels 3 --steps 3 --batch-size 2 --crop 16 --augment flip,turn "
-        "--accumulate 5 --optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled --weight-decay 0.1 "
-        f"--encoder-weights imagenet --loss focal --class-weights {weights} --weight-map "
-        "--loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum --precision "
-        "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 --validate-every 3"
+        "--accumulate 5 --optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled "
+        f"--weight-decay 0.1 --encoder-weights imagenet --loss focal --class-weights {weights} "
+        "--weight-map --loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum "
+        "--precision mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 "
+        "--validate-every 3"
     )
     command = parse(words.split())
     assert (str(command.workdir), str(command.data_dir), command.strategy) == ("w", "d", "one")
