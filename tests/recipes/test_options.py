@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 
 import pytest
 
@@ -46,10 +47,10 @@ def test_every_field_is_an_option_and_its_value_the_default():
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
         "--data sbd --channels 3 --steps 3 --batch-size 2 --crop 16 --augment flip,turn "
         "--accumulate 5 --optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled "
-        f"--weight-decay 0.1 --encoder-weights imagenet --loss focal --class-weights {weights} "
-        "--weight-map --loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum "
-        "--precision mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 "
-        "--validate-every 3"
+        "--weight-decay 0.1 "
+        f"--encoder-weights imagenet --loss focal --class-weights {weights} --weight-map "
+        "--loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum --precision "
+        "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 --validate-every 3"
     )
     command = parse(words.split())
     assert (str(command.workdir), str(command.data_dir), command.strategy) == ("w", "d", "one")
@@ -110,8 +111,12 @@ def test_help_shows_the_card_and_each_field():
         ({"batch_size": -2}, "--batch-size is at least 1; received -2. Pass --batch-size 1."),
         (
             {"augment": ("flip", "spin")},
-            "--augment takes scale, elastic, flip, turn, light, colour; received 'spin'. Pass "
-            "--augment scale.",
+            "--augment takes scale, elastic, flip, turn, light, colour; received 'spin'. Pass one "
+            "of these.",
+        ),
+        (
+            {"augment": ("flip", "color", "ligth")},
+            "received 'color'. Pass --augment flip,colour,light.",
         ),
         (
             {"schedule": "linear"},
@@ -140,9 +145,15 @@ def test_help_shows_the_card_and_each_field():
         ),
     ],
 )
-def test_bad_values_are_errors(change, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
+def test_bad_values_are_errors_whose_remedy_works(change, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
         dataclasses.replace(RECIPE, **change)
+    advised = r"(?:Pass|Add) (--[a-z-]+(?: (?:'.*?'|\S+?))?)(?=\.$|\. |, | to )"
+    for words in re.findall(advised, str(error.value))[:1]:
+        given = options.parse(["any_unet", "--workdir", "w", *shlex.split(words)])
+        names = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
+        better = {name: value for name, value in vars(given).items() if name in names}
+        dataclasses.replace(RECIPE, **change | better)
 
 
 def test_options_that_are_not_json_are_an_error(capsys):
