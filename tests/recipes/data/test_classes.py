@@ -9,6 +9,8 @@ from PIL import Image
 from recipes import command, data
 from recipes.data.classes import read_classes, text_of
 from recipes.data.verify import verify
+from recipes.training import model as models
+from recipes.training.recipe import Recipe
 
 COLOURS = {0: (0, 0, 0), 1: (128, 64, 128), 2: (220, 20, 60), 255: (224, 224, 192)}
 CLASSES = "background 0 0 0\nroad 128 64 128\nred fox 220 20 60\n"
@@ -75,6 +77,15 @@ def test_colours_become_indices(folder):
     dataset = data.load("folder", folder)["train"]
     assert dataset.class_names == ("background", "road", "red fox")
     assert dataset.colours == (COLOURS[0], COLOURS[1], COLOURS[2])
+
+
+def test_a_trained_model_knows_the_colours(folder):
+    dataset = data.load("folder", folder)["train"]
+    options = {"filters": 2, "depth": 1}
+    recipe = Recipe(
+        model="unet", data="folder", steps=1, batch_size=1, learning_rate=1.0, options=options
+    )
+    assert models.build(recipe, dataset).spec.colours == dataset.colours
 
 
 def test_cvats_labelmap_is_understood(folder):
