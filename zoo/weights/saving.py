@@ -61,6 +61,8 @@ def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = Non
         _read_back(model, spec, unfinished)
         digest = sha256(unfinished)
         unfinished_record.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        for new in (unfinished, unfinished_record):
+            files.sync_one(new)  # a full disk shows here, while the old file still has its .sha256
         # A file without a .sha256 can be used; with the one of the old file it would be refused.
         record.unlink(missing_ok=True)
     return path

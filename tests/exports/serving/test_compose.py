@@ -1,12 +1,19 @@
 """The set for TensorFlow Serving: its files agree with each other, the client and the exports."""
 
+import json
 import pathlib
 import re
+import shutil
+import subprocess
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from exports.command import ask as main
 from exports.serving import warmup
+from tests.support import serving_double as double
+from tests.support.serving_faults import http_answer, one_that_says
 
 ROOT = pathlib.Path(__file__).parents[3]
 SET = ROOT / "exports" / "serving" / "compose"
@@ -72,3 +79,54 @@ def test_the_document_names_what_is_there():
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
     for file in (warmup.WARM_UP, warmup.BATCHING):
         assert f"`{file}`" in text
+
+
+def healthy(place: str) -> bool:
+    """What the health check of the set says of a server."""
+    (command,) = re.findall(r"- bash\n +- -c\n +- >-\n((?: {10}.*\n)+)", COMPOSE)
+    command = " ".join(line.strip() for line in command.splitlines())
+    host, _, port = place.partition(":")
+    assert command.count("/127.0.0.1/8501") == 1
+    command = command.replace("/127.0.0.1/8501", f"/{host}/{port}")
+    run = subprocess.run(["bash", "-c", command], capture_output=True, check=False, timeout=20)
+    return run.returncode == 0
+
+
+def state(name: str) -> bytes:
+    status = [{"version": "1", "state": name, "status": {"error_code": "OK"}}]
+    return http_answer("200 OK", json.dumps({"model_version_status": status}, indent=1).encode())
+
+
+def test_the_server_is_healthy_when_its_model_is_available():
+    with one_that_says(state("AVAILABLE")) as place:
+        assert healthy(place)
+    for answer in (state("LOADING"), state("UNAVAILABLE"), http_answer("404 No", b"{}")):
+        with one_that_says(answer) as place:
+            assert not healthy(place)
+    assert not healthy(place)  # it has ended
+
+
+def test_the_health_check_asks_for_a_model_that_is_served():
+    (asked,) = re.findall(r"GET /v1/models/(\w+) HTTP", COMPOSE)
+    assert f'name: "{asked}"' in FILES["models.config"]
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_curl_of_the_document_sends_a_large_photograph(unet_files, tmp_path):
+    text = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"```sh\n(\{\n.*?--data @-)\n```", text, re.DOTALL)
+    photograph = tmp_path / "photograph.jpg"
+    rng = np.random.default_rng(1)
+    small = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
+    # Some cameras write a preview behind the picture.
+    small.save(photograph)
+    photograph.write_bytes(photograph.read_bytes() + rng.bytes(3_000_000))
+    with double.served(unet_files["saved_model"], "unet") as model, double.rest(model) as url:
+        run = subprocess.run(
+            ["bash", "-c", command.replace("http://localhost:8501", url)],
+            cwd=tmp_path,
+            capture_output=True,
+            check=True,
+        )
+    (answer,) = json.loads(run.stdout)["predictions"]
+    assert answer["valid"] == 1
