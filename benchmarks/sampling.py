@@ -18,7 +18,7 @@ import tempfile
 
 from benchmarks.parity import table, write
 from recipes import runs
-from recipes.training import records
+from recipes.training import environment
 from recipes.training.train import train
 
 STEPS, SCORED = 400, 4  # steps of a run; how often it is scored
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
             place = pathlib.Path(folder, str(number))
             found = measured(changes, steps, place, pathlib.Path(folder, "data"))
             rows.append((name, str(changes["batch_size"]), *found))
-    text = TEXT.format(steps=steps, hardware=records.hardware(), table=table(*rows))
+    text = TEXT.format(steps=steps, hardware=environment.hardware(), table=table(*rows))
     print(text)
     if steps == STEPS:
         write(text, DOCUMENT)

@@ -37,7 +37,9 @@ def check(arguments: list[str]) -> int:
     def run() -> int:
         if not chosen.version.is_dir():
             raise FileNotFoundError(
-                f"A version is a folder such as served/unet/1; there is none at {chosen.version}."
+                "zoo check takes the folder of a SavedModel, such as served/unet/1; there is none "
+                f"at {chosen.version}. The other formats are checked when they are written: run "
+                "zoo export again."
             )
         _import_tensorflow()
         from exports.check.version import check_version

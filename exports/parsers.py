@@ -28,7 +28,7 @@ Checks an exported SavedModel again, in all loaders that are installed.
   zoo check served/unet/1
 
 With --weights, the loaders must give the answers of that model. Without it, they must give the same
-answers as each other.
+answers as each other. The other formats are checked when they are written.
 """
 
 _ASK = """\

@@ -123,7 +123,8 @@ def _evaluate(given: argparse.Namespace) -> int:
         about = {"data": dataset.name, "split": dataset.split, "images": len(dataset)}
         print(json.dumps({**about, "scores": columns}, indent=2))
     else:
-        print(f"{dataset.name}, split {dataset.split}, {len(dataset)} images")
+        images = terminal.counted(len(dataset), "image")
+        print(f"{dataset.name}, split {dataset.split}, {images}")
         print(terminal.printable(as_table(scores, dataset.class_names)))
     if given.record:
         file = results.add(given.paths[0], dataset, scores[str(given.paths[0])])

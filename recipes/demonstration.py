@@ -91,9 +91,10 @@ def _compare(model: Any, held_out: Any) -> None:
 
 def ask(saved_model: pathlib.Path, image: Any) -> Any:
     """The class map of an image by the signature `mask_png` of a SavedModel on the disk."""
-    import numpy as np
     import tensorflow as tf
     from PIL import Image
+
+    from zoo.images import read_class_map
 
     png = io.BytesIO()
     Image.fromarray(image[..., 0]).save(png, "PNG")
@@ -102,7 +103,7 @@ def ask(saved_model: pathlib.Path, image: Any) -> Any:
     if not answer["valid"][0]:
         raise ValueError(f"{saved_model} refused the photograph. Export the model again.")
     mask = answer["mask_png_bytes"][0].numpy()
-    return np.asarray(Image.open(io.BytesIO(mask)))
+    return read_class_map(mask)
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import zoo.metrics
 from recipes.data import Dataset, verify
+from zoo.inference import tiles
 from zoo.progress import told
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
@@ -62,7 +63,7 @@ def confusion_matrix(
 
 
 def of_model(model: keras.Model) -> Predictor:
-    """Takes the class of the highest score, one image at a time."""
+    """Takes the class of the highest score, one image at a time; a large one tile by tile."""
     channels = model.input_shape[-1]
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, channels), tf.float32)])
@@ -70,7 +71,10 @@ def of_model(model: keras.Model) -> Predictor:
         scores = model(image[tf.newaxis], training=False)
         return tf.argmax(scores[0], axis=-1, output_type=tf.int32)
 
-    return lambda image: class_map(image.astype(np.float32)).numpy()
+    margin, stride = tiles.reach(model)
+    return tiles.tiled(
+        lambda image: class_map(image.astype(np.float32)).numpy(), margin=margin, stride=stride
+    )
 
 
 def _check(class_map: np.ndarray, label: np.ndarray, dataset: Dataset, index: int) -> None:

@@ -18,16 +18,19 @@ LEAVES = (
 )
 MAY = {
     **dict.fromkeys(LEAVES, ()),
-    "zoo.images": ("zoo.image_files",),
+    "zoo.images": ("zoo.image_files", "zoo.multiband"),
+    "zoo.multiband": ("zoo.image_files",),
     "zoo.progress": (),
     "zoo.workdir": (),
     "zoo.spec": (),
     "zoo.layers": ("zoo.layers",),
     "zoo.metrics": (),
-    "zoo.pictures": ("zoo.files",),
+    "zoo.fonts": (),
+    "zoo.pictures": ("zoo.files", "zoo.fonts"),
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
+    "zoo.inference": ("zoo.inference", "zoo.layers"),
     "zoo.commands": ("zoo",),
     "zoo.__main__": ("zoo",),  # it names the modules of the other verbs, and imports none
     "zoo": (*LEAVES, "zoo.layers", "zoo.metrics", "zoo.spec"),

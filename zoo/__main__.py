@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a verb; returns its exit status: 0, 1 where the work failed, 2 for a wrong request."""
     try:
         status = _run(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it was closed before the start
+            sys.stdout.flush()
     except SystemExit as stop:  # argparse ends the program after help and after an error
         return stop.code
     except KeyboardInterrupt:

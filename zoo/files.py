@@ -46,7 +46,7 @@ def replacing(target: str | os.PathLike) -> Iterator[pathlib.Path]:
         OSError: The file cannot be synced or renamed.
     """
     target = pathlib.Path(target)
-    with unfinished_folder(target.parent) as folder:
+    with _naming(target), unfinished_folder(target.parent) as folder:
         unfinished = folder / target.name
         yield unfinished
         sync(unfinished)
@@ -65,7 +65,7 @@ def creating(target: str | os.PathLike) -> Iterator[pathlib.Path]:
         OSError: A folder cannot be made; something cannot be synced or renamed.
     """
     target = pathlib.Path(target)
-    with making(target.parent), unfinished_folder(target.parent) as folder:
+    with _naming(target), making(target.parent), unfinished_folder(target.parent) as folder:
         unfinished = folder / target.name
         yield unfinished
         sync(unfinished)
@@ -84,11 +84,22 @@ def append_text(target: str | os.PathLike, text: str) -> None:
     Raises:
         OSError: The file is not there or cannot be written.
     """
-    with open(target, "r+", encoding="utf-8", newline="") as stream:
+    with _naming(target), open(target, "r+", encoding="utf-8", newline="") as stream:
         stream.seek(0, os.SEEK_END)
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def _naming(target: str | os.PathLike) -> Iterator[None]:
+    """Errors of the system name the file that the user knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and UNFINISHED in str(error.filename or UNFINISHED):
+            error.filename = str(target)
+        raise
 
 
 @contextlib.contextmanager

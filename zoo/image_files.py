@@ -29,7 +29,7 @@ SCAN = rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)"
 Source = str | os.PathLike | bytes
 """A file, or the bytes of one."""
 
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_SAMPLES = 277  # the tag of a TIFF with its number of channels
 _OTHER_FORMATS = (
     *((rb".{4}ftyp(hei|hev|mif1|msf1)", "HEIC"), (rb".{4}ftypavi", "AVIF"), (rb"GIF8", "GIF")),
     *((rb".{4}ftyp", "MP4 or QuickTime"), (rb"8BPS", "Photoshop"), (rb"%PDF", "PDF")),
@@ -49,12 +49,16 @@ class ImageError(ValueError):
     """A file cannot be used as an image or a class map; the message says why and what to do."""
 
 
+class UnknownTiffError(ImageError):
+    """Pillow does not know a form of TIFF, such as 5 channels."""
+
+
 @contextlib.contextmanager
 def opened(source: Source, *, page: int = 0) -> Iterator[Image.Image]:
     """Opens an image at one of its pages; its pixels can be read inside the `with` block."""
     shown = shown_as(source, page)
     try:
-        with _stream(source) as stream, _header(stream, shown, page) as image:
+        with stream_of(source) as stream, _header(stream, shown, page) as image:
             yield image
     except ImageError:
         raise
@@ -67,7 +71,12 @@ def opened(source: Source, *, page: int = 0) -> Iterator[Image.Image]:
 
 
 @contextlib.contextmanager
-def _stream(source: Source) -> Iterator[io.BufferedIOBase]:
+def stream_of(source: Source) -> Iterator[io.BufferedIOBase]:
+    """Opens a file, or bytes.
+
+    Raises:
+        ImageError: It is a folder, a pipe or a device.
+    """
     if isinstance(source, bytes):
         yield io.BytesIO(source)
         return
@@ -95,11 +104,15 @@ def _header(stream: io.BufferedIOBase, shown: str, page: int) -> Image.Image:
             image = Image.open(stream, formats=FORMATS)
             image.seek(page)
         except UnidentifiedImageError:
+            if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+                raise _unknown_tiff(shown) from None
             raise ImageError(f"{shown}: {_unknown(head)}") from None
         except Image.DecompressionBombError as error:
             raise ImageError(
                 f"{shown}: an image has {MAX_PIXELS:,} pixels at most ({error}). Cut it into tiles."
             ) from error
+    if image.format == "TIFF" and image.tag_v2.get(_SAMPLES, 1) != len(image.getbands()):
+        raise _unknown_tiff(shown)  # Pillow gives the first channel of some
     pixels = image.width * image.height
     _check_size(pixels, 0 if image.format in ("TIFF", "BMP") else length, shown)
     place = stream.tell()
@@ -110,6 +123,13 @@ def _header(stream: io.BufferedIOBase, shown: str, page: int) -> Image.Image:
         _check_chunks(stream.read(), shown)
     stream.seek(place)
     return image
+
+
+def _unknown_tiff(shown: str) -> UnknownTiffError:
+    return UnknownTiffError(
+        f"{shown}: cannot be read as an image (a TIFF has 1, 3 or 4 channels of 8 or 16 bits here, "
+        "or it is damaged). Save it as PNG."
+    )
 
 
 def _check_size(pixels: int, length: int, shown: str) -> None:
@@ -131,9 +151,13 @@ def _check_size(pixels: int, length: int, shown: str) -> None:
 
 
 def _check_chunks(content: bytes, shown: str) -> None:
-    if _PNG_END not in content:  # Pillow does not miss it
+    place, name, texts = 8, b"", 0
+    while name != b"IEND" and place < len(content):
+        name = content[place + 4 : place + 8]
+        texts += name in (b"zTXt", b"iTXt", b"iCCP")
+        place += 12 + int.from_bytes(content[place : place + 4])
+    if name != b"IEND" or place > len(content):  # Pillow does not miss the end
         raise ImageError(f"{shown}: cannot be read as an image (it is truncated). Replace it.")
-    texts = sum(map(content.count, (b"zTXt", b"iTXt", b"iCCP")))
     if texts > MAX_TEXTS:
         raise ImageError(
             f"{shown}: a PNG has at most {MAX_TEXTS} compressed texts and profiles; this one has "

@@ -4,7 +4,8 @@ These rules hold in training data, exports and their checks, predictions, the cl
 they concern JPEG and PNG, for the bytes that an exported graph is sent.
 
 - **Formats** are known by their content, whatever the name says: PNG, JPEG, BMP, TIFF and WebP. Of
-  a file with several pictures (MPO, TIFF) the first counts, or the given page.
+  a file with several pictures (MPO, TIFF) the first counts, or the given page. TIFFs of more than
+  4 channels need tifffile.
 - **An image** has 8 bits per channel. Of 16 bits the upper 8 are taken, so that the whole range is
   scaled and nothing is clipped; fewer than 8 are scaled up. 32 bits and floats are refused.
 - **Channels**: a palette gives its colours, CMYK becomes RGB. Where a model takes other channels
@@ -21,10 +22,21 @@ they concern JPEG and PNG, for the bytes that an exported graph is sent.
   are refused.
 """
 
+import contextlib
+
 import numpy as np
 from PIL import ExifTags, Image
 
-from zoo.image_files import ENDINGS, FORMATS, ImageError, Source, opened, shown_as
+from zoo.image_files import (
+    ENDINGS,
+    FORMATS,
+    ImageError,
+    Source,
+    UnknownTiffError,
+    opened,
+    shown_as,
+)
+from zoo.multiband import read_bands
 
 __all__ = [
     "ENDINGS",
@@ -62,31 +74,27 @@ def read_image(
         ImageError: The file is missing, damaged, too large or of another format; it has 32 bits or
             float samples, or channels that do not become `channels`.
     """
-    with opened(source, page=page) as image:
-        if upright and _orientation(image) != 1:
-            raise ImageError(
-                f"{shown_as(source, page)}: an image is stored the way its label is; this one has "
-                "an EXIF orientation that turns it. Save it turned, without that tag."
-            )
-        pixels = _pixels(image, shown_as(source, page))
-        if channels is None:
-            opaque = image.mode in _ALPHA and pixels[..., -1].min() == 255
-            return pixels[..., :-1] if opaque else pixels
-    return _with_channels(pixels, channels, shown_as(source, page))
+    try:
+        pixels, alpha = _stored(source, page, upright)
+    except UnknownTiffError:
+        pixels, alpha = read_bands(source, page=page), False
+    if channels is not None:
+        return _with_channels(pixels, channels, shown_as(source, page))
+    return pixels[..., :-1] if alpha and pixels[..., -1].min() == 255 else pixels
 
 
 def channels_of(source: Source) -> int:
     """The channels that an image has: 1 for grey, 3 for RGB, one more with transparency or data.
 
-    An alpha channel that is opaque everywhere, as screenshots have it, does not count. All but
-    images with an alpha channel are only opened.
+    An alpha channel that is opaque everywhere, as screenshots have it, does not count. Images
+    without one are only opened.
 
     Raises:
         ImageError: As `read_image`.
     """
-    with opened(source) as image:
+    with contextlib.suppress(UnknownTiffError), opened(source) as image:
         _check_bits(image, shown_as(source))
-        if image.mode not in _ALPHA:
+        if image.mode not in (*_ALPHA, "RGBX"):
             return 3 if image.mode in _COLOURS else 1
     return read_image(source).shape[2]
 
@@ -195,6 +203,18 @@ def _orientation(image: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
+def _stored(source: Source, page: int, upright: bool) -> tuple[np.ndarray, bool]:
+    """The stored channels, uint8 `[h, w, channels]`, and whether the last one is transparency."""
+    with opened(source, page=page) as image:
+        if upright and _orientation(image) != 1:
+            raise ImageError(
+                f"{shown_as(source, page)}: an image is stored the way its label is; this one has "
+                "an EXIF orientation that turns it. Save it turned, without that tag."
+            )
+        alpha = image.mode in _ALPHA
+        return _pixels(image, shown_as(source, page)), alpha
+
+
 def _pixels(image: Image.Image, shown: str) -> np.ndarray:
     """The stored channels, uint8 `[h, w, channels]`."""
     _check_bits(image, shown)
@@ -209,7 +229,11 @@ def _pixels(image: Image.Image, shown: str) -> np.ndarray:
         simple = {"1": "L", "La": "LA", "RGBa": "RGBA"} | dict.fromkeys(_COLOURS, "RGB")
         # Pillow makes RGBA of a PNG with 16-bit grey and alpha.
         used = [0, 3] if _coding(image).startswith("LA") and image.mode == "RGBA" else slice(None)
-        pixels = np.asarray(image.convert(simple.get(image.mode, image.mode)))[..., used]
+        image.load()
+        image.info.pop("transparency", None)  # of a palette; Pillow would warn that it is lost
+        if image.mode in simple and image.mode != simple[image.mode]:
+            image = image.convert(simple[image.mode])
+        pixels = np.asarray(image)[..., used]
     return pixels.reshape(*pixels.shape[:2], -1)
 
 

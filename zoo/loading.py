@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 NEWEST, BEST = "newest", "best"
 
+_REMEDY = (
+    "Name the model that was trained and its options: zoo.load({name!r}, model=…, …), or --model "
+    "and --options on the command line."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -118,7 +123,7 @@ def build_found(
         from zoo.weights.filling import load as fill
 
         (file,) = found.files
-        fill(built, weights=file, progress=progress)
+        fill(built, weights=file, progress=progress, remedy=_REMEDY)
     built.spec = spec.replace(options=built.spec.options)
     return built, file
 

@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from zoo import files
+from zoo import files, fonts
 
 VOID = 255
 
@@ -93,6 +93,7 @@ def overlay(
     background: int | None = 0,
     opacity: float = 0.45,
     palette: np.ndarray | None = None,
+    font: str | pathlib.Path | None = None,
 ) -> Image.Image:
     """Draws the classes over an image in colour, and below it a legend of the classes that occur.
 
@@ -111,6 +112,9 @@ def overlay(
         background: Number of the class that is not tinted; None tints every class.
         opacity: Of the tint, 0 to 1.
         palette: uint8 `[256, 3]`; `bright_palette()` if None.
+        font: The path of a font file for the legend. By default one that has the letters of a name
+            is looked for on this system; if there is none, a warning says so. Names that run from
+            right to left or join their letters are laid out as in `zoo.fonts`.
 
     Returns:
         An RGB image of Pillow.
@@ -146,7 +150,7 @@ def overlay(
         )
         for number in occurring
     ]
-    return _with_legend(Image.fromarray(np.round(tinted).astype(np.uint8)), entries)
+    return _with_legend(Image.fromarray(np.round(tinted).astype(np.uint8)), entries, font)
 
 
 def _outline(class_map: np.ndarray) -> np.ndarray:
@@ -157,13 +161,16 @@ def _outline(class_map: np.ndarray) -> np.ndarray:
 
 
 def _with_legend(
-    image: Image.Image, entries: list[tuple[str, tuple[int, int, int] | None]]
+    image: Image.Image,
+    entries: list[tuple[str, tuple[int, int, int] | None]],
+    font: str | pathlib.Path | None,
 ) -> Image.Image:
     """Puts swatches and names below an image, on white, in as many lines as they need."""
     size = max(14, max(image.size) // 40)
     gap, line = size // 2, size * 3 // 2
-    font = ImageFont.load_default(size)
-    widths = [size + gap + round(font.getlength(name)) + 2 * gap for name, _ in entries]
+    chosen = fonts.for_names((name for name, _ in entries), size, font=font)
+    lengths = [one.getlength(name) for one, (name, _) in zip(chosen, entries, strict=True)]
+    widths = [size + gap + round(length) + 2 * gap for length in lengths]
     width = max(image.width, gap + max(widths))
 
     places, x, y = [], gap, image.height + gap
@@ -176,12 +183,12 @@ def _with_legend(
     sheet = Image.new("RGB", (width, y + line), "white")
     sheet.paste(image)
     draw = ImageDraw.Draw(sheet)
-    for (name, colour), (x, y) in zip(entries, places, strict=True):
+    for (name, colour), (x, y), letters in zip(entries, places, chosen, strict=True):
         swatch = (x, y, x + size - 1, y + size - 1)
         draw.rectangle(swatch, fill=colour, outline="black")
         if colour is None:
             draw.line(swatch, fill="black")
-        draw.text((x + size + gap, y + size / 2), name, fill="black", font=font, anchor="lm")
+        draw.text((x + size + gap, y + size / 2), name, fill="black", font=letters, anchor="lm")
     return sheet
 
 

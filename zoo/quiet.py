@@ -37,13 +37,14 @@ def without_chatter() -> Iterator[None]:
 
     All of it is shown after the block, and nothing is left out where the block fails.
     """
-    try:
-        stderr = os.dup(2)
-    except OSError:  # a process without a standard error has nothing to keep quiet
-        yield
-        return
-    keep = b""
-    with tempfile.TemporaryFile() as held:
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(2)
+        except OSError:  # no temporary folder; or no standard error, which is quiet then
+            yield
+            return
+        keep = b""
         os.dup2(held.fileno(), 2)
         try:
             yield

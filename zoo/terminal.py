@@ -1,12 +1,14 @@
 """What all commands share: short usage errors, one way to fail, and text that is safe to print."""
 
 import argparse
+import contextlib
 import difflib
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, TextIO
 
 WRONG_REQUEST = 2
 FAILED = 1
@@ -49,8 +51,50 @@ def run(
         status, message = FAILED, error
     except (ValueError, TypeError, OSError, ImportError) as error:
         status, message = WRONG_REQUEST, error
+    if isinstance(message, FileNotFoundError) and "temporary directory" in str(message):
+        message = f"{message.strerror}. Set TMPDIR to a folder that you may write to."
     print(f"{prog}: {printable(str(message))}", file=sys.stderr)
     return status
+
+
+@contextlib.contextmanager
+def lasting_output() -> Iterator[None]:
+    """Lets the work go on when its output can no longer be written, as after `| head` has ended.
+
+    What follows goes nowhere.
+    """
+    before = sys.stdout, sys.stderr
+    # A process that was started without an output has None.
+    sys.stdout, sys.stderr = (stream and _Lasting(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+class _Lasting:
+    """An output whose errors divert it to the null device."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._try(self._stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, call: Callable, *arguments: str) -> None:
+        try:
+            call(*arguments)
+        except OSError:  # what is still in the buffer goes to the same place
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
 
 def printable(text: str) -> str:
@@ -68,13 +112,22 @@ def printable(text: str) -> str:
     )
 
 
-def nearest(text: str, choices: Sequence[str]) -> str:
-    """The choice that is most like the text; the first if none is.
+def nearest(text: str, choices: Sequence[str]) -> str | None:
+    """The choice that is most like the text; None if none is like it.
 
     >>> nearest("fldr", ["coins", "folder"])
     'folder'
     """
-    return (difflib.get_close_matches(str(text), choices, n=1) or choices)[0]
+    return next(iter(difflib.get_close_matches(str(text), choices, n=1)), None)
+
+
+def counted(count: int, thing: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "image"), counted(2, "image")
+    ('1 image', '2 images')
+    """
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def positive(text: str) -> int:

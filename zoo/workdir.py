@@ -1,6 +1,7 @@
 """The folder of a training run: the names of its files, and the weights that it offers.
 
 checkpoints/ckpt-STEP.*      TensorFlow checkpoints of the newest steps
+checkpoints/steps.json       the steps of those that the run wrote; others in the folder are not its
 model.weights.h5             the weights of the last step, or of the step at which it stopped
 best.weights.h5              the weights with the best mean IoU on the held-out split
 recipe.json                  the recipe, the Spec, the steps of both weights files
@@ -13,6 +14,7 @@ from typing import Any
 
 RECIPE = "recipe.json"
 CHECKPOINTS = "checkpoints"
+STEPS = "steps.json"
 WEIGHTS = "model.weights.h5"
 BEST = "best.weights.h5"
 
@@ -70,12 +72,39 @@ def _check(content: Any) -> None:
 
 
 def steps(workdir: pathlib.Path) -> list[int]:
-    """The steps of the checkpoints in a workdir, newest first."""
+    """The steps of the run's own checkpoints in a workdir, newest first.
+
+    Raises:
+        ValueError: Their list is damaged.
+    """
     names = (
         re.fullmatch(r"ckpt-(\d+)\.index", file.name)
         for file in (workdir / CHECKPOINTS).glob("ckpt-*.index")
     )
-    return sorted((int(name[1]) for name in names if name), reverse=True)
+    found = {int(name[1]) for name in names if name}
+    own = written_steps(workdir)
+    return sorted(found if own is None else found & own, reverse=True)
+
+
+def written_steps(workdir: pathlib.Path) -> set[int] | None:
+    """The steps of the checkpoints that the run wrote and did not delete; None without their list.
+
+    Raises:
+        ValueError: The list is damaged.
+    """
+    file = workdir / CHECKPOINTS / STEPS
+    try:
+        content = json.loads(file.read_bytes())
+        if isinstance(content, list) and all(type(step) is int for step in content):
+            return set(content)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, RecursionError):
+        pass
+    raise ValueError(
+        f"{file} is damaged: it lists the steps of the checkpoints beside it. Delete it: then "
+        "every ckpt-STEP file there is taken for one of this run."
+    )
 
 
 def newest_weights(workdir: pathlib.Path) -> pathlib.Path | None:

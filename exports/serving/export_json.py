@@ -101,11 +101,18 @@ def read(directory: pathlib.Path) -> dict[str, Any]:
         ValueError: There is none, or it was not written by an export.
     """
     content = read_record(directory)
+    form = content.get("format", "saved_model")
+    if form != "saved_model":
+        raise ValueError(
+            f"zoo check takes the folder of a SavedModel; {directory} is an export of the format "
+            f"{form}. The other formats are checked when they are written: run zoo export again."
+        )
     kinds = {"model": str, "weights": dict, "limits": dict, "files": dict}
     whole = all(isinstance(content.get(field), kind) for field, kind in kinds.items())
-    limits = {field.name for field in dataclasses.fields(Limits)}
-    said = set(content["limits"]) | {"max_request_pixels"} if whole else set()  # old ones lack it
-    if "spec" not in content or said != limits:
+    fields = {field.name for field in dataclasses.fields(Limits)}
+    said = set(content["limits"]) if whole else set()
+    # Older versions have the first three only.
+    if "spec" not in content or not {"channels", "max_pixels", "max_batch"} <= said <= fields:
         raise ValueError(
             f"A version has a file {FILE} of a SavedModel; that of {directory} lacks what an "
             "export writes. Pass OUT/NAME/VERSION, as zoo export wrote it, or export again."

@@ -52,9 +52,10 @@ def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, D
             splits; or `channels` are not those of the data set.
     """
     if name not in SETS:
+        near = nearest(name, NAMES)
         raise DataError(
-            f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass --data "
-            f"{nearest(name, NAMES)}."
+            f"A data set is one of {', '.join(NAMES)}; received {name!r}. Pass "
+            f"{f'--data {near}' if near else 'one of these as --data'}."
         )
     given = {"channels": channels} if channels and SETS[name].channels is None else {}
     if channels and not given and channels != SETS[name].channels:

@@ -5,13 +5,12 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
-import re
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from recipes.data import palettes
+from recipes.data import palettes, watching
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from zoo.images import ImageError
 from zoo.progress import told
@@ -147,7 +146,9 @@ def _look_at_all(dataset: Dataset, instances: bool, palette: dict[int, tuple]) -
 
 def _look(dataset: Dataset, index: int, instances: bool) -> _Example:
     _, label_file, *objects_file = dataset.files[index]
-    stamps = _stamps(dataset, index)  # before the files are read: a later change is noticed
+    stamps = watching.stamps(
+        dataset.files[index]
+    )  # before the files are read: a later change is noticed
     try:
         image, label = dataset.example(index)
         pixels = check(dataset, index, image, label)
@@ -213,62 +214,14 @@ def _examined(
         )
     return Examined(
         *(classes, int(pixels[IGNORE_LABEL]), sizes, sha256.hexdigest()),
-        _watched(dataset, examples, instances),
+        watching.watched(
+            *(dataset, _source(dataset)),
+            stamps=[example.stamps for example in examples],
+            hashes=[example.whole for example in examples],
+            look=lambda index: _look(_source(dataset), index, instances),
+            instances=instances,
+        ),
     )
-
-
-def _watched(dataset: Dataset, examples: list[_Example], instances: bool) -> Dataset:
-    """The split; each example is read again in full when the time or size of a file has changed."""
-    source = _source(dataset)
-    place = {image: index for index, (image, *_) in enumerate(source.files)}
-    stamps = [example.stamps for example in examples]
-    hashes = [example.whole for example in examples]
-
-    def compare(index: int) -> None:
-        at = place[dataset.files[index][0]]
-        now = _stamps(source, at)
-        if now == stamps[at]:
-            return
-        again = _look(source, at, instances)
-        if again.whole != hashes[at]:
-            changed = [
-                file
-                for file, one, other in zip(source.files[at], now, stamps[at], strict=True)
-                if one != other
-            ]
-            problem = f"\n  {again.problem}" if again.problem else ""
-            raise DataError(
-                f"{' and '.join(changed)}: the examples of a run stay as they were when it was "
-                "started; this has changed since. Restore it and run the same command again, or "
-                f"start a new run.{problem}"
-            )
-        stamps[at] = now  # somebody has touched or copied it
-
-    def example(index: int) -> tuple[np.ndarray, np.ndarray]:
-        read = dataset.example(index)
-        compare(index)  # after it was read: a file may change meanwhile
-        return read
-
-    def numbers(index: int) -> np.ndarray:
-        read = dataset.instances(index)
-        compare(index)
-        return read
-
-    watched = numbers if dataset.instances and instances else dataset.instances
-    return dataclasses.replace(dataset, example=example, instances=watched)
-
-
-def _stamps(dataset: Dataset, index: int) -> tuple:
-    """What tells cheaply that a file may have changed, for each file of an example."""
-    return tuple(map(_stamp, dataset.files[index]))
-
-
-def _stamp(file: str) -> tuple | None:
-    try:
-        found = os.stat(re.sub(r" \(page \d+\)$", "", file))
-    except OSError:  # it is no file, or is missing, which reading tells
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def _check_size(

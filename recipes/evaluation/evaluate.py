@@ -70,13 +70,23 @@ def evaluate(
     }
     results = {}
     for path, scored in predictors.items():
-        print(f"{path}: {scored.file}", flush=True)
+        print(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}", flush=True)
         results[str(path)] = Result(scored.file, scoring.measure(scored.predict, dataset))
     return dataset, results
 
 
 def _recorded(path: pathlib.Path) -> dict[str, Any] | None:
     return workdirs.read_recipe(path) if path.is_dir() else None
+
+
+def _step_of(path: pathlib.Path, file: pathlib.Path, runs: dict[pathlib.Path, Any]) -> str:
+    """Of which step the weights of a run are, as a text; empty for other files."""
+    if path not in runs:
+        return ""
+    recorded = runs[path]
+    entry = {workdirs.WEIGHTS: "weights", workdirs.BEST: "best"}.get(file.name)
+    step = (recorded.get(entry) or {}).get("step") if entry else file.name.rpartition("-")[2]
+    return f", step {step} of {recorded['recipe'].get('steps')}"
 
 
 def _splits(

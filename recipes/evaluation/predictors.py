@@ -10,6 +10,10 @@ import zoo.loading
 from recipes import scoring
 from recipes.data import Dataset
 from zoo import workdir
+from zoo.inference.tiles import tiled
+
+# A file does not tell how far its scores see. No net of the zoo sees further, DeconvNet so far.
+_MARGIN, _STRIDE = 480, 32
 
 
 class Scored(NamedTuple):
@@ -90,7 +94,9 @@ def of_saved_model(folder: pathlib.Path, dataset: Dataset) -> scoring.Predictor:
     classes = scores["probabilities"].shape[-1] if "probabilities" in scores else None
     check_made_for(dataset, folder, channels=takes.shape[-1], classes=classes)
     # The signature lives only as long as the loaded object.
-    return lambda image, keep=loaded: answer(image=image[np.newaxis])["class_map"].numpy()[0]
+    return _of_any_size(
+        lambda image, keep=loaded: answer(image=image[np.newaxis])["class_map"].numpy()[0]
+    )
 
 
 def of_tflite(file: pathlib.Path, dataset: Dataset) -> scoring.Predictor:
@@ -134,7 +140,11 @@ def of_tflite(file: pathlib.Path, dataset: Dataset) -> scoring.Predictor:
             return found
         return tf.image.resize(found[..., np.newaxis], image.shape[:2], "nearest")[..., 0].numpy()
 
-    return class_map
+    return _of_any_size(class_map) if size == [-1, -1] else class_map
+
+
+def _of_any_size(predict: scoring.Predictor) -> scoring.Predictor:
+    return tiled(predict, margin=_MARGIN, stride=_STRIDE)
 
 
 def check_made_for(

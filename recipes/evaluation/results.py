@@ -8,7 +8,7 @@ from typing import Any
 
 from recipes import runs, scoring
 from recipes.data import Dataset
-from recipes.training import records
+from recipes.training import environment, tables
 from recipes.training.recipe import difference
 from zoo import workdir as workdirs
 
@@ -19,13 +19,16 @@ COLUMNS = (
 )
 
 
+_TOLD = ("hardware", "tensorflow", "keras", "minutes")  # what a row takes from recipe.json
+
+
 def results_file() -> pathlib.Path:
     """docs/results.csv of the clone.
 
     Raises:
         ValueError: The package is installed and is not a clone.
     """
-    root = records.checkout()
+    root = environment.checkout()
     if root is None:
         raise ValueError(
             "--record adds to docs/results.csv in a clone of segmentation-zoo; this package is "
@@ -61,12 +64,19 @@ def check(paths: Sequence[pathlib.Path], checkpoint: str | None) -> None:
             f"{weights.get('step', 0)} of {recorded['recipe']['steps']}. Run zoo train --workdir "
             f"{paths[0]} first."
         )
+    told = {**(recorded.get("environments") or [{}])[-1], **weights}
+    missing = [name for name in _TOLD if not isinstance(told.get(name), str | int | float)]
+    if missing:
+        raise ValueError(
+            f"A row of results.csv tells on what a run was trained; {paths[0] / workdirs.RECIPE} "
+            f"has no {', '.join(missing)}. Train again in a new folder, or leave --record out."
+        )
 
 
 def add(workdir: pathlib.Path, dataset: Dataset, scores: dict[str, Any]) -> pathlib.Path:
     """Adds a row with the scores of a run's trained weights; returns the file."""
     recorded, file = workdirs.read_recipe(workdir), results_file()
-    environment = recorded["environments"][-1]
+    started = recorded["environments"][-1]
     row = {
         "recipe": recorded["recipe"]["name"],
         "model": recorded["recipe"]["model"],
@@ -74,14 +84,14 @@ def add(workdir: pathlib.Path, dataset: Dataset, scores: dict[str, Any]) -> path
         "split": dataset.split,
         **{name: f"{scores[name]:.4f}" for name in scoring.SCORES},
         "steps": recorded["weights"]["step"],
-        "hardware": environment["hardware"],
+        "hardware": started["hardware"],
         "minutes": recorded["weights"]["minutes"],
-        "versions": f"tensorflow {environment['tensorflow']}, keras {environment['keras']}",
+        "versions": f"tensorflow {started['tensorflow']}, keras {started['keras']}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
     rows = []
     if file.exists():
         with open(file, encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-    records.replace_csv(file, COLUMNS, [*rows, row])
+    tables.replace_csv(file, COLUMNS, [*rows, row])
     return file

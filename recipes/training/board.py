@@ -13,46 +13,86 @@ from PIL import Image
 import zoo.pictures
 from recipes.data import Dataset
 from recipes.scoring import Predictor
+from recipes.training.checkpoints import first_line
 
 PICTURES = 4  # of the held-out split
+MAX_SIDE = 1024  # pixels of a picture, above which only every second, third, … is shown
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Board:
-    """Writes the events of a run, or nothing if TensorBoard is not installed."""
+    """Writes the events of a run; nothing without TensorBoard, or once they cannot be written."""
 
     writer: tf.summary.SummaryWriter
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        with self.writer.as_default(step):
+        with self._writing(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
     def pictures(self, step: int, predict: Predictor, dataset: Dataset) -> None:
         """The first examples, each with its label on the left and its class map on the right."""
-        with self.writer.as_default(step):
-            for index in range(min(PICTURES, len(dataset))):
-                image, label = dataset.example(index)
-                left, right = (
-                    zoo.pictures.overlay(
-                        image, classes, dataset.class_names, background=dataset.background
-                    )
-                    for classes in (label, predict(image))
+        palette = zoo.pictures.bright_palette()
+        if dataset.colours:
+            palette[: len(dataset.colours)] = dataset.colours
+        for index in range(min(PICTURES, len(dataset))):
+            image, label = dataset.example(index)
+            shrunk = slice(None, None, -(-max(label.shape) // MAX_SIDE))
+            left, right = (
+                zoo.pictures.overlay(
+                    *(_visible(image[shrunk, shrunk]), classes[shrunk, shrunk]),
+                    dataset.class_names,
+                    background=dataset.background,
+                    palette=palette,
                 )
-                # The legends list the classes that occur, so the heights may differ.
-                size = left.width + right.width, max(left.height, right.height)
-                both = Image.new("RGB", size, "white")
-                both.paste(left, (0, 0))
-                both.paste(right, (left.width, 0))
+                for classes in (label, predict(image))
+            )
+            # The legends list the classes that occur, so the heights may differ.
+            size = left.width + right.width, max(left.height, right.height)
+            both = Image.new("RGB", size, "white")
+            both.paste(left, (0, 0))
+            both.paste(right, (left.width, 0))
+            with self._writing(step):
                 tf.summary.image(f"label and answer {index}", np.asarray(both)[np.newaxis])
+
+    @contextlib.contextmanager
+    def _writing(self, step: int) -> Iterator[None]:
+        with self._harmless(), self.writer.as_default(step):
+            yield
+            self.writer.flush()  # here and not later, where an error would end the run
+
+    @contextlib.contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """Tells an error, once, and goes on without events: what they show is in the tables."""
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            print(
+                f"TensorBoard's events can no longer be written ({first_line(error)}); the run "
+                "goes on without them",
+                flush=True,
+            )
+            self.writer = tf.summary.create_noop_writer()
+
+
+def _visible(image: np.ndarray) -> np.ndarray:
+    """The image as uint8 with three channels or one: the first ones, floats over their range."""
+    image = image[..., : 3 if image.shape[-1] >= 3 else 1]
+    if image.dtype == np.uint8:
+        return image
+    low, high = image.min(), image.max()
+    return np.rint(255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
 
 
 @contextlib.contextmanager
 def opened(folder: pathlib.Path) -> Iterator[Board]:
     """Adds events to a folder; a resumed run repeats those after its checkpoint."""
+    board = Board(tf.summary.create_noop_writer())
     if importlib.util.find_spec("tensorboard"):
-        writer = tf.summary.create_file_writer(str(folder))
-    else:
-        writer = tf.summary.create_noop_writer()
-    with contextlib.closing(writer):
-        yield Board(writer)
+        with board._harmless():
+            board.writer = tf.summary.create_file_writer(str(folder))
+    try:
+        yield board
+    finally:
+        with board._harmless():
+            board.writer.close()

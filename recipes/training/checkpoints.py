@@ -1,11 +1,15 @@
 """Saves and resumes the exact state of a run, and loses nothing when it is killed.
 
 A checkpoint holds every variable of the model (its random generators too) and of the optimizer, the
-step, and what the log needs. TensorFlow writes it beside its place and renames it, so a run that is
-killed while it saves still has the checkpoint before.
+step, and what the log needs. It is written beside its place, synced and renamed, its index last: a
+run that is killed while it saves still has the checkpoint before. Only checkpoints that the run
+wrote itself, by its list `steps.json`, are read, replaced and deleted.
 """
 
 import dataclasses
+import errno
+import json
+import os
 import pathlib
 import re
 import shutil
@@ -14,7 +18,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from recipes.training import records
 from recipes.training.recipe import RunError
 from zoo import files
 from zoo import workdir as workdirs
@@ -41,15 +44,16 @@ class State:
     seconds: tf.Variable = dataclasses.field(default_factory=lambda: _number(0, tf.float64))
     losses: tf.Variable = dataclasses.field(default_factory=lambda: _number(0, tf.float64))
     """The sum of the losses since the last row of the log."""
-    scored: tf.Variable = dataclasses.field(default_factory=lambda: _number(0, tf.int64))
-    """The last step whose scores are in scores.csv."""
+    summed: tf.Variable = dataclasses.field(default_factory=lambda: _number(0, tf.int64))
+    """How many steps that sum is over: --log-every may change when a run is resumed."""
 
     def variables(self) -> dict[str, list]:
         """Everything that is saved, by position: names of seed generators differ between builds."""
         return {
             "model": [variable.value for variable in self.model.variables],
             "optimizer": [variable.value for variable in self.optimizer.variables],
-            "run": [self.step, self.seconds, self.losses, self.scored],
+            "run": [self.step, self.seconds],
+            "log": [self.losses, self.summed],
         }
 
 
@@ -58,25 +62,59 @@ def save(state: State, workdir: pathlib.Path) -> None:
 
     Raises:
         NotFiniteError: A variable is not finite.
-        RunError: The checkpoint cannot be written.
+        RunError: The checkpoint cannot be written; those before it are as they were.
+        OSError: The workdir is gone.
     """
     step, folder = int(state.step), workdir / workdirs.CHECKPOINTS
     check_finite(step, state.model.variables + state.optimizer.variables)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tf.train.Checkpoint(**state.variables()).write(str(folder / f"ckpt-{step}"))
-        for path in (*folder.glob(f"ckpt-{step}.*"), folder):
-            files.sync_one(path)
+        folder.mkdir(exist_ok=True)
+        with files.unfinished_folder(folder) as unfinished:
+            tf.train.Checkpoint(**state.variables()).write(str(unfinished / f"ckpt-{step}"))
+            own = _publish(unfinished, workdir, step)
     except (OSError, tf.errors.OpError) as error:
-        sweep(workdir)
-        _delete(folder, step)  # TensorFlow writes the index in its place
+        if not workdir.is_dir():
+            raise
+        closed = getattr(error, "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS)
         raise RunError(
             f"The checkpoint of step {step} cannot be written to {folder} "
-            f"({first_line(error)}){_missing(state, folder)}. {intact(workdir)} Free some space "
-            "there and run the same command again."
+            f"({first_line(error)}){_missing(state, folder)}. {intact(workdir)} "
+            f"{'Make that folder writable' if closed else 'Free some space there'} and run the "
+            "same command again."
         ) from error
-    for old in workdirs.steps(workdir)[_KEPT:]:
-        _delete(folder, old)
+    for old in own - {step, *workdirs.steps(workdir)[:_KEPT]}:
+        for part in reversed(_parts(folder, old)):  # without its index it is not read
+            part.unlink()
+
+
+def _publish(unfinished: pathlib.Path, workdir: pathlib.Path, step: int) -> set[int]:
+    """Puts the files of a checkpoint in their place; gives the steps of all that the run wrote."""
+    folder = workdir / workdirs.CHECKPOINTS
+    listed, parts = workdirs.written_steps(workdir), _parts(unfinished, step)
+    own = {old for old in listed or () if _parts(folder, old)}
+    if listed is None:  # written by an earlier version
+        own = set(workdirs.steps(workdir))
+    theirs = [part.name for part in parts if step not in own and (folder / part.name).exists()]
+    if theirs:
+        raise RunError(
+            f"The checkpoint of step {step} is written to {folder / theirs[0]}; that file is there "
+            f"and is not of this run. {intact(workdir)} Move it away and run the same command "
+            "again."
+        )
+    for part in parts:
+        files.sync_one(part)
+    # Listed before it is there: a file that is not listed is taken for that of somebody else.
+    files.write_text(folder / workdirs.STEPS, json.dumps(sorted(own | {step})) + "\n")
+    for part in parts:
+        os.replace(part, folder / part.name)
+    files.sync_one(folder)
+    return own | {step}
+
+
+def _parts(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
+    """The files of a checkpoint: the values, then the index."""
+    name = re.compile(rf"ckpt-{step}\.(index|data-\d{{5}}-of-\d{{5}})")
+    return sorted(file for file in folder.glob(f"ckpt-{step}.*") if name.fullmatch(file.name))
 
 
 def check_finite(step: int, variables: list[keras.Variable]) -> None:
@@ -85,12 +123,6 @@ def check_finite(step: int, variables: list[keras.Variable]) -> None:
         is_float = variable.dtype.startswith(("float", "bfloat"))
         if is_float and not np.isfinite(variable.numpy()).all():
             raise NotFiniteError(step, f"{variable.path} is no longer finite")
-
-
-def _delete(folder: pathlib.Path, step: int) -> None:
-    """Deletes a checkpoint: first its index, without which it is not read."""
-    for part in sorted(folder.glob(f"ckpt-{step}.*"), reverse=True):
-        part.unlink()
 
 
 def resume(state: State, workdir: pathlib.Path) -> None:
@@ -125,20 +157,6 @@ def resume(state: State, workdir: pathlib.Path) -> None:
         raise RunError(
             f"All {len(found)} checkpoints in {folder} are damaged. Pass a new --workdir."
         )
-
-
-def sweep(workdir: pathlib.Path) -> None:
-    """Removes what interrupted saves left; only for the process that writes to the workdir."""
-    for name in (workdirs.WEIGHTS, workdirs.BEST, workdirs.RECIPE, records.LOG, records.SCORES):
-        for ending in ("", ".sha256"):
-            for leftover in workdir.glob(files.UNFINISHED + "[0-9a-f]" * 8 + f"-{name}{ending}"):
-                leftover.unlink()
-    folder = workdir / workdirs.CHECKPOINTS
-    for leftover in folder.glob("ckpt-*_temp*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for values in folder.glob("ckpt-*.data-*"):
-        if not values.with_suffix(".index").exists():
-            values.unlink()
 
 
 def intact(workdir: pathlib.Path) -> str:

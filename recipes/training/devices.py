@@ -118,18 +118,25 @@ def output_folder(
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM, so that the step can end and be saved; a second one kills."""
+    """Collects SIGINT, SIGTERM and SIGHUP, so that the step can end and be saved.
+
+    A second one kills. SIGHUP stays ignored where nohup ignores it.
+    """
     received = []
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", None)  # not of Windows
+    if hangup and signal.getsignal(hangup) is not signal.SIG_IGN:
+        before[hangup] = signal.getsignal(hangup)
 
     def receive(number: int, frame: Any) -> None:
         received.append(number)
         for one, handler in before.items():
             signal.signal(one, handler)
-        print("stopping after this step, then saving; once more: stop at once", flush=True)
+        with contextlib.suppress(RuntimeError):  # it came while another line was written
+            print("stopping after this step, then saving; once more: stop at once", flush=True)
 
     try:
         for number in before:

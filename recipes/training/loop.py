@@ -1,19 +1,19 @@
 """The loop over the steps of a run: trains, scores, writes the tables, saves."""
 
 import contextlib
-import csv
 import dataclasses
 import signal
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from recipes import scoring
 from recipes.data import pipeline
-from recipes.training import board, checkpoints, records, weights
+from recipes.training import board, checkpoints, records, tables, weights
 from recipes.training.checkpoints import NotFiniteError
-from recipes.training.devices import stop_signals
+from recipes.training.devices import add_up, stop_signals
 from recipes.training.recipe import Recipe
 from recipes.training.run import Run
 from recipes.training.step import make_step
@@ -28,7 +28,7 @@ def run_steps(run: Run, *, last: int) -> int | None:
     a run that is killed in between does the step again.
 
     Returns:
-        The number of the signal, SIGINT or SIGTERM, that stopped it after a step; else None.
+        The number of the signal that stopped it after a step; else None.
 
     Raises:
         NotFiniteError: The loss, a gradient or a variable is not finite; nothing of the step was
@@ -36,8 +36,7 @@ def run_steps(run: Run, *, last: int) -> int | None:
         RunError: A file cannot be written.
     """
     first = run.step
-    # A run that was stopped while it scored has saved the step without its scores.
-    lacks_scores = _scores_are_due(run.recipe, first) and int(run.state.scored) < first
+    lacks_scores = _lacks_scores(run)
     if first >= last and not lacks_scores:
         if first == run.recipe.steps:
             print(f"the training is complete: {first} steps", flush=True)
@@ -49,8 +48,6 @@ def run_steps(run: Run, *, last: int) -> int | None:
         stopped = False
         if lacks_scores:
             stopped = not _validate(run, scorer, output, stop)
-            if not stopped:
-                checkpoints.save(run.state, run.out)
         print(
             f"training {run.recipe.name}: step {first} of {last}; the first one takes longer",
             flush=True,
@@ -71,8 +68,6 @@ def run_steps(run: Run, *, last: int) -> int | None:
 class _Output:
     """What a run tells and writes on the way."""
 
-    log: csv.DictWriter
-    scores: csv.DictWriter
     events: board.Board
     show: Callable[[int, float, float, int], None]
 
@@ -99,15 +94,13 @@ class _Clock:
 
 @contextlib.contextmanager
 def _output(run: Run, last: int) -> Iterator[_Output]:
-    state, out = run.state, run.out
+    for name in tables.COLUMNS:
+        tables.repair(run.out / name, run.step)
     with (
-        records.table(out / records.LOG, run.step) as log,
-        # A run that was killed after it scored may have written the row without its checkpoint.
-        records.table(out / records.SCORES, int(state.scored)) as scores,
-        board.opened(out / "tensorboard") as events,
+        board.opened(run.out / "tensorboard") as events,
         progress.training(run.step, last) as show,
     ):
-        yield _Output(log, scores, events, show)
+        yield _Output(events, show)
 
 
 def _batches(run: Run, first: int, last: int) -> tf.distribute.DistributedDataset:
@@ -146,6 +139,7 @@ def _one_step(
     run.state.step.assign(step)
     run.state.seconds.assign(clock.tick(step))
     run.state.losses.assign_add(loss)
+    run.state.summed.assign_add(1)
     # Workers learn of a signal with the next batch, so that all stop at the same step.
     return bool(stops) or (run.workers == 1 and bool(stop))
 
@@ -159,10 +153,9 @@ def _validate(run: Run, scorer: Scorer, output: _Output, stop: list[int]) -> boo
     if scores is None:
         return False
     numbers = {name: scores[name] for name in scoring.SCORES}
-    if run.is_first_worker and numbers["mean_iou"] > records.best_score(run.out / records.SCORES):
+    if run.is_first_worker and numbers["mean_iou"] > records.best_score(run.out):
         weights.write_best(run, scorer.model, numbers["mean_iou"])
-    output.scores.writerow({"step": step, **numbers})
-    run.state.scored.assign(step)
+    tables.add_row(run.out / tables.SCORES, {"step": step, **numbers})
     output.events.scalars(step, numbers)
     output.events.pictures(step, scorer.predict, held_out)
     print(f"step {step}: held-out mean IoU {numbers['mean_iou']:.4f}", flush=True)
@@ -174,22 +167,31 @@ def _log(run: Run, output: _Output, clock: _Clock) -> None:
     recipe, state, step = run.recipe, run.state, run.step
     if step % recipe.log_every == 0 or step == recipe.steps:
         mean, seconds = _mean_loss(run), round(float(state.seconds), 1)
-        output.log.writerow({"step": step, "loss": mean, "seconds": seconds})
+        tables.add_row(run.out / tables.LOG, {"step": step, "loss": mean, "seconds": seconds})
         numbers = {"loss": mean, "learning_rate": state.optimizer.learning_rate.numpy()}
         if clock.rate:
             numbers["images_per_second"] = clock.rate * _images(recipe)
         output.events.scalars(step, numbers)
     if step % recipe.log_every == 0:
         state.losses.assign(0)
+        state.summed.assign(0)
 
 
 def _mean_loss(run: Run) -> float:
     """The mean loss of the steps since the last row of the log."""
-    return float(run.state.losses) / (run.step % run.recipe.log_every or run.recipe.log_every)
+    return float(run.state.losses) / int(run.state.summed)
 
 
 def _images(recipe: Recipe) -> int:
     return recipe.batch_size * recipe.accumulate
+
+
+def _lacks_scores(run: Run) -> bool:
+    """Whether the run was stopped while it scored its step; the same for all workers."""
+    if not _scores_are_due(run.recipe, run.step):
+        return False
+    lacks = run.is_first_worker and not tables.is_scored(run.out, run.step)
+    return bool(add_up(np.array([float(lacks)]), run.strategy)[0])
 
 
 def _scores_are_due(recipe: Recipe, step: int) -> bool:

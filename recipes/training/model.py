@@ -1,5 +1,7 @@
 """The model of a run: what its recipe asks for, and its state before the first step."""
 
+import warnings
+
 import keras
 import tensorflow as tf
 
@@ -52,7 +54,9 @@ def build(recipe: Recipe, dataset: Dataset) -> keras.Model:
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(recipe.precision)
-        model = zoo.build(recipe.model, **options)
+        with warnings.catch_warnings():  # it is trained now
+            warnings.filterwarnings("ignore", message="encoder_weights left")
+            model = zoo.build(recipe.model, **options)
     finally:
         keras.config.set_dtype_policy(before)
     model.spec = model.spec.replace(

@@ -73,13 +73,13 @@ def _check_field(field: dataclasses.Field, value: Any) -> None:
     flag, rules = "--" + field.name.replace("_", "-"), field.metadata
     choices, least, most = (rules.get(rule) for rule in ("choices", "least", "most"))
     if choices:
-        wrong = [
-            one for one in (value if isinstance(value, tuple) else [value]) if one not in choices
-        ]
-        if wrong:
+        given = value if isinstance(value, tuple) else (value,)
+        near = {one: nearest(one, choices) for one in given if one not in choices}
+        if near:
+            better = f"{flag} {','.join(near.get(one) or one for one in given)}"
             raise ValueError(
-                f"{flag} takes {', '.join(choices)}; received {wrong[0]!r}. Pass {flag} "
-                f"{nearest(wrong[0], choices)}."
+                f"{flag} takes {', '.join(choices)}; received {next(iter(near))!r}. Pass "
+                f"{better if all(near.values()) else 'one of these'}."
             )
     if least is not None and not value >= least:
         raise ValueError(f"{flag} is at least {least}; received {value}. Pass {flag} {least}.")
@@ -96,9 +96,11 @@ def _check_field(field: dataclasses.Field, value: Any) -> None:
 def _check_model(recipe: "Recipe") -> None:
     given = [name for name in ("classes", "channels") if name in recipe.options]
     if given:
+        is_free = "channels" in given and SETS[recipe.data].channels is None
+        how = "; --channels 3 reads a grey folder in colour" if is_free else ""
         raise ValueError(
             f"The {' and '.join(given)} follow from --data {recipe.data}; received them in "
-            "--options too. Leave them out; --channels 3 reads a grey folder in colour."
+            f"--options too. Leave them out{how}."
         )
     if recipe.options.get("border") == "valid":
         raise ValueError(

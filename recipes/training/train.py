@@ -7,11 +7,13 @@ first of them writes to it.
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
 import pathlib
 import re
+import shlex
 import sys
 
 import keras
@@ -29,7 +31,7 @@ from recipes.training.loop import run_steps
 from recipes.training.recipe import Recipe, RunError
 from recipes.training.rules import check_read
 from recipes.training.run import Run
-from zoo import terminal
+from zoo import files, terminal
 from zoo import workdir as workdirs
 
 _ATTEMPTS = 3  # from the last checkpoint, if numbers are not finite
@@ -62,7 +64,9 @@ def main(recipe: Recipe, *, strategy: str, **options: object) -> int:
             raise
         return 0
 
-    status = terminal.run(run, prog="zoo train", failures=(RunError,))
+    # Hours of training are worth more than the lines about them.
+    with terminal.lasting_output():
+        status = terminal.run(run, prog="zoo train", failures=(RunError,))
     if status and workers > 1:
         # TensorFlow would wait for the other workers when the process ends. An error in `errors`
         # keeps the batches: destroying them waits for threads that sleep for up to a minute.
@@ -115,43 +119,69 @@ def train(
         TypeError: The model has no such option.
         FileNotFoundError: The weights to start from are missing.
         RunError: A number is no longer finite, or something cannot be read or written.
-        SystemExit: SIGINT or SIGTERM came, and all was saved: 130 or 143.
+        SystemExit: SIGINT, SIGTERM or SIGHUP came, and all was saved: 130, 143 or 129.
     """
     strategy = strategy or tf.distribute.get_strategy()
     _check_batch(recipe, strategy)
     try:
-        records.check_workdir(workdir, recipe)
-        begun = bool(workdirs.steps(workdir))
-        start = dataclasses.replace(recipe, encoder_weights="") if begun else recipe
-        splits, state, fingerprints = _prepare(start, data_dir or workdir / "data", strategy)
-        _check_workers(recipe, fingerprints, strategy)
         with output_folder(workdir, strategy) as out:
-            if worker_of(strategy)[0] == 0:
-                _check_again(workdir, recipe, begun)
-            run = Run(recipe, splits, state, strategy, workdir, out)
-            checkpoints.sweep(out)
-            records.write_recipe(
-                *(out, recipe, state.model.spec),
-                data_dir=data_dir,
-                fingerprints=fingerprints,
-                strategy=strategy,
-            )
+            run, begun = _begin(recipe, workdir, out, data_dir, strategy)
             if not begun:
-                checkpoints.save(state, out)
+                checkpoints.save(run.state, out)
                 add_up(np.zeros(1), strategy)  # no worker reads it before the first has written it
-            signal = _train_to(run, min(recipe.steps, limit_steps or recipe.steps))
-            weights.write_newest(run)
+            try:
+                signal = _train_to(run, min(recipe.steps, limit_steps or recipe.steps))
+                weights.write_newest(run)
+            except KeyboardInterrupt:
+                _tell_loss(run)
+                raise
     except OSError as error:
-        if error.errno is None:  # not of the system: its message says what to do
-            raise
-        raise RunError(
-            f"{error.filename or workdir} cannot be read or written ({error.strerror or error}). "
-            "Checkpoints are as they were. Correct that and run the same command again."
-        ) from error
+        raise _of_workdir(error, workdir) or error from error
     _tell_end(run, signal, limit_steps)
     if signal is not None:
         raise SystemExit(128 + signal)
-    return state.model
+    return run.state.model
+
+
+def _begin(
+    recipe: Recipe,
+    workdir: pathlib.Path,
+    out: pathlib.Path,
+    data_dir: pathlib.Path | None,
+    strategy: tf.distribute.Strategy,
+) -> tuple[Run, bool]:
+    """Checks everything that can be checked before the first step; whether the run was begun."""
+    records.check_workdir(workdir, recipe)
+    begun = bool(workdirs.steps(workdir))
+    start = dataclasses.replace(recipe, encoder_weights="") if begun else recipe
+    splits, state, fingerprints = _prepare(start, data_dir or workdir / "data", strategy)
+    _check_workers(recipe, fingerprints, strategy)
+    for folder in (out, out / workdirs.CHECKPOINTS):
+        files.sweep(folder)
+    records.write_recipe(
+        *(out, recipe, state.model.spec),
+        data_dir=data_dir,
+        fingerprints=fingerprints,
+        strategy=strategy,
+    )
+    return Run(recipe, splits, state, strategy, workdir, out), begun
+
+
+def _of_workdir(error: OSError, workdir: pathlib.Path) -> RunError | None:
+    """What to do about an error of the system on a file of the run; None for other errors."""
+    file = pathlib.Path(os.fsdecode(error.filename or ""))
+    if error.errno is None or not {workdir, workdir.absolute()} & {file, *file.parents}:
+        return None
+    if not workdir.is_dir() and error.errno == errno.ENOENT:
+        return RunError(
+            f"The folder of a run stays in its place while it trains; {workdir} was moved or "
+            "deleted. Put it back and run the same command again, or pass a new folder as "
+            "--workdir."
+        )
+    return RunError(
+        f"{file} cannot be read or written ({error.strerror or error}). Checkpoints are as they "
+        "were. Correct that and run the same command again."
+    )
 
 
 def _prepare(
@@ -168,22 +198,21 @@ def _prepare(
     return {split: found.dataset for split, found in examined.items()}, state, fingerprints
 
 
-def _check_again(workdir: pathlib.Path, recipe: Recipe, begun: bool) -> None:
-    """Looks again, now that no other process can write: the data took long to prepare."""
-    records.check_workdir(workdir, recipe)
-    if bool(workdirs.steps(workdir)) != begun:
-        raise RunError(
-            f"One run at a time writes to a --workdir; another process has changed the checkpoints "
-            f"in {workdir} since this command was started. Run the same command again to resume "
-            "that run, or pass a new folder as --workdir."
-        )
+def _tell_loss(run: Run) -> None:
+    saved = max(workdirs.steps(run.out), default=0)
+    print(
+        f"stopped at once: the last checkpoint is that of step {saved}, and what came after it, "
+        f"{max(run.step - saved, 0)} whole steps, is lost. Resume from there with:\n"
+        f"  zoo train --workdir {shlex.quote(str(run.workdir))}",
+        flush=True,
+    )
 
 
 def _tell_end(run: Run, signal: int | None, limit_steps: int | None) -> None:
     if signal is not None:
         print(
             f"stopped and saved at step {run.step} of {run.recipe.steps}. Resume it with:\n"
-            f"  zoo train --workdir {run.workdir}",
+            f"  zoo train --workdir {shlex.quote(str(run.workdir))}",
             flush=True,
         )
     elif run.step < run.recipe.steps:
@@ -214,12 +243,12 @@ def _train_to(run: Run, last: int) -> int | None:
                 continue
             recipe, count = run.recipe, run.recipe.batch_size * run.recipe.accumulate
             positions = range((error.step - 1) * count, error.step * count)
-            files = pipeline.files(run.splits["train"], positions=positions, seed=recipe.seed)
+            images = pipeline.files(run.splits["train"], positions=positions, seed=recipe.seed)
             raise RunError(
                 f"Step {error.step}: {error}, {_ATTEMPTS} times. Nothing of it was saved. "
                 f"{checkpoints.intact(run.workdir)} Look at the images of this step, or pass a "
                 f"--learning-rate below {recipe.learning_rate:g} and a new --workdir:\n  "
-                + "\n  ".join(files)
+                + "\n  ".join(images)
             ) from error
 
 

@@ -21,6 +21,7 @@ from exports.check import saved_model as loaders
 from exports.command import check as check_main
 from exports.command import export as main
 from exports.formats import FORMATS, saved_model, tflite
+from exports.graph import MAX_BYTES
 from exports.serving import export_json
 from tests.support.toys import TOYS, build_toy, toy_images
 from zoo.class_names import CLASS_NAMES
@@ -258,10 +259,13 @@ def test_a_picture_to_check_with(mode, weights, tmp_path, unchecked):
 
 def test_a_picture_that_is_none(weights, tmp_path, refused):
     arguments = [weights, "--out", str(tmp_path / "o")]
-    for file in (weights, "missing.png"):
+    for file, why in (
+        (weights, "this is a HDF5 file, whatever its name says. Convert it to PNG or JPEG."),
+        ("missing.png", "there is no such file."),
+    ):
         status, said = refused(*arguments, "--image", file)
         assert status == 2
-        assert f"An image is a file such as a PNG or a JPEG; {file} cannot be read (" in said
+        assert f"{file}: {why}" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -346,7 +350,9 @@ def test_what_the_command_exports_says_how(version, weights):
     assert recorded["spec"] == build_toy("unet").spec.to_dict()
     assert recorded["weights"]["file"]["name"] == pathlib.Path(weights).name
     limits = {"channels": 3, "max_pixels": 9000, "max_batch": 1, "max_request_pixels": 9000}
-    assert recorded["limits"] == limits
+    assert recorded["limits"] == limits | {"max_bytes": MAX_BYTES}
+    assert recorded["memory"]["bytes"] == 4 * 10**9
+    assert 20 < recorded["memory"]["per_pixel"] < 2000
     assert recorded["request"]["image"] == [1, 94, 94, 3]
 
 
@@ -401,6 +407,12 @@ def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):
     def write(content: dict) -> None:
         (copy / "export.json").write_text(export_json.text(content))
 
+    write(recorded | {"format": "onnx"})
+    assert check_main([str(copy)]) == 2
+    said = capsys.readouterr().err
+    assert f"takes the folder of a SavedModel; {copy} is an export of the format onnx" in said
+    assert check_main([str(copy / "saved_model.pb")]) == 2
+    assert "such as served/unet/1; there is none at" in capsys.readouterr().err
     write({"model": "unet"})
     assert check_main([str(copy)]) == 2
     assert "lacks what an export writes" in capsys.readouterr().err
@@ -408,6 +420,9 @@ def test_a_version_that_is_damaged_or_none(version, weights, tmp_path, capsys):
         write(recorded | {field: [1]})
         assert check_main([str(copy)]) == 2
         assert "lacks what an export writes" in capsys.readouterr().err
+    older = {name: recorded["limits"][name] for name in ("channels", "max_pixels", "max_batch")}
+    write(recorded | {"limits": older})
+    assert export_json.read(copy)["limits"] == older
     write(recorded | {"limits": {"pixels": 3}})
     assert check_main([str(copy)]) == 2
     assert "lacks what an export writes" in capsys.readouterr().err

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from recipes.training import records
+from recipes.training import environment
 from tests.faults import checks, jobs
 from tests.faults.child import HOW, POINTS, RECIPES
 from tests.faults.field import Field
@@ -161,7 +161,7 @@ def document(field: Field, found: dict[str, tuple[bool, str]], minutes: float) -
     packages = ("tensorflow", "keras", "numpy")
     return TEXT.format(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        hardware=records.hardware(),
+        hardware=environment.hardware(),
         versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages),
         processes=len(jobs.STARTED),
         minutes=minutes,

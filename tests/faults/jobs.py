@@ -228,7 +228,7 @@ def of_checkpoint(prefix: pathlib.Path) -> dict[str, np.ndarray]:
     names = [
         name
         for name in reader.get_variable_to_shape_map()
-        if name.startswith(("model/", "optimizer/", "run/")) and not name.startswith("run/1/")
+        if name.startswith(("model/", "optimizer/", "run/0/", "log/"))
     ]
     return {name: reader.get_tensor(name) for name in names}
 

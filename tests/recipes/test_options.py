@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 
 import pytest
 
@@ -44,8 +45,9 @@ def test_every_field_is_an_option_and_its_value_the_default():
     weights = ",".join(["1", *["2.5"] * 20])
     words = (
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
-        "--data sbd --steps 3 --batch-size 2 --crop 16 --augment flip,turn --accumulate 5 "
-        "--optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled --weight-decay 0.1 "
+        "--data sbd --channels 3 --steps 3 --batch-size 2 --crop 16 --augment flip,turn "
+        "--accumulate 5 --optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled "
+        "--weight-decay 0.1 "
         f"--encoder-weights imagenet --loss focal --class-weights {weights} --weight-map "
         "--loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum --precision "
         "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 --validate-every 3"
@@ -57,6 +59,7 @@ def test_every_field_is_an_option_and_its_value_the_default():
         model="fcn8s",
         options={"stages": [1, 2]},
         data="sbd",
+        channels=3,
         steps=3,
         batch_size=2,
         crop=16,
@@ -108,8 +111,12 @@ def test_help_shows_the_card_and_each_field():
         ({"batch_size": -2}, "--batch-size is at least 1; received -2. Pass --batch-size 1."),
         (
             {"augment": ("flip", "spin")},
-            "--augment takes scale, elastic, flip, turn, light, colour; received 'spin'. Pass "
-            "--augment scale.",
+            "--augment takes scale, elastic, flip, turn, light, colour; received 'spin'. Pass one "
+            "of these.",
+        ),
+        (
+            {"augment": ("flip", "color", "ligth")},
+            "received 'color'. Pass --augment flip,colour,light.",
         ),
         (
             {"schedule": "linear"},
@@ -138,9 +145,15 @@ def test_help_shows_the_card_and_each_field():
         ),
     ],
 )
-def test_bad_values_are_errors(change, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
+def test_bad_values_are_errors_whose_remedy_works(change, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
         dataclasses.replace(RECIPE, **change)
+    advised = r"(?:Pass|Add) (--[a-z-]+(?: (?:'.*?'|\S+?))?)(?=\.$|\. |, | to )"
+    for words in re.findall(advised, str(error.value))[:1]:
+        given = options.parse(["any_unet", "--workdir", "w", *shlex.split(words)])
+        names = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
+        better = {name: value for name, value in vars(given).items() if name in names}
+        dataclasses.replace(RECIPE, **change | better)
 
 
 def test_options_that_are_not_json_are_an_error(capsys):
@@ -206,6 +219,18 @@ def test_a_default_can_be_typed_as_it_is_shown(monkeypatch):
     out = " ".join(options.help_text("any_unet").split())
     for text in ("a net on the same trunk", "random changes, separated by commas", "in the loss,"):
         assert "(default: none)" in out.partition(text)[2][:40]
+
+
+def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
+    """It did not record `channels`, and read images as they are stored."""
+    earlier = recorded(RECIPE)
+    del earlier["channels"]
+    assert read(earlier) == RECIPE
+    assert difference(RECIPE, earlier) is None
+    other = dataclasses.replace(RECIPE, data="folder", channels=3)
+    assert "--channels 0, and this command has --channels 3" in difference(
+        other, earlier | {"data": "folder"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,48 +4,21 @@ import io
 import os
 import re
 import struct
+import sys
 import time
 import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageOps
 
+from tests.support.image_bytes import chunk, encoded, grey_png, with_scans
 from zoo import image_files, images
 
 RNG = np.random.default_rng(3)
 COLOUR = RNG.integers(0, 256, (7, 5, 3), np.uint8)
 NUMBERS = RNG.integers(0, 3, (7, 5), np.uint8)
-
-
-def encoded(pixels, form: str = "PNG", **options) -> bytes:
-    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def grey_png(samples: np.ndarray, bits: int) -> bytes:
-    """A grey PNG whose samples have 1, 2, 4, 8 or 16 bits, written from the specification."""
-    height, width = samples.shape
-    places = np.arange(bits - 1, -1, -1)
-    lines = np.packbits((samples[..., None] >> places & 1).reshape(height, -1), axis=1)
-    data = b"".join(b"\0" + line.tobytes() for line in lines)
-    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(data)), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def with_scans(side: int, scans: int) -> bytes:
-    """A progressive JPEG of one grey whose last scan comes again and again."""
-    content = encoded(Image.new("L", (side, side), 99), "JPEG", progressive=True)
-    last = [found.start() for found in re.finditer(image_files.SCAN, content)][-1]
-    more = scans - len(re.findall(image_files.SCAN, content))
-    return content[:-2] + content[last:-2] * more + content[-2:]
 
 
 @pytest.mark.parametrize("form", image_files.FORMATS)
@@ -210,7 +183,8 @@ def test_a_lossless_webp_keeps_colours():
 
 def test_the_size_of_a_class_map_is_compared_before_it_is_decoded():
     content = encoded(NUMBERS)
-    broken = content.replace(b"IDAT", b"IDAT" + bytes(20))
+    start = content.index(b"IDAT") + 4
+    broken = content[:start] + bytes(8) + content[start + 8 :]
     assert images.read_class_map(content, size=(7, 5)).shape == (7, 5)
     text = "a class map has its image's size, 5×7; it is 7×5 (height × width). Replace one"
     for one in (content, broken):
@@ -303,7 +277,10 @@ def test_texts_beside_the_pixels_are_bounded():
     png = encoded(COLOUR)
     bomb = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(7_900_000), 9)) * 100
     flood = chunk(b"tEXt", b"k\0") * 400_000
-    for texts, why in ((bomb, "Decompressed data too large"), (flood, "8 bytes a pixel and")):
+    for texts, why in (
+        (bomb, "Decompressed data too large|at most 16 compressed texts"),
+        (flood, "8 bytes a pixel and"),
+    ):
         for place in (33, len(png) - 12):
             start = time.thread_time()
             with pytest.raises(images.ImageError, match=why):
@@ -315,3 +292,56 @@ def test_an_odd_header_is_no_warning():
     """Warnings are errors in tests; a user could do nothing about one."""
     exif = encoded(COLOUR, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\1\3\0\1")
     assert images.read_image(exif, upright=True).shape == (7, 5, 3)
+
+
+def bands(count: int, dtype: type = np.uint8, **options) -> tuple[np.ndarray, bytes]:
+    """Channels of noise, as pixels and as a TIFF of tifffile."""
+    pixels = RNG.integers(0, 2 ** (8 * np.dtype(dtype).itemsize), (6, 9, count)).astype(dtype)
+    planes = np.moveaxis(pixels, -1, 0) if options.get("planarconfig") == "separate" else pixels
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, planes, photometric="minisblack", **options)
+    return pixels, buffer.getvalue()
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 12])
+@pytest.mark.parametrize("options", [{}, {"planarconfig": "separate"}, {"compression": "zlib"}])
+def test_a_tiff_has_any_number_of_channels(count, options):
+    for dtype, shift in ((np.uint8, 0), (np.uint16, 8)):
+        pixels, content = bands(count, dtype, **({"planarconfig": "contig"} | options))
+        assert images.channels_of(content) == count
+        np.testing.assert_array_equal(images.read_image(content), pixels >> shift)
+        np.testing.assert_array_equal(images.read_image(content, channels=count), pixels >> shift)
+    if count == 5:
+        with pytest.raises(images.ImageError, match=r"here 3; this one has 5\. Take a model with"):
+            images.read_image(content, channels=3)
+        with pytest.raises(images.ImageError, match=r"1, 3 or 4 channels of 8 or 16 bits here"):
+            images.read_class_map(content)
+
+
+def test_what_no_reader_takes_of_such_a_tiff_is_named(monkeypatch):
+    floats = np.zeros((6, 9, 5), np.float32)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, floats, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(images.ImageError, match=r"8 or 16 bits per channel; .* stored as float32"):
+        images.read_image(buffer.getvalue())
+    content = bands(5, planarconfig="contig")[1]
+    with pytest.raises(images.ImageError, match="cannot be read as an image"):
+        images.read_image(content[:-100])
+    with monkeypatch.context() as patch:
+        patch.setattr(image_files, "MAX_PIXELS", 53)
+        with pytest.raises(images.ImageError, match=r"53 pixels and .* has 54 and 270\. Cut it"):
+            images.read_image(content)
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(images.ImageError, match="Install it with pip install tifffile"):
+        images.read_image(content)
+
+
+def test_a_tiff_that_unpacks_to_more_than_it_declares_is_refused():
+    content = bands(5, planarconfig="contig", compression="zlib")[1]
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        (start,), (length,) = file.pages[0].dataoffsets, file.pages[0].databytecounts
+    bomb = zlib.compress(bytes(60_000), 9)
+    assert len(bomb) <= length
+    bomb = content[:start] + bomb.ljust(length, b"\0") + content[start + length :]
+    with pytest.raises(images.ImageError, match="has 270 bytes here; one unpacks to more"):
+        images.read_image(bomb)

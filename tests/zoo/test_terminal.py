@@ -72,4 +72,4 @@ def test_plain_text_stays_as_it_is(text):
 
 def test_the_nearest_choice_is_advised():
     assert terminal.nearest("sgg", ("adam", "adamw", "sgd")) == "sgd"
-    assert terminal.nearest("xyz", ("adam", "sgd")) == "adam"
+    assert terminal.nearest("xyz", ("adam", "sgd")) is None

@@ -49,6 +49,11 @@ class _Origin:
 
 def download(address: str, part: pathlib.Path, timeout: float, progress: Progress) -> None:
     """Writes `part`, or resumes it; afterwards it has the length that the server announced."""
+    if part.exists() and not _origin_file(part).exists():
+        raise FetchError(
+            f"A download is written to {part} first; that file is there, and no download of this "
+            "program wrote it. Move it away and run the same command again."
+        )
     origin = _origin_of(part)
     done = part.stat().st_size if origin and origin.address == address else 0
     if done and done == origin.total:
@@ -73,8 +78,7 @@ def download(address: str, part: pathlib.Path, timeout: float, progress: Progres
         if not done or response.status != 206:
             done, origin = 0, _new_origin(address, response, part)
             forget(part)
-            if origin.validator:
-                files.write_text(_origin_file(part), json.dumps(dataclasses.asdict(origin)))
+            files.write_text(_origin_file(part), json.dumps(dataclasses.asdict(origin)))
         try:
             _receive(answer, part, done, origin.total, timeout, progress)
         except FetchError:
@@ -129,7 +133,7 @@ def _origin_of(part: pathlib.Path) -> _Origin | None:
         origin = _Origin(**json.loads(_origin_file(part).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return origin if part.exists() else None
+    return origin if origin.validator and part.exists() else None
 
 
 def _new_origin(address: str, response: Any, part: pathlib.Path) -> _Origin:

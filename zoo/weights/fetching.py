@@ -169,6 +169,7 @@ def _put(
         forget(part)  # a wrong part must not be resumed
         raise
     os.replace(part, file)
+    files.sync_one(file.parent)
     forget(part)
 
 

@@ -4,17 +4,23 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import warnings
 from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 from zoo import registry, workdir
-from zoo.spec import Spec, check_agrees
-from zoo.weights import ENDINGS, fetching, hdf5, imagenet
+from zoo.spec import check_agrees, from_json
+from zoo.weights import ENDINGS, checksums, content, fetching, hdf5, imagenet
 from zoo.weights.caffe import CaffeFileError, read_caffemodel
-from zoo.weights.checksums import is_whole
 from zoo.weights.layouts import as_keras, fixed_blobs
 from zoo.weights.transplant import Progress, Source, fill, fill_encoder
+
+REMEDY = (
+    "Build the model that was trained, with its options, or copy the layers that both have with "
+    "encoder_weights={name!r}."
+)
 
 
 def load(
@@ -23,6 +29,7 @@ def load(
     weights: str | os.PathLike | None = None,
     encoder_weights: str | os.PathLike | None = None,
     progress: Progress = lambda done, total: None,
+    remedy: str = REMEDY,
 ) -> keras.Model:
     """Fills a model from a file and returns it; the builders call this last.
 
@@ -33,15 +40,17 @@ def load(
 
     Args:
         model: A model of the zoo.
-        weights: A `.weights.h5`, `.keras` or `.h5` (Keras 2) file of the same model, or the
-            `.caffemodel` of its authors. Sets every weight. A `.caffemodel` of DeconvNet must be
-            the one for inference: each normalization has a scale and a shift with the averages
-            folded in, or a scale, a shift, a mean and a variance.
+        weights: A `.weights.h5`, `.keras` or `.h5` file of the same model, of weights alone or of
+            a whole model, or the `.caffemodel` or `.caffemodel.h5` of its authors. Sets every
+            weight. Caffe's file of DeconvNet must be the one for inference: each normalization has
+            a scale and a shift with the averages folded in, or a scale, a shift, a mean and a
+            variance.
         encoder_weights: `"imagenet"`, or a file as above of any net with the same trunk, such as a
             coarser FCN or a VGG, or the workdir of a run. Sets the layers that both nets have by
             name; the file must have the whole trunk. The other layers, and score layers for another
             number of classes, keep their initial values.
         progress: Called after each array with the count of numbers copied so far, and the total.
+        remedy: What an error says to do when `weights` does not fit.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -57,19 +66,35 @@ def load(
             f"weights={str(weights)!r} and encoder_weights={str(encoder_weights)!r}. Pass one."
         )
     if weights is not None:
-        stored = _checked_spec(model, weights)
         with _opened(model, "weights", weights) as source:
-            caffe = str(weights).endswith(".caffemodel")
-            fill(model, source, fixed=fixed_blobs(model) if caffe else {}, progress=progress)
-        if stored is not None:
-            model.spec = model.spec.named_as(stored)
+            built = getattr(model, "spec", None)
+            if built is not None and source.spec is not None:
+                check_agrees(source.spec, built.model, built.options, where=source.name)
+            fixed = fixed_blobs(model) if source.of_caffe else {}
+            fill(model, source, fixed=fixed, remedy=remedy, progress=progress)
+        if built is not None and source.spec is not None:
+            model.spec = built.named_as(source.spec)
     elif encoder_weights == "imagenet":
         fill_encoder(model, imagenet.imagenet(model), progress=progress)
     elif encoder_weights is not None:
         with _opened(model, "encoder_weights", _file_of(encoder_weights)) as source:
             layers = {imagenet.author_name(n): arrays for n, arrays in source.layers.items()}
             fill_encoder(model, dataclasses.replace(source, layers=layers), progress=progress)
+    if encoder_weights is not None:
+        _warn_of_zeros(model)
     return model
+
+
+def _warn_of_zeros(model: keras.Model) -> None:
+    """Warns if all score layers are zero: such a model answers, but never anything else."""
+    scores = [x for x in model.layers if x.weights and x.name.startswith("score")]
+    if scores and not any(np.any(weight) for layer in scores for weight in layer.get_weights()):
+        names = ", ".join(layer.name for layer in scores)
+        warnings.warn(
+            f"encoder_weights left {names} at zero, so {model.name} answers class 0 everywhere "
+            "until it is trained. Train it, or pass a file that sets every weight as weights=.",
+            stacklevel=3,
+        )
 
 
 def _file_of(path: str | os.PathLike) -> str | os.PathLike:
@@ -83,15 +108,6 @@ def _file_of(path: str | os.PathLike) -> str | os.PathLike:
             f"step. Run zoo train --workdir {path} first, or give another file."
         )
     return file
-
-
-def _checked_spec(model: keras.Model, path: str | os.PathLike) -> Spec | None:
-    """The Spec in a file if the model has one too; raises ValueError if they differ."""
-    built, stored = getattr(model, "spec", None), hdf5.stored_spec(path)
-    if built is None or stored is None:
-        return None
-    check_agrees(stored, built.model, built.options, where=str(path))
-    return stored
 
 
 @contextlib.contextmanager
@@ -111,20 +127,18 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
                 "it is relative to the current directory."
             )
         path = fetched
-    if is_whole(path) is False:
-        raise ValueError(
-            f"{path} is not the file that {path}.sha256 was written for. Copy, download or convert "
-            "it again; if it was changed on purpose, remove the .sha256."
-        )
-    if str(path).endswith(".caffemodel"):
+    checksums.check(path)
+    if content.kind(path) is content.Kind.OTHER and str(path).endswith(".caffemodel"):
         layers = as_keras(model, read_caffemodel(path))
-        yield Source(str(path), layers, error=CaffeFileError)
-    else:
-        with hdf5.opened(path) as (name, layers):
-            # A Spec was compared already. Else a model's name tells what it is, unless its user
-            # gave it one.
-            kind = getattr(model, "spec", None)
-            kind = model.name if kind is None else kind.model
-            comparable = {name, kind} <= set(registry.list_models())
-            other = comparable and name != kind and hdf5.stored_spec(path) is None
-            yield Source(str(path), layers, model=name if other else None)
+        yield Source(str(path), layers, of_caffe=True, error=CaffeFileError)
+        return
+    with hdf5.opened(path) as found:
+        if found.of_caffe:
+            blobs = {name: [blob[()] for blob in blobs] for name, blobs in found.layers.items()}
+            yield Source(str(path), as_keras(model, blobs), of_caffe=True)
+            return
+        spec = None if found.spec is None else from_json(found.spec, where=str(path))
+        # Without a Spec the model's name tells what it is, unless its user gave it one.
+        saved = found.name if spec is None else spec.model
+        known = saved if saved in registry.list_models() else None
+        yield Source(str(path), found.layers, model=known, spec=spec)

@@ -35,7 +35,8 @@ def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = Non
         spec: The Spec to write; `model.spec` by default. If the model has none, the file has none.
 
     Raises:
-        ValueError: The name does not end in `.weights.h5`; a weight is NaN or infinite.
+        ValueError: The name does not end in `.weights.h5`; a weight is NaN or infinite; the model
+            holds models.
         OSError: The file cannot be written, or reads back with other values. A file that was
             there is unchanged.
     """
@@ -46,6 +47,7 @@ def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = Non
             f"{path.name!r}. Name it {path.name.partition('.')[0]}.weights.h5."
         )
     spec = spec or getattr(model, "spec", None)
+    _check_weights(model)
     _check_room(model, path)
     record = record_of(path)
     with files.replacing(record) as unfinished_record, files.replacing(path) as unfinished:
@@ -59,9 +61,28 @@ def save(model: keras.Model, path: str | os.PathLike, *, spec: Spec | None = Non
         _read_back(model, spec, unfinished)
         digest = sha256(unfinished)
         unfinished_record.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        for new in (unfinished, unfinished_record):
+            files.sync_one(new)  # a full disk shows here, while the old file still has its .sha256
         # A file without a .sha256 can be used; with the one of the old file it would be refused.
         record.unlink(missing_ok=True)
     return path
+
+
+def _check_weights(model: keras.Model) -> None:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            raise ValueError(
+                f"Weights are saved of a model without models inside; {layer.name} is one. Save it "
+                f"alone, with model.get_layer({layer.name!r})."
+            )
+        for weight in layer.weights:
+            numbers = weight.numpy()
+            if not np.isfinite(numbers).all():
+                what = "NaN" if np.isnan(numbers).any() else "infinity"
+                raise ValueError(
+                    f"Saved weights must be finite; {weight.path} holds {what}. Train again with a "
+                    "lower learning rate, or save an earlier state."
+                )
 
 
 def _check_room(model: keras.Model, path: pathlib.Path) -> None:
@@ -79,16 +100,10 @@ def _check_room(model: keras.Model, path: pathlib.Path) -> None:
 def _read_back(model: keras.Model, spec: Spec | None, file: pathlib.Path) -> None:
     if hdf5.spec_text(file) != (spec and spec.to_json()):
         raise OSError(f"{file}: the Spec reads back as another text. Save it again.")
-    with hdf5.opened(file) as (_, layers):
+    with hdf5.opened(file) as found:
         for layer in model.layers:
-            for weight, array in zip(layer.weights, layers.get(layer.name, ()), strict=True):
-                numbers = weight.numpy()
-                if not np.isfinite(numbers).all():
-                    raise ValueError(
-                        f"Saved weights must be finite; {weight.path} holds NaN or infinity. Train "
-                        "again with a lower learning rate, or save an earlier state."
-                    )
-                if not np.array_equal(numbers, array):
+            for weight, array in zip(layer.weights, found.layers.get(layer.name, ()), strict=True):
+                if not np.array_equal(weight.numpy(), array):
                     raise OSError(
                         f"{file}: {weight.path} reads back as other numbers. Save it again."
                     )

@@ -12,10 +12,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from zoo import registry
+from zoo.spec import Spec
+
 # The layers that are trained on ImageNet; fully connected ones are convolutions here.
 TRUNK = re.compile(r"conv\d+(_\d+)?|fc\d+")
 # The up-samplings between the skips, which the FCNs of 2015 learned.
 LEARNED = ("upscore2", "upscore_pool4")
+# FCN-8s at-once scales its pools by 0.01 and less: scores that were trained without would vanish.
+SCALED = "scale_pool4"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +29,16 @@ class Source:
 
     `name` is for messages. `layers` maps layer names to arrays in Keras's order and layouts:
     anything with a shape that NumPy can read, such as a variable or an array in an open file.
-    `model` is the name of the model that was saved, if known. `error` is raised if the weights do
-    not fit.
+    `model` is the name in the zoo of the model that was saved, and `spec` its Spec, if known.
+    `of_caffe`: the file holds the fixed
+    numbers of layers without weights, too. `error` is raised if the weights do not fit.
     """
 
     name: str
     layers: dict[str, list[Any]]
     model: str | None = None
+    spec: Spec | None = None
+    of_caffe: bool = False
     error: type[ValueError] = ValueError
 
 
@@ -42,11 +50,13 @@ def fill(
     source: Source,
     *,
     fixed: Mapping[str, np.ndarray],
+    remedy: str,
     progress: Progress,
 ) -> None:
     """Sets every weight of `model` from a source of the same net.
 
     `fixed` holds the values that the source must have for layers that are constants in `model`.
+    `remedy` ends the error; `{name!r}` in it stands for the source.
 
     Raises:
         ValueError: Layers are missing on one side, shapes or constants differ, or numbers are not
@@ -63,15 +73,15 @@ def fill(
         )
         if lacking
     ]
-    if source.model not in (None, model.name):
+    kind = model.spec.model if hasattr(model, "spec") else model.name
+    if source.model not in (None, kind) and kind in registry.list_models():
         misfits.insert(0, f"they were saved from {source.model}")
     misfits += filter(None, (_misfit(model, layer, source) for layer in shared))
     misfits += filter(None, (_other_constants(n, x, source) for n, x in fixed.items()))
     if misfits:
         raise source.error(
             f"The weights in {source.name} do not fit {model.name}, which is unchanged:\n"
-            f"{_lines(misfits)}Build the model that was trained, with its options, or copy the "
-            f"layers that both have with encoder_weights={source.name!r}."
+            f"{_lines(misfits)}{remedy.format(name=source.name)}"
         )
     _copy(layers, source, progress)
 
@@ -80,7 +90,7 @@ def fill_encoder(model: keras.Model, source: Source, *, progress: Progress) -> N
     """Sets the layers that both have, and leaves the others unchanged.
 
     The source must have the whole trunk. A score layer for another number of classes is left
-    unchanged too.
+    unchanged too, and so are the scores of pools that only one of the two nets scales.
 
     Raises:
         ValueError: No layer is shared, a layer of the trunk is missing, shapes differ, or numbers
@@ -102,6 +112,9 @@ def fill_encoder(model: keras.Model, source: Source, *, progress: Progress) -> N
             "ones belong to the trunk."
         )
     shared = [layer for layer in shared if _trained_classes(model, layer, source) is None]
+    scaled = any(layer.name == SCALED for layer in model.layers)
+    if scaled != (source.model == "fcn8s_atonce" or SCALED in source.layers):
+        shared = [layer for layer in shared if not layer.name.startswith("score_pool")]
     misfits = list(filter(None, (_misfit(model, layer, source) for layer in shared)))
     if misfits:
         raise source.error(
@@ -125,7 +138,7 @@ def _misfit(model: keras.Model, layer: keras.layers.Layer, source: Source) -> st
         )
     try:
         if not all(_is_finite(array) for array in arrays):
-            return f"{layer.name}: not all numbers are finite; take earlier weights"
+            return f"{layer.name}: it holds NaN or infinity; take earlier weights"
     except OSError as error:
         return f"{layer.name}: damaged ({error}); copy or download the file again"
     return None

@@ -14,6 +14,7 @@ import exports
 import zoo
 from exports import check
 from exports.check.agreement import as_record
+from exports.graph import MAX_BYTES
 from exports.graph.limits import Limits
 from exports.runtimes import StatusError, tensorflow_c
 from exports.serving import export_json, warmup
@@ -63,7 +64,7 @@ def test_what_was_exported_is_recorded(version, recorded, model):
     assert recorded["weights"]["file"] == written
     assert (recorded["format"], recorded["classes"]) == ("saved_model", 4)
     limits = {"channels": 3, "max_pixels": 60_000, "max_batch": 5, "max_request_pixels": 300_000}
-    assert recorded["limits"] == limits
+    assert recorded["limits"] == limits | {"max_bytes": MAX_BYTES}
     assert recorded["versions"]["tensorflow"] == tf.__version__
     assert recorded["versions"]["segmentation-zoo"] == zoo.__version__
 

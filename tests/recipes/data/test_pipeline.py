@@ -247,6 +247,27 @@ def test_all_augmentations_at_once_are_a_function_of_the_position():
     np.testing.assert_array_equal(whole[0][1][0], drawn[1])
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("crop", [0, 32, 60])
+def test_images_of_floats_keep_their_values(channels, crop):
+    """A ramp in place of 8 bits: every view lies on the same plane, to a thousandth of a level."""
+    y, x = np.indices((40, 48), np.float32)
+    image = (6 + (y + 2 * x) / 1e4)[..., np.newaxis].repeat(channels, 2)
+    label = (x > 20).astype(np.uint8)
+    dataset = data.Dataset(
+        *("ramp", "train", ("a", "b"), channels, (("", ""),), lambda _: (image, label)),
+        image_type="float32",
+    )
+    augment = ("scale", "elastic", "flip", "turn")
+    options = dict(batch_size=1, first=0, last=6, seed=2, crop=crop)
+    for batch, _ in pipeline.batches(dataset, augment=augment, **options):
+        assert batch.dtype == "float32"
+        assert 6 - 1e-6 <= batch.numpy().min() < batch.numpy().max() <= image.max() + 1e-6
+        assert len(np.unique(batch)) > 50  # nothing was rounded to whole numbers
+    (plain, _), *_ = pipeline.batches(dataset, **options | {"crop": 0})
+    np.testing.assert_array_equal(plain[0], image)
+
+
 def test_elastic_moves_image_and_label_together():
     still, moved = batches(augment=()), batches(augment=("elastic",))
     assert not same(still, moved)

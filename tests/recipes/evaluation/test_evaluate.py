@@ -16,7 +16,7 @@ from recipes import command, demonstration, runs, scoring
 from recipes.data.sets import coins, shapes
 from recipes.evaluation import results
 from recipes.runs import coins_unet
-from recipes.training import records, train
+from recipes.training import environment, train
 from tests.parity.caffe import definitions, messages
 from zoo import workdir
 
@@ -68,8 +68,8 @@ def refused(capsys, *words):
 
 def test_a_run_is_scored_from_its_published_weights(run, expected, capsys):
     out = evaluated(capsys, run[0])
-    assert f"{run[0]}: {run[0]}/model.weights.h5\n" in out
-    assert "coins, split val, 1 images" in out
+    assert f"{run[0]}: {run[0]}/model.weights.h5, step {COINS.steps} of {COINS.steps}\n" in out
+    assert "coins, split val, 1 image\n" in out
     assert expected.split() in lines(out)
     assert "iou coin" in out
     assert expected.split() not in lines(evaluated(capsys, run[0], "--split", "train"))
@@ -81,7 +81,7 @@ def test_scores_as_json_are_those_of_the_table(run, expected, capsys):
     found = json.loads(out)
     assert list(found) == ["data", "split", "images", "scores"]
     assert (found["data"], found["split"], found["images"]) == ("coins", "val", 1)
-    assert err == f"{run[0]}: {run[0]}/model.weights.h5\n"
+    assert err == f"{run[0]}: {run[0]}/model.weights.h5, step {COINS.steps} of {COINS.steps}\n"
     assert list(found["scores"]) == [str(run[0])]
     scores = found["scores"][str(run[0])]
     assert list(scores) == ["file", *scoring.SCORES, "iou_per_class"]
@@ -161,7 +161,7 @@ def test_images_of_another_size_are_scaled_to_a_tflite_file(run, capsys, tmp_pat
 def results_file(tmp_path, monkeypatch):
     """A clone's docs/results.csv that may be written."""
     (tmp_path / "clone/docs").mkdir(parents=True)
-    monkeypatch.setattr(records, "checkout", lambda: tmp_path / "clone")
+    monkeypatch.setattr(environment, "checkout", lambda: tmp_path / "clone")
     return tmp_path / "clone/docs/results.csv"
 
 
@@ -197,8 +197,23 @@ def test_a_row_is_of_a_finished_run(run, exported, capsys, tmp_path, monkeypatch
     assert not results_file.exists()
 
 
+@pytest.mark.parametrize("lacking", ["hardware", "keras", "minutes", "environments"])
+def test_a_record_that_lacks_what_a_row_tells(
+    run, capsys, results_file, tmp_path, monkeypatch, lacking
+):
+    monkeypatch.setattr(coins_unet, "RECIPE", COINS)
+    recorded = workdir.read_recipe(run[0])
+    for entry in (recorded["environments"][0], recorded["weights"], recorded):
+        entry.pop(lacking, None)
+    (tmp_path / "recipe.json").write_text(json.dumps(recorded))
+    message = refused(capsys, tmp_path, "--record")
+    assert f"{tmp_path}/recipe.json has no " in message
+    assert ("hardware, tensorflow" if lacking == "environments" else lacking) in message
+    assert not results_file.exists()
+
+
 def test_a_row_is_recorded_in_a_clone_only(run, capsys, monkeypatch):
-    monkeypatch.setattr(records, "checkout", lambda: None)
+    monkeypatch.setattr(environment, "checkout", lambda: None)
     message = refused(capsys, run[0], "--record")
     assert "this package is installed without one. Run the command in a clone, or leave" in message
 
@@ -214,6 +229,12 @@ def test_a_stopped_run_is_scored_exported_and_resumed_by_its_workdir_only(
         which: json.loads(evaluated(capsys, tmp_path / "run", "--json", "--checkpoint", which))
         for which in ("newest", "best", "6", "0")
     }
+    assert f", step 4 of {COINS.steps}\n" in evaluated(
+        capsys, tmp_path / "run", "--checkpoint", "best"
+    )
+    assert f"ckpt-6, step 6 of {COINS.steps}\n" in evaluated(
+        capsys, tmp_path / "run", "--checkpoint", "6"
+    )
     files = [pathlib.Path(x["scores"][str(tmp_path / "run")]["file"]).name for x in found.values()]
     assert files == ["model.weights.h5", "best.weights.h5", "ckpt-6", "ckpt-0"]
     best = workdir.read_recipe(tmp_path / "run")["best"]

@@ -1,6 +1,7 @@
 """What TensorBoard is given."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from recipes.data import Dataset
@@ -40,3 +41,26 @@ def test_without_a_background_all_classes_are_tinted(tmp_path, monkeypatch):
     plain, tinted = (picture[40, 60] for picture in shown)
     np.testing.assert_array_equal(plain, [100, 100, 100])
     assert (tinted != 100).any()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_images_of_any_channels_are_shown_in_the_colours_of_the_classes(
+    kind, channels, tmp_path, monkeypatch
+):
+    label = np.ones((96, 400), np.uint8)
+    image = np.linspace(-1, 1, label.size * channels, dtype=np.float32)
+    image = image.reshape(*label.shape, channels) * (100 if kind == "uint8" else 5)
+    image = (image + 120).astype(kind)
+    dataset = Dataset(
+        *("any", "val", ("first", "second"), channels, (("", ""),), lambda i: (image, label)),
+        colours=((0, 0, 0), (10, 250, 30)),
+        image_type=kind,
+    )
+    shown = []
+    monkeypatch.setattr(tf.summary, "image", lambda name, pictures: shown.append(pictures[0]))
+    with board.opened(tmp_path) as events:
+        events.pictures(1, lambda image: label, dataset)
+    red, green, blue = shown[0][:96, :400].reshape(-1, 3).mean(0)
+    assert green > max(red, blue) + 50
+    assert np.ptp(shown[0][:96, :400, 0].astype(int)) > 80  # what is below the tint is seen

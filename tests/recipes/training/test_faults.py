@@ -1,6 +1,7 @@
 """Small versions of `python -m tests.faults`, and what it rests on."""
 
 import collections
+import pathlib
 
 import keras
 import pytest
@@ -58,7 +59,7 @@ def test_a_full_disk_is_told_with_the_bytes_that_are_missing(tmp_path, monkeypat
     checkpoints.save(state, tmp_path)
 
     def full(prefixes, destination, **options):
-        (tmp_path / "checkpoints/ckpt-2.index").write_bytes(b"half")
+        pathlib.Path(f"{destination.numpy().decode()}.index").write_bytes(b"half")
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(gen_io_ops, "merge_v2_checkpoints", full)
@@ -73,19 +74,26 @@ def test_a_full_disk_is_told_with_the_bytes_that_are_missing(tmp_path, monkeypat
         "step 0 is intact. Free some space there"
     ) in str(error.value)
     assert workdir.steps(tmp_path) == [0]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 3
 
 
-def test_a_process_that_reads_checkpoints_leaves_one_that_another_writes_alone(tmp_path):
-    optimizer = keras.optimizers.SGD(0.1)
-    state = checkpoints.State(keras.Sequential([keras.Input((1,))]), optimizer)
+def test_a_full_disk_while_a_step_is_saved_again_keeps_what_was_there(tmp_path, monkeypatch):
+    """As of a run that was stopped, resumed, and saves the same step once more."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3)])
+    state = checkpoints.State(model, keras.optimizers.SGD(0.1))
+    state.step.assign(8)
     checkpoints.save(state, tmp_path)
-    unfinished = tmp_path / "checkpoints/ckpt-2_temp"
-    unfinished.mkdir()
-    checkpoints.resume(state, tmp_path)
-    assert unfinished.exists()
-    checkpoints.sweep(tmp_path)
-    assert not unfinished.exists()
-    assert workdir.steps(tmp_path) == [0]
+    before = {file: file.read_bytes() for file in (tmp_path / "checkpoints").iterdir()}
+    merge = gen_io_ops.merge_v2_checkpoints
+
+    def full(*arguments, **options):
+        merge(*arguments, **options)
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(gen_io_ops, "merge_v2_checkpoints", full)
+    with pytest.raises(RunError, match="That of step 8 is intact"):
+        checkpoints.save(state, tmp_path)
+    assert before == {file: file.read_bytes() for file in (tmp_path / "checkpoints").iterdir()}
 
 
 def test_of_an_error_that_tensorflow_reports_its_reason_is_shown():

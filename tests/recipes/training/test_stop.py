@@ -84,3 +84,18 @@ def test_stopped_and_killed_runs_end_in_the_numbers_of_one_that_was_not(tmp_path
     assert len(expected) > 10
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)
+
+
+def test_a_run_whose_output_ends_goes_on_and_a_hangup_stops_it_saved(tmp_path):
+    run = start(tmp_path / "run", "coins_unet", *shlex.split(OPTIONS))
+    read_until(run, "step 1 of 400")
+    run.stdout.close()  # as `| head` does; its standard error goes there too
+    while not [step for step in workdir.steps(tmp_path / "run") if step >= 40]:
+        assert run.poll() is None, "it ended with its output"
+        time.sleep(0.05)
+    run.send_signal(signal.SIGHUP)
+    assert run.wait(120) == 128 + signal.SIGHUP
+    (step,) = workdir.steps(tmp_path / "run")[:1]
+    assert workdir.read_recipe(tmp_path / "run")["weights"]["step"] == step
+    rows = (tmp_path / "run/log.csv").read_text().splitlines()
+    assert len(rows) == 1 + step // 100

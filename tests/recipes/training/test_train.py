@@ -22,11 +22,12 @@ import recipes.data
 import zoo
 from recipes import command, runs, scoring
 from recipes.data import pipeline
-from recipes.training import checkpoints, loop, records, train, weights
+from recipes.training import checkpoints, environment, loop, records, train, weights
 from recipes.training import model as models
 from recipes.training.recipe import Recipe, RunError
 from zoo import files
 from zoo import workdir as workdirs
+from zoo.inference import tiles
 
 # Dropout and shuffling are on, so that a run that goes on has to restore both.
 RECIPE = Recipe(
@@ -167,16 +168,25 @@ def test_the_record_says_what_the_numbers_depend_on(tmp_path, monkeypatch, capsy
     contents = json.loads((workdir / "recipe.json").read_text())
     assert contents["recipe"]["name"] == "coins_unet"
     assert contents["recipe"]["learning_rate"] == 0.01
-    (environment,) = contents["environments"]
-    assert environment["tensorflow"] == tf.__version__
-    assert environment["deterministic"] is True
-    assert {"cores", "onednn", "hardware", "keras", "replicas", "zoo"} <= environment.keys()
-    assert environment["commit"] == records.commit()
-    assert environment["strategy"] == "_DefaultDistributionStrategy"
+    (started,) = contents["environments"]
+    assert started["tensorflow"] == tf.__version__
+    assert started["deterministic"] is True
+    assert {"cores", "onednn", "hardware", "keras", "replicas", "threads", "zoo"} <= started.keys()
+    assert started["commit"] == environment.commit()
+    assert started["strategy"] == "_DefaultDistributionStrategy"
     assert contents["data"].keys() == {"train", "val"}
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     train.train(RECIPE, workdir)
-    assert "the run is resumed with another onednn: see recipe.json" in capsys.readouterr().out
+    assert "resumed with another" not in capsys.readouterr().out
+    # Of what is set outside, TensorFlow reads most when it starts: only the record is looked at.
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
+    train.train(RECIPE, workdir)
+    assert (
+        f"the run is resumed with another cores {started['cores']} → 3, onednn default → 0, "
+        "settings {} → {'TF_NUM_INTRAOP_THREADS': '1'}: it may not end in the same bits as without "
+        "the stop\n"
+    ) in capsys.readouterr().out
     assert len(json.loads((workdir / "recipe.json").read_text())["environments"]) == 2
 
 
@@ -238,44 +248,77 @@ def test_rows_without_a_checkpoint_are_not_replaced(tmp_path, half):
         train.train(RECIPE, folder)
 
 
-def test_a_run_that_was_begun_while_the_data_were_prepared_is_left_alone(tmp_path, monkeypatch):
-    prepare, others = train._prepare, []
+def test_a_second_run_is_turned_away_before_anything_is_read(tmp_path, monkeypatch):
+    prepare, turned_away = train._prepare, []
 
     def meanwhile(*arguments):
-        found = prepare(*arguments)
-        if others:
-            train.train(others.pop(), tmp_path, limit_steps=1)
-        return found
+        monkeypatch.setattr(train, "_prepare", lambda *arguments: pytest.fail("data were read"))
+        with pytest.raises(RunError, match=rf"process {os.getpid()} on .* writes to {tmp_path}"):
+            train.train(change(seed=3), tmp_path)
+        turned_away.append(True)
+        return prepare(*arguments)
 
     monkeypatch.setattr(train, "_prepare", meanwhile)
-    others.append(change(seed=3))
-    with pytest.raises(ValueError, match="holds another run: it was started with --seed 3, and"):
-        train.train(RECIPE, tmp_path)
-    assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["seed"] == 3
-    shutil.rmtree(tmp_path)
-    others.append(RECIPE)
-    with pytest.raises(
-        RunError, match=rf"changed the checkpoints in {tmp_path} since .* same command again to re"
-    ):
-        train.train(RECIPE, tmp_path)
-    train.train(RECIPE, tmp_path, limit_steps=2)
+    train.train(RECIPE, tmp_path, limit_steps=1)
+    assert turned_away
+    assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["seed"] == 0
+    assert not (tmp_path / "lock").exists()
 
 
 def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path, half):
     workdir = half.copy(tmp_path / "run")
-    names = ("model.weights.h5", "best.weights.h5", "recipe.json", "log.csv", "scores.csv")
-    for name in (*names, "model.weights.h5.sha256", "best.weights.h5.sha256"):
-        (workdir / f"writing-0123abef-{name}").touch()
-    kept = [
-        "writing-0123abef-mine.csv",
-        "writing-mychapte-log.csv",
-        "writing-0123abef-log.csv.old",
-        "writing-log.csv",
-    ]
-    for name in kept:
-        (workdir / name).touch()
+    for place in (workdir, workdir / "checkpoints"):
+        (place / "writing-0123abef").mkdir()
+        (place / "writing-0123abef/lock").write_text("process 1 on a machine")
+        (place / "writing-0123abef/ckpt-8.index").write_text("half")
+        (place / "writing-chapters").mkdir()
     train.train(RECIPE, workdir, limit_steps=4)
-    assert sorted(file.name for file in workdir.glob("writing-*")) == sorted(kept)
+    assert [file.name for file in workdir.rglob("writing-*")] == ["writing-chapters"] * 2
+
+
+def test_checkpoints_of_others_are_neither_read_nor_deleted(tmp_path, capsys, whole, half):
+    workdir = half.copy(tmp_path / "run")
+    folder = workdir / "checkpoints"
+    theirs = ["ckpt-4.notes.txt", "ckpt-0.index.old", "ckpt-1.index", "ckpt-900_temp/part"]
+    for step in (900, 901, 902):
+        theirs += [f"ckpt-{step}.index", f"ckpt-{step}.data-00000-of-00001"]
+    for name in theirs:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    assert workdirs.steps(workdir) == [4, 0]
+    assert_same(whole.variables, variables(train.train(change(save_every=1), workdir)))
+    assert "damaged" not in capsys.readouterr().out
+    assert workdirs.steps(workdir) == [8, 7, 6]
+    assert [(folder / name).read_text() for name in theirs] == theirs
+    own = [f"ckpt-{step}.{part}" for step in (6, 7, 8) for part in ("data-00000-of-00001", "index")]
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {*theirs, *own, "steps.json"}
+
+
+def test_a_file_of_others_in_the_place_of_a_checkpoint_is_not_replaced(tmp_path, whole, half):
+    workdir = half.copy(tmp_path / "run")
+    file = workdir / "checkpoints/ckpt-8.index"
+    file.write_text("theirs")
+    with pytest.raises(
+        RunError,
+        match=rf"written to {file}; .* not of this run. That of step 4 is intact. Move it away and",
+    ):
+        train.train(RECIPE, workdir)
+    assert file.read_text() == "theirs"
+    file.rename(tmp_path / "away")
+    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+
+
+def test_a_damaged_list_of_checkpoints_is_told_and_can_be_deleted(tmp_path, whole):
+    workdir = whole.copy(tmp_path / "run")
+    file = workdir / "checkpoints/steps.json"
+    for content in ("[4, 8", '{"8": 1}', '["8"]'):
+        file.write_text(content)
+        with pytest.raises(ValueError, match=rf"^{file} is damaged: .* Delete it: then every ck"):
+            train.train(RECIPE, workdir)
+    file.unlink()
+    assert workdirs.steps(workdir) == [8, 4, 0]
+    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
 
 
 def test_a_workdir_that_is_a_file_or_closed_is_an_error(tmp_path):
@@ -285,6 +328,7 @@ def test_a_workdir_that_is_a_file_or_closed_is_an_error(tmp_path):
         train.train(RECIPE, file)
     with pytest.raises(RunError, match=r"cannot be read or written \(Not a directory\)\. Checkpo"):
         train.train(RECIPE, file / "below")
+    assert file.read_text() == "mine"
 
 
 def test_wrong_options_are_errors_and_the_command_can_be_put_right(tmp_path):
@@ -344,6 +388,164 @@ def test_a_row_of_the_log_is_the_mean_of_its_steps(tmp_path, whole):
     single = [float(row["loss"]) for row in log(tmp_path)]
     expected = np.mean(np.reshape(single, (4, 2)), axis=1)
     np.testing.assert_allclose([float(row["loss"]) for row in log(whole.workdir)], expected)
+
+
+@pytest.mark.parametrize("log_every", [1, 4, 5])
+def test_a_row_is_a_mean_also_when_the_run_is_resumed_with_other_rows(tmp_path, log_every):
+    train.train(change(log_every=1), tmp_path / "single")
+    single = [float(row["loss"]) for row in log(tmp_path / "single")]
+    train.train(RECIPE, tmp_path / "run", limit_steps=3)
+    train.train(change(log_every=log_every), tmp_path / "run")
+    rows = {int(row["step"]): float(row["loss"]) for row in log(tmp_path / "run")}
+    begun = 0
+    for step, loss in rows.items():
+        assert loss == pytest.approx(np.mean(single[begun:step]))
+        # The last row of a run does not begin a new sum: the run may be given more steps.
+        begun = step
+    assert set(rows) == {2, *(step for step in range(4, 9) if step % log_every == 0), 8}
+
+
+@pytest.mark.parametrize("torn", ["8,0.", "8,0.5,1", "8,0.5\n", "\0\0\0\0"])
+def test_a_torn_row_is_repaired_and_told(tmp_path, capsys, whole, half, torn):
+    workdir = half.copy(tmp_path / "run")
+    with open(workdir / "log.csv", "a") as file:
+        file.write(torn)
+    train.train(RECIPE, workdir)
+    told = f"log.csv: its last row, {torn.strip()!r}, was not written to its end; removed"
+    assert capsys.readouterr().out.count(told) == 1
+    assert log(whole.workdir) == log(workdir)
+
+
+def test_a_table_that_excel_saved_is_read_or_named(tmp_path, whole, half):
+    workdir = half.copy(tmp_path / "run")
+    file = workdir / "log.csv"
+    text = file.read_text()
+    file.write_text(text.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    train.train(RECIPE, workdir, limit_steps=5)
+    assert file.read_text().startswith(text)
+    before = text.replace(",", ";").replace(".", ",")
+    for changed, line in [(before, 1), (text.replace("4,", "four,"), 3), ("garbage", 1)]:
+        changed += "6,1,1\n"
+        file.write_text(changed)
+        with pytest.raises(
+            ValueError, match=rf"^{file} has the columns step,loss,seconds; its line {line} is '"
+        ) as error:
+            train.train(RECIPE, workdir)
+        assert file.read_text() == changed
+    assert str(error.value).endswith("Rename it: the run goes on and begins a new one.")
+    file.rename(tmp_path / "mine.csv")
+    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+
+
+def test_rows_are_on_the_disk_before_the_checkpoint_of_their_step(tmp_path, monkeypatch):
+    fsync, synced = os.fsync, []
+
+    def noted(descriptor):
+        synced.append(pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    train.train(change(steps=2, validate_every=2), tmp_path)
+    first = synced.index("ckpt-2.index")
+    assert {"log.csv", "scores.csv", "best.weights.h5", "best.weights.h5.sha256"} <= set(
+        synced[:first]
+    )
+    rows = [name for name in synced[:first] if name.endswith(".csv")]
+    assert rows[-2:] == ["scores.csv", "log.csv"]
+    assert synced[-1] == tmp_path.name  # of recipe.json, which names the weights
+    assert {"model.weights.h5", "model.weights.h5.sha256", "recipe.json"} <= set(synced[first:])
+
+
+@pytest.mark.parametrize("when", ["open", "flush", "close"])
+def test_a_full_disk_under_tensorboard_is_told_once_and_ends_nothing(
+    tmp_path, capsys, monkeypatch, whole, when
+):
+    def full(*arguments, **keywords):
+        raise tf.errors.ResourceExhaustedError(None, None, "events; No space left on device")
+
+    if when == "open":
+        monkeypatch.setattr(tf.summary, "create_file_writer", full)
+    else:
+        make = tf.summary.create_file_writer
+
+        def make_full(folder):
+            writer = make(folder)
+            monkeypatch.setattr(type(writer), when, full)
+            return writer
+
+        monkeypatch.setattr(tf.summary, "create_file_writer", make_full)
+    assert_same(whole.variables, variables(train.train(change(validate_every=4), tmp_path)))
+    assert capsys.readouterr().out.count("TensorBoard's events can no longer be written") == 1
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+def test_a_workdir_that_is_gone_while_it_trains_is_told(tmp_path, monkeypatch, whole, how):
+    workdir, save = tmp_path / "run", checkpoints.save
+
+    def save_and_lose(state, out):
+        save(state, out)
+        if int(state.step) == 4:
+            shutil.rmtree(workdir) if how == "deleted" else workdir.rename(tmp_path / "away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", save_and_lose)
+        with pytest.raises(
+            RunError,
+            match=rf"while it trains; {workdir} was moved or deleted\. Put it back and",
+        ):
+            train.train(RECIPE, workdir)
+    assert not workdir.exists()
+    if how == "moved":
+        (tmp_path / "away").rename(workdir)
+        assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+
+
+def test_an_error_of_the_network_does_not_blame_the_workdir(tmp_path, monkeypatch):
+    def refused(*arguments):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr(models, "build", refused)
+    with pytest.raises(ConnectionRefusedError):
+        train.train(RECIPE, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interrupt_that_does_not_wait_says_what_is_lost(tmp_path, capsys, monkeypatch):
+    def twice(run, output, clock):
+        if run.step == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_log", twice)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(RECIPE, tmp_path / "my run")
+    assert (
+        "stopped at once: the last checkpoint is that of step 4, and what came after it, 2 whole "
+        f"steps, is lost. Resume from there with:\n  zoo train --workdir '{tmp_path}/my run'\n"
+    ) in capsys.readouterr().out
+
+
+def test_large_images_are_scored_in_tiles(tmp_path, monkeypatch, whole):
+    sizes, model = [], zoo.load(whole.workdir)
+    call = type(model).__call__
+
+    def noted(self, image, **keywords):
+        sizes.append(image.shape)
+        return call(self, image, **keywords)
+
+    image = np.random.default_rng(0).integers(0, 256, (200, 150, 1), np.uint8)
+    expected = scoring.of_model(model)(image)
+    monkeypatch.setattr(tiles.tiled, "__kwdefaults__", {"side": 96})
+    monkeypatch.setattr(type(model), "__call__", noted)
+    run_eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        found = scoring.of_model(model)(image)
+    finally:
+        tf.config.run_functions_eagerly(run_eagerly)
+    assert len(sizes) > 4
+    assert max(max(size) for size in sizes) <= 96
+    np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(found)) == 2
 
 
 def test_a_batch_has_to_be_divisible(tmp_path, mirrored):
@@ -438,17 +640,22 @@ def test_a_checkpoint_is_on_the_disk_before_an_older_one_is_deleted(tmp_path, mo
     fsync, synced = os.fsync, []
 
     def noted(descriptor):
-        synced.append(pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
-        older = workdirs.steps(tmp_path)
-        assert len(older) == 4 or max(older) < 3
+        name = pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
+        synced.append((name, workdirs.steps(tmp_path)))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted)
     for step in range(5):
         state.step.assign(step)
         checkpoints.save(state, tmp_path)
-    assert sorted(synced[-3:-1]) == ["ckpt-4.data-00000-of-00001", "ckpt-4.index"]
-    assert synced[-1] == "checkpoints"
+    before, after = [3, 2, 1], [4, 3, 2, 1]
+    assert synced[-5:] == [
+        ("ckpt-4.data-00000-of-00001", before),
+        ("ckpt-4.index", before),
+        ("steps.json", before),
+        ("checkpoints", before),
+        ("checkpoints", after),
+    ]
     assert workdirs.steps(tmp_path) == [4, 3, 2]
 
 
@@ -472,7 +679,7 @@ def test_a_full_disk_during_a_checkpoint_loses_nothing(tmp_path, whole, half):
 @pytest.mark.parametrize("what", ["weights", "log"])
 def test_a_full_disk_elsewhere_is_named(tmp_path, whole, monkeypatch, what):
     def full(*arguments, **keywords):
-        raise OSError(errno.ENOSPC, "No space left on device", "some file")
+        raise OSError(errno.ENOSPC, "No space left on device", f"{workdir}/log.csv")
 
     workdir = whole.copy(tmp_path / "run")
     (workdir / "model.weights.h5").unlink()
@@ -480,7 +687,7 @@ def test_a_full_disk_elsewhere_is_named(tmp_path, whole, monkeypatch, what):
         if what == "log":
             patch.setattr(files, "write_text", full)
             message = (
-                r"some file cannot be read or written \(No space left on device\)\. Checkpoints a"
+                r"log\.csv cannot be read or written \(No space left on device\)\. Checkpoints a"
             )
         else:
             patch.setattr(keras.Model, "save_weights", full)
@@ -509,7 +716,7 @@ def test_weights_that_read_back_as_other_numbers_are_not_published(tmp_path, who
     assert not list(workdir.glob("*.h5"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_step_and_saves(tmp_path, capsys, whole, number):
     save = checkpoints.save
 
@@ -884,21 +1091,21 @@ def test_imagenet_is_for_vgg_in_its_own_widths(tmp_path, changes, has, monkeypat
 
 
 def test_the_commit_is_that_of_our_own_clone_only(tmp_path, monkeypatch):
-    root = pathlib.Path(records.__file__).parents[2]
-    assert records.checkout() == root
+    root = pathlib.Path(environment.__file__).parents[2]
+    assert environment.checkout() == root
     head = subprocess.run(
         ["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     )
-    assert records.commit().rstrip("+") == head.stdout.strip()
+    assert environment.commit().rstrip("+") == head.stdout.strip()
     # An installed package inside somebody else's repository.
-    installed = tmp_path / "venv/recipes/training/records.py"
+    installed = tmp_path / "venv/recipes/training/environment.py"
     installed.parent.mkdir(parents=True)
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    monkeypatch.setattr(records, "__file__", str(installed))
-    assert records.checkout() is None
-    assert records.commit() is None
+    monkeypatch.setattr(environment, "__file__", str(installed))
+    assert environment.checkout() is None
+    assert environment.commit() is None
     (tmp_path / "venv/pyproject.toml").write_text('[project]\nname = "theirs"\n')
-    assert records.checkout() is None
+    assert environment.checkout() is None
     (tmp_path / "venv/pyproject.toml").write_text('[project]\nname = "segmentation-zoo"\n')
-    assert records.checkout() == tmp_path / "venv"
-    assert records.commit() is None  # the repository is around it
+    assert environment.checkout() == tmp_path / "venv"
+    assert environment.commit() is None  # the repository is around it

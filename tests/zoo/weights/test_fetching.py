@@ -737,6 +737,17 @@ def test_a_folder_that_cannot_be_written_is_an_error(folder):
     assert folder.read_text() == "a file"
 
 
+def test_a_part_that_no_download_wrote_is_left_alone(folder, server):
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{NAME}.part"
+    part.write_bytes(b"of a browser")
+    with pytest.raises(FetchError, match=rf"{part} first; that file is there, .* Move it away and"):
+        fetch(NAME)
+    assert part.read_bytes() == b"of a browser"
+    part.rename(folder / "away")
+    assert fetch(NAME).read_bytes() == CONTENT
+
+
 def test_one_process_at_a_time_fetches(folder, server):
     ready, go_on = threading.Event(), threading.Event()
 

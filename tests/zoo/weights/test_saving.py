@@ -61,6 +61,19 @@ def test_a_save_that_fails_leaves_what_was_there(path, monkeypatch):
     assert len(list(path.parent.iterdir())) == 2
 
 
+def test_a_disk_that_is_full_when_the_new_file_is_synced_leaves_both_old_ones(path, monkeypatch):
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*net\.weights\.h5'"):
+            zoo.weights.save(zoo.build("fcn8s", **FCN), path)
+    assert before == {file: file.read_bytes() for file in path.parent.iterdir()}
+
+
 def test_a_save_that_is_cut_off_between_the_two_files_leaves_a_file_that_can_be_used(
     path, monkeypatch
 ):

@@ -1,13 +1,20 @@
 """What a net that starts from another one answers: the classifier's scores, the coarser net's."""
 
 import pathlib
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
 import zoo
+from tests.parity.caffe import definitions
+from tests.parity.caffe.messages import write_caffemodel
+from tests.parity.caffe.test_caffe_scores import random_blobs
 from tests.support.toys import TOYS, build_toy, keras_vgg, toy_images
+
+# Their score layers are new: these tests look at the layers below.
+pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
 
 VGG = {"stages": (4, 6, 8, 8, 8), "head": 12}
 
@@ -105,3 +112,45 @@ def test_each_stage_adds_one_score_layer_of_zeros(tmp_path):
             ours, theirs = (model.get_layer(name).get_weights() for model in (after, before))
             for one, other in zip(ours, theirs, strict=True):
                 np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.filterwarnings("default:encoder_weights left")
+@pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce"])
+def test_a_net_whose_scores_are_all_zero_says_so(name, tmp_path):
+    path = tmp_path / "vgg16.weights.h5"
+    classifier(path)
+    with pytest.warns(UserWarning, match=rf"left score_fr.* at zero, so {name} answers class 0"):
+        model = zoo.build(name, classes=9, **VGG, encoder_weights=path)
+    assert not model(toy_images("fcn8s", 1, (20, 30))).numpy().any()
+    # A coarser net brings scores, and nothing is to be said.
+    path = tmp_path / "coarse.weights.h5"
+    build_toy("fcn32s").save_weights(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        zoo.build(name, **TOYS[name].options, encoder_weights=path)
+
+
+@pytest.mark.parametrize("said", ["by a Spec", "by the name", "by Caffe's scales"])
+@pytest.mark.parametrize(
+    ("source", "target", "copied"),
+    [
+        ("fcn8s", "fcn8s_atonce", False),
+        ("fcn8s_atonce", "fcn8s", False),
+        ("fcn8s_atonce", "fcn8s_atonce", True),
+        ("fcn8s", "fcn16s", True),
+    ],
+)
+def test_scores_of_scaled_pools_are_not_those_of_plain_ones(said, source, target, copied, tmp_path):
+    """A pool at 0.01 times its numbers needs other scores; score_fr is the same for both."""
+    saved = build_toy(source)
+    path = tmp_path / "net.weights.h5"
+    if said == "by a Spec":
+        zoo.weights.save(saved, path)
+    elif said == "by the name":
+        saved.save_weights(path)
+    else:
+        net = definitions.fcn_vgg(source, **TOYS[source].options)
+        path = write_caffemodel(tmp_path / "net.caffemodel", random_blobs(net))
+    started = zoo.build(target, **TOYS[target].options, encoder_weights=path)
+    assert np.any(started.get_layer("score_fr").kernel)
+    assert np.any(started.get_layer("score_pool4").kernel) == copied
