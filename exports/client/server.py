@@ -72,14 +72,19 @@ class Server:
 
     def _check_url(self) -> None:
         try:
-            place, port = self.place, self.place.port
-            host = place.hostname or ""
-            right = place.scheme in _REST + _GRPC and host.encode("idna") and port != 0
-            right = right and not re.search(r"[^!-~]", self.url) and place.username is None
-            # What is behind the host is a path, and only REST has one.
-            right = right and not (place.query or place.fragment)
-            right = right and (place.scheme in _REST or not place.path.strip("/"))
-        except ValueError:
+            place = self.place
+            right = all(
+                (
+                    re.fullmatch(r"[!-~]+", self.url),
+                    place.scheme in _REST + _GRPC,
+                    place.hostname and place.hostname.encode("idna"),
+                    place.port != 0,
+                    place.username is None,
+                    not place.query and not place.fragment,
+                    place.scheme in _REST or not place.path.strip("/"),
+                )
+            )
+        except ValueError:  # of the library: no port, no host
             right = False
         if not right:
             # What is before an @ may be a password.
