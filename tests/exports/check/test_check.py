@@ -21,7 +21,7 @@ from exports.command import check as main
 from exports.formats.saved_model import save
 from exports.graph.limits import Limits
 from exports.graph.signatures import signatures
-from exports.runtimes import INVALID_ARGUMENT, StatusError, process, tensorflow_c
+from exports.runtimes import INVALID_ARGUMENT, StatusError, process, tensorflow_c, tensorflow_c_api
 from tests.support import specs
 from tests.support.toys import build_toy, toy_images
 
@@ -120,6 +120,17 @@ def test_a_loader_that_is_not_there_is_not_checked(files, honest, monkeypatch):
     reason = 'OpenVINO is not installed. Install it: pip install "segmentation-zoo[openvino]".'
     assert last == check.NotChecked("OpenVINO", reason)
     assert lines[-1] == f"OpenVINO: not checked: {reason}"
+
+
+def test_without_the_switch_for_xla_the_rest_is_checked(files, honest, monkeypatch):
+    monkeypatch.setattr(tensorflow_c_api, "_DISABLE_XLA", "renamed")
+    for name in ("Python", "C++", "OpenVINO"):
+        monkeypatch.setitem(saved_model.LOADERS, name, answering(honest))
+    found = checked("saved_model", build_toy("unet"), files["saved_model"])
+    (untold,) = [one for one in found if isinstance(one, check.NotChecked)]
+    assert untold.loader == "C++"
+    assert "the library of this TensorFlow has no such switch. Install" in untold.not_checked
+    assert "C++" in {one.loader for one in found if isinstance(one, check.Agreement)}
 
 
 @pytest.mark.parametrize("fails", ["at loading", "at running"])
