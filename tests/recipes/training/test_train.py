@@ -638,6 +638,58 @@ def test_what_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch
     )
 
 
+def test_a_held_out_image_that_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch):
+    def no_memory(image):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor\n at x")
+
+    words = ["coins_unet", "--workdir", str(tmp_path), "--validate-every", "4", "--save-every", "2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "of_model", lambda model: no_memory)
+        assert command.train(words) == 1
+    err = capsys.readouterr().err
+    assert (
+        "zoo train: 0.png: the memory does not suffice to score 20×20 pixels, at most 1536×1536 at "
+        "a time (OOM when allocating a tensor). Score on a machine with more, or set "
+    ) in err
+    assert "Or run the same command with --validate-every 0: it goes on from the last" in err
+    assert "--crop" not in err
+    assert command.train([*words, "--validate-every", "0"]) == 0
+    assert "going on from step 2" in capsys.readouterr().out
+
+
+def test_a_run_of_version_0_1_goes_on(tmp_path, whole, half):
+    workdir = half.copy(tmp_path / "run")
+    prefix = str(workdir / "checkpoints/ckpt-4")
+    saved = tf.train.load_checkpoint(prefix)
+
+    def part(name):
+        count = sum(key.startswith(f"{name}/") for key in saved.get_variable_to_shape_map())
+        key = "/.ATTRIBUTES/VARIABLE_VALUE"
+        return [tf.Variable(saved.get_tensor(f"{name}/{place}{key}")) for place in range(count)]
+
+    sum_of_losses, scored = tf.Variable(5.0, dtype=tf.float64), tf.Variable(4, dtype=tf.int64)
+    tf.train.Checkpoint(
+        model=part("model"), optimizer=part("optimizer"), run=[*part("run"), sum_of_losses, scored]
+    ).write(prefix)
+    (workdir / "checkpoints/steps.json").unlink()
+    recorded = json.loads((workdir / "recipe.json").read_text())
+    del recorded["recipe"]["channels"]
+    (workdir / "recipe.json").write_text(json.dumps(recorded))
+    assert len(zoo.load(workdir, checkpoint=4).variables) == len(whole.variables)
+    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+    assert log(whole.workdir) == log(workdir)
+
+
+def test_a_checkpoint_that_does_not_fit_can_be_started_from(tmp_path, half):
+    workdir = half.copy(tmp_path / "my run")
+    tf.train.Checkpoint(run=[tf.Variable(1)]).write(str(workdir / "checkpoints/ckpt-4"))
+    with pytest.raises(RunError) as error:
+        train.train(RECIPE, workdir)
+    message = str(error.value)
+    assert f"of step 4 in {workdir}/checkpoints is of another version of segmentation-z" in message
+    assert f"start from its weights: pass --encoder-weights '{workdir}' and a new --wo" in message
+
+
 def test_a_checkpoint_is_on_the_disk_before_an_older_one_is_deleted(tmp_path, monkeypatch):
     state = checkpoints.State(keras.Sequential([keras.Input((1,))]), keras.optimizers.SGD())
     fsync, synced = os.fsync, []
