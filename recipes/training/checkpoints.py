@@ -12,7 +12,6 @@ import json
 import os
 import pathlib
 import re
-import shlex
 import shutil
 
 import keras
@@ -148,8 +147,9 @@ def resume(state: State, workdir: pathlib.Path) -> None:
             raise RunError(
                 f"The checkpoint of step {step} in {folder} is of another version of "
                 f"segmentation-zoo or of another model: it does not fit ({first_line(error)}). "
-                "Resume with the version that wrote it, or start from its weights: pass "
-                f"--encoder-weights {shlex.quote(str(workdir))} and a new --workdir."
+                "Resume with the version that wrote it, or save its weights in Python, "
+                f"zoo.weights.save(zoo.load({str(workdir)!r}), 'start.weights.h5'), and start from "
+                "them with --encoder-weights start.weights.h5 and a new --workdir."
             ) from error
         if step:
             print(f"going on from step {step}", flush=True)

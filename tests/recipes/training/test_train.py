@@ -657,20 +657,20 @@ def test_a_held_out_image_that_does_not_fit_into_the_memory_is_told(tmp_path, ca
     assert "going on from step 2" in capsys.readouterr().out
 
 
+def part_of(prefix, name):
+    """The variables of one part of a checkpoint."""
+    saved = tf.train.load_checkpoint(prefix)
+    count = sum(key.startswith(f"{name}/") for key in saved.get_variable_to_shape_map())
+    keys = (f"{name}/{place}/.ATTRIBUTES/VARIABLE_VALUE" for place in range(count))
+    return [tf.Variable(saved.get_tensor(key)) for key in keys]
+
+
 def test_a_run_of_version_0_1_goes_on(tmp_path, whole, half):
     workdir = half.copy(tmp_path / "run")
     prefix = str(workdir / "checkpoints/ckpt-4")
-    saved = tf.train.load_checkpoint(prefix)
-
-    def part(name):
-        count = sum(key.startswith(f"{name}/") for key in saved.get_variable_to_shape_map())
-        key = "/.ATTRIBUTES/VARIABLE_VALUE"
-        return [tf.Variable(saved.get_tensor(f"{name}/{place}{key}")) for place in range(count)]
-
-    sum_of_losses, scored = tf.Variable(5.0, dtype=tf.float64), tf.Variable(4, dtype=tf.int64)
-    tf.train.Checkpoint(
-        model=part("model"), optimizer=part("optimizer"), run=[*part("run"), sum_of_losses, scored]
-    ).write(prefix)
+    model, optimizer, run = (part_of(prefix, name) for name in ("model", "optimizer", "run"))
+    run += [tf.Variable(5.0, dtype=tf.float64), tf.Variable(4, dtype=tf.int64)]
+    tf.train.Checkpoint(model=model, optimizer=optimizer, run=run).write(prefix)
     (workdir / "checkpoints/steps.json").unlink()
     recorded = json.loads((workdir / "recipe.json").read_text())
     del recorded["recipe"]["channels"]
@@ -680,14 +680,20 @@ def test_a_run_of_version_0_1_goes_on(tmp_path, whole, half):
     assert log(whole.workdir) == log(workdir)
 
 
-def test_a_checkpoint_that_does_not_fit_can_be_started_from(tmp_path, half):
-    workdir = half.copy(tmp_path / "my run")
-    tf.train.Checkpoint(run=[tf.Variable(1)]).write(str(workdir / "checkpoints/ckpt-4"))
+def test_a_checkpoint_that_does_not_fit_can_be_started_from(tmp_path, half, monkeypatch):
+    workdir = half.copy(tmp_path / "run")
+    prefix = str(workdir / "checkpoints/ckpt-4")
+    tf.train.Checkpoint(model=part_of(prefix, "model"), run=part_of(prefix, "run")).write(prefix)
     with pytest.raises(RunError) as error:
         train.train(RECIPE, workdir)
     message = str(error.value)
     assert f"of step 4 in {workdir}/checkpoints is of another version of segmentation-z" in message
-    assert f"start from its weights: pass --encoder-weights '{workdir}' and a new --wo" in message
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"zoo\.weights\.save\(.*'\)", message)[0])
+    assert "start from them with --encoder-weights start.weights.h5 and a new --work" in message
+    started = models.build(change(encoder_weights="start.weights.h5"), few(6))
+    for ours, theirs in zip(started.weights, zoo.load(workdir).weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_checkpoint_is_on_the_disk_before_an_older_one_is_deleted(tmp_path, monkeypatch):
