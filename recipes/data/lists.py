@@ -11,6 +11,7 @@ begin with # do not count.
 """
 
 import codecs
+import os
 import pathlib
 import re
 import unicodedata
@@ -89,6 +90,18 @@ def read_entries(*lists: pathlib.Path, remedy: str) -> list[Entry]:
 def composed(name: str) -> str:
     """A name with each letter and its accent as one character (NFC), as most systems write it."""
     return unicodedata.normalize("NFC", name)
+
+
+def can_be_listed(name: str) -> bool:
+    """Whether a list can hold the name of a file."""
+    return not re.search(r"^#|\\|[\x00-\x1f\x7f-\x9f]|[\ud800-\udfff]", name)
+
+
+def as_shells(name: str) -> str:
+    r"""The name of a file in printable characters that a shell understands, such as $'caf\351.jpg'."""
+    codes = os.fsencode(name)
+    plain = "".join(chr(c) if 32 <= c < 127 and c not in b"'\\" else f"\\{c:03o}" for c in codes)
+    return f"$'{plain}'"
 
 
 def without_ending(name: str) -> str:

@@ -235,6 +235,15 @@ def test_masks_of_colours_without_colours_are_told_the_whole_way(folder, capsys,
     assert list(after) == ["train", "val", "test"]
 
 
+def test_a_name_with_spaces_at_its_ends_is_written_so_that_it_is_found(folder, tmp_path):
+    for part in ("images", "masks"):
+        (file,) = (folder / part).glob("p1.*")
+        file.rename(folder / part / f" p1\u202f{file.suffix}")  # as in a Mac's screenshots
+    new = tmp_path / "new"
+    assert command.verify(["folder", str(folder), "--write-indices", str(new)]) == 0
+    assert sorted(labels(new)) == [" p1\u202f", "p0", "p2", "p3"]
+
+
 def test_nothing_is_written_over(folder, tmp_path, capsys):
     mine = tmp_path / "mine"
     mine.mkdir()
