@@ -38,7 +38,8 @@ def write_indices(splits: dict[str, Dataset], out: pathlib.Path) -> None:
         (unfinished / "classes.txt").write_text(text, encoding="utf-8")
         for split, dataset in splits.items():
             names = [pathlib.Path(image).stem for image, *_ in dataset.files]
-            lines = "".join(f"{name}\n" for name in names)
+            # With its folder, since a name may begin or end with a space.
+            lines = "".join(f"images/{pathlib.Path(image).name}\n" for image, *_ in dataset.files)
             (unfinished / f"{split}.txt").write_text(lines, encoding="utf-8")
             for index in told(range(len(dataset)), f"writing {split}", len(dataset)):
                 image, _, *objects = map(pathlib.Path, dataset.files[index])
