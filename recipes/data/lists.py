@@ -61,7 +61,9 @@ def read_lines(file: pathlib.Path, *, remedy: str) -> dict[int, str]:
             f"{file}: cannot be read as text ({error}). Save it as UTF-8. {remedy}"
         ) from error
     lines = map(str.strip, re.split(r"\r\n|\r|\n", text.replace("\ufeff", "")))
-    found = {number: line for number, line in enumerate(lines, start=1) if line[:1] not in ("", "#")}
+    found = {
+        number: line for number, line in enumerate(lines, start=1) if line[:1] not in ("", "#")
+    }
     if not found:
         raise DataError(f"{file}: a list has at least one line; it is empty. {remedy}")
     return found

@@ -271,7 +271,9 @@ def test_words_fractions_and_wrong_options_are_refused():
             metrics.confusion_matrix(labels, np.array([[0]]), classes=2)
     for make in (metrics.ConfusionMatrix, lambda n: metrics.confusion_matrix([0], [0], classes=n)):
         for classes in (0, 2.0, True, None, 10**6):
-            with pytest.raises(ValueError, match=r"from 1 to 8,192, and .*; received .* Pass classes=21"):
+            with pytest.raises(
+                ValueError, match=r"from 1 to 8,192, and .*; received .* Pass classes=21"
+            ):
                 make(classes)
     for matrix in (MATRIX / 20, -MATRIX, MATRIX[:2], np.array(["a"])):
         with pytest.raises(ValueError, match=r"holds counts of pixels.*Pass what confusion_matrix"):

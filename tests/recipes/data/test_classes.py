@@ -256,6 +256,27 @@ def test_nothing_is_written_over(folder, tmp_path, capsys):
     assert [one.name for one in mine.iterdir()] == ["kept"]
 
 
+@pytest.mark.parametrize("place", ["classes.txt/new", "n" * 300, "full/new"])
+def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(folder, place, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "x")
+
+    if place == "full/new":
+        monkeypatch.setattr("shutil.copyfile", full)
+    new = folder / place
+    assert command.verify(["folder", str(folder), "--write-indices", str(new)]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"zoo verify: {new}: the new folder cannot be written ([Errno ")
+    assert said.endswith("Choose another place, which you may write to and which has room.")
+    assert not (folder / "full").exists()
+
+
+def test_a_link_to_nothing_is_not_written_over(folder, capsys):
+    (folder / "new").symlink_to(folder / "nothing")
+    command.verify(["folder", str(folder), "--write-indices", str(folder / "new")])
+    assert "exists already. Choose another name." in capsys.readouterr().err
+
+
 def test_only_a_folder_is_written_anew(capsys):
     with pytest.raises(SystemExit):
         command.verify(["coins", ".", "--write-indices", "new"])
