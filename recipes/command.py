@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import sys
 
@@ -72,7 +73,7 @@ def verify(arguments: list[str]) -> int:
         parser.error("--write-indices is for a folder: zoo verify folder DIR --write-indices NEW")
 
     def run() -> int:
-        if given.write_indices and given.write_indices.exists():
+        if given.write_indices and os.path.lexists(given.write_indices):
             raise FileExistsError(f"{given.write_indices} exists already. Choose another name.")
         splits = data.load(given.name, given.folder)
         found = read_all(splits, shown=None)

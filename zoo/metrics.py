@@ -24,6 +24,9 @@ import keras
 import numpy as np
 from keras import ops
 
+MAX_CLASSES = 8192
+"""The most classes of a matrix, which then has 512 MiB."""
+
 
 def confusion_matrix(
     truth: np.ndarray, class_map: np.ndarray, *, classes: int, ignore_label: int | None = 255
@@ -48,10 +51,11 @@ def confusion_matrix(
         int64 `[classes, classes]`: rows are the truth, columns the prediction.
 
     Raises:
-        ValueError: The shapes differ, or a label or a prediction is not one of the classes; the
-            prediction of an ignored pixel may be any number.
+        ValueError: The shapes differ, an array is masked, or a label or a prediction is not one of
+            the classes; the prediction of an ignored pixel may be any number.
     """
     _check_options(classes, ignore_label)
+    _check_unmasked(truth, class_map)
     truth, class_map = np.asarray(truth), np.asarray(class_map)
     for values in (truth, class_map):
         _check_type(values.dtype)
@@ -89,13 +93,14 @@ def scores(matrix: np.ndarray) -> dict[str, Any]:
     Raises:
         ValueError: It is not such a matrix.
     """
+    _check_unmasked(matrix)
     counts = np.asarray(matrix)
     square = counts.ndim == 2 and counts.shape[0] == counts.shape[1]
-    if not square or counts.dtype.kind not in "iuf" or not (counts == np.abs(counts) // 1).all():
+    if not square or counts.dtype.kind not in "iuf" or not _are_counts(counts):
         raise ValueError(
             "A confusion matrix is [classes, classes] and holds counts of pixels, whole numbers "
-            f"from 0; received {counts.dtype} {list(counts.shape)}. Pass what confusion_matrix "
-            "returns, before any division."
+            f"from 0, of less than 2⁶³ pixels in all; received {counts.dtype} "
+            f"{list(counts.shape)}. Pass what confusion_matrix returns, before any division."
         )
     matrix = counts.astype(np.int64)
     hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
@@ -174,6 +179,7 @@ class ConfusionMatrix(keras.metrics.Metric):
                 f"{tuple(y_pred.shape)}. Make the metric with the model's number of classes."
             )
         _check_in_replica(self.counts)
+        _check_unmasked(y_true, y_pred)
         truth, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         _check_type(truth.dtype)
         if len(truth.shape) == len(y_pred.shape) and truth.shape[-1] == 1:
@@ -257,11 +263,25 @@ class ConfusionMatrix(keras.metrics.Metric):
 def _check_options(classes: int, ignore_label: int | None) -> None:
     given = (classes, 0 if ignore_label is None else ignore_label)
     whole = all(isinstance(x, numbers.Integral) and not isinstance(x, bool) for x in given)
-    if not whole or classes < 1:
+    if not whole or not 1 <= classes <= MAX_CLASSES:
         raise ValueError(
-            "classes is a whole number from 1, and ignore_label is one or None; received "
-            f"{classes!r} and {ignore_label!r}. Pass classes=21, for example."
+            f"classes is a whole number from 1 to {MAX_CLASSES:,}, and ignore_label is one or "
+            f"None; received {classes!r} and {ignore_label!r}. Pass classes=21, for example."
         )
+
+
+def _check_unmasked(*arrays: Any) -> None:
+    if any(isinstance(array, np.ma.MaskedArray) for array in arrays):
+        raise ValueError(
+            "Arrays are plain, since a conversion would count the masked pixels; received a masked "
+            "array. Pass labels.filled(255), with 255 as ignore_label, for example."
+        )
+
+
+def _are_counts(values: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):
+        total = values.sum(dtype=np.float64)
+    return bool(total < 2**63 and (values >= 0).all() and (values == np.floor(values)).all())
 
 
 def _check_type(dtype: Any) -> None:

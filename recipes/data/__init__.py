@@ -50,6 +50,7 @@ def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, D
     Raises:
         DataError: No data set has this name, its files are not in `data_dir`, or an image is in two
             splits; or `channels` are not those of the data set.
+        OSError: The folder cannot be read.
     """
     if name not in SETS:
         near = nearest(name, NAMES)
@@ -68,6 +69,11 @@ def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, D
         splits = module.load(pathlib.Path(data_dir), **given)
     except ImageError as error:
         raise DataError(str(error)) from error
+    except OSError as error:
+        raise OSError(
+            f"{data_dir}: the folder of {name} cannot be used ({error}). Pass a folder that "
+            "you may read and, for shapes, write."
+        ) from error
     split_of: dict[str, str] = {}
     for split, dataset in splits.items():
         for image, *_ in dataset.files:

@@ -1,10 +1,12 @@
 """The classes of a folder and their colours: `classes.txt`, or CVAT's `labelmap.txt`.
 
     ground                  classes.txt: one class name a line, in the order of the indices, from 0
-    red fox 128 64 0        or with a colour behind each name: red, green and blue, 0 to 255
+    red fox 128 64 0        or with a colour behind each name: red, green and blue, 0 to 255,
+    grey wolf #4060ff       or six hexadecimal digits
     ground:0,0,0::          labelmap.txt, as CVAT exports it: label:color_rgb:parts:actions
 
-Three numbers at the end of a line are a colour, so names with spaces need no quotes. Where classes
+Three numbers at the end of a line are a colour, so names with spaces need no quotes. A line that
+begins with # is a comment. Where classes
 have colours, masks may store those, as RGB. VOC's (224, 224, 192) is then void; a last line
 `void R G B` gives void another colour, and no class that name.
 """
@@ -26,6 +28,9 @@ Colour = tuple[int, int, int]
 VOID = "void"
 _REMEDY = "Write one class name a line into it, in the order of the indices."
 _COLOURED = re.compile(r"(.*?\S)[\s,;]+(\d+)[\s,;]+(\d+)[\s,;]+(\d+)")
+_HEXADECIMAL = re.compile(r"(.*?\S)[\s,;]+#([0-9a-fA-F]{6})")
+# What is meant as a comment or as a colour, and would be taken for a part of a name.
+_NO_NAME = re.compile(r".*\s#(\s.*|[0-9a-fA-F]{3,8})?")
 
 
 class Classes(NamedTuple):
@@ -48,7 +53,6 @@ def read_classes(folder: pathlib.Path) -> Classes:
         lines = {
             number: _of_cvat(line, f"{file}, line {number}")
             for number, line in read_lines(file, remedy=_REMEDY).items()
-            if not line.startswith("#")
         }
     elif not file.exists():
         raise DataError(
@@ -126,6 +130,9 @@ def _code(colour: Colour) -> int:
 
 
 def _coloured(line: str) -> tuple[str, Colour | None]:
+    found = _HEXADECIMAL.fullmatch(line)
+    if found:
+        return found[1], tuple(bytes.fromhex(found[2]))
     found = _COLOURED.fullmatch(line)
     return (found[1], tuple(map(int, found.groups()[1:]))) if found else (line, None)
 
@@ -150,6 +157,16 @@ def _checked(file: pathlib.Path, lines: dict[int, tuple[str, Colour | None]]) ->
             raise DataError(
                 f"{where}: a class name has at most {MAX_NAME} printable characters; received "
                 f"{len(name)}, beginning with {name[:20]!r}. Rename the class."
+            )
+        if _NO_NAME.fullmatch(name):
+            raise DataError(
+                f"{where}: a comment has a line of its own that begins with #, and a colour is R G "
+                f"B or #RRGGBB; received {name!r}. Move the comment, or write the colour so."
+            )
+        if name == "__ignore__":  # LabelMe's first line
+            raise DataError(
+                f"{where}: void is 255 and no class; received {name!r}. Delete the line; in masks "
+                "its pixels are 255."
             )
         if coloured and (colour is None or max(colour) > 255):
             raise DataError(

@@ -6,11 +6,12 @@ A line is a name. It may be written with the ending and with the folder of its i
     2007_000032
     /JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png
 
-A list is UTF-8, or UTF-16 with a byte order mark; blank lines and spaces around a line do
-not count.
+A list is UTF-8, or UTF-16 with a byte order mark; blank lines, spaces around a line, and lines that
+begin with # do not count.
 """
 
 import codecs
+import os
 import pathlib
 import re
 import unicodedata
@@ -40,7 +41,9 @@ class Entry(NamedTuple):
 
 
 def read_lines(file: pathlib.Path, *, remedy: str) -> dict[int, str]:
-    """The lines of a text file that are not blank, without the spaces around them, by their number.
+    """The lines of a text file that say something, without the spaces around them, by their number.
+
+    Blank lines and comments, which begin with #, say nothing.
 
     Raises:
         DataError: The file is missing, is not text, or is empty.
@@ -57,8 +60,10 @@ def read_lines(file: pathlib.Path, *, remedy: str) -> dict[int, str]:
         raise DataError(
             f"{file}: cannot be read as text ({error}). Save it as UTF-8. {remedy}"
         ) from error
-    lines = re.split(r"\r\n|\r|\n", text.replace("\ufeff", ""))
-    found = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
+    lines = map(str.strip, re.split(r"\r\n|\r|\n", text.replace("\ufeff", "")))
+    found = {
+        number: line for number, line in enumerate(lines, start=1) if line[:1] not in ("", "#")
+    }
     if not found:
         raise DataError(f"{file}: a list has at least one line; it is empty. {remedy}")
     return found
@@ -87,6 +92,18 @@ def read_entries(*lists: pathlib.Path, remedy: str) -> list[Entry]:
 def composed(name: str) -> str:
     """A name with each letter and its accent as one character (NFC), as most systems write it."""
     return unicodedata.normalize("NFC", name)
+
+
+def can_be_listed(name: str) -> bool:
+    """Whether a list can hold the name of a file."""
+    return not re.search(r"^#|\\|[\x00-\x1f\x7f-\x9f]|[\ud800-\udfff]", name)
+
+
+def as_shells(name: str) -> str:
+    r"""The name of a file in ASCII characters that a shell understands: $'caf\351.jpg'."""
+    codes = os.fsencode(name)
+    plain = "".join(chr(c) if 32 <= c < 127 and c not in b"'\\" else f"\\{c:03o}" for c in codes)
+    return f"$'{plain}'"
 
 
 def without_ending(name: str) -> str:

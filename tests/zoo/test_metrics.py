@@ -270,10 +270,51 @@ def test_words_fractions_and_wrong_options_are_refused():
         with pytest.raises(ValueError, match=r"are whole numbers; received .* Pass class"):
             metrics.confusion_matrix(labels, np.array([[0]]), classes=2)
     for make in (metrics.ConfusionMatrix, lambda n: metrics.confusion_matrix([0], [0], classes=n)):
-        for classes in (0, 2.0, True, None):
-            with pytest.raises(ValueError, match=r"from 1, and .*; received .* Pass classes=21"):
+        for classes in (0, 2.0, True, None, 10**6):
+            with pytest.raises(
+                ValueError, match=r"from 1 to 8,192, and .*; received .* Pass classes=21"
+            ):
                 make(classes)
     for matrix in (MATRIX / 20, -MATRIX, MATRIX[:2], np.array(["a"])):
         with pytest.raises(ValueError, match=r"holds counts of pixels.*Pass what confusion_matrix"):
             metrics.scores(matrix)
     assert metrics.scores(MATRIX.astype(float))["mean_iou"] == metrics.scores(MATRIX)["mean_iou"]
+
+
+def test_masked_arrays_are_refused_as_a_conversion_would_drop_the_mask():
+    plain = np.array([[[0, 1, 0]]])
+    masked = np.ma.array(plain, mask=[[[0, 0, 1]]])
+    metric = metrics.ConfusionMatrix(2)
+    for refused in (
+        lambda: metrics.confusion_matrix(masked, plain, classes=2),
+        lambda: metrics.confusion_matrix(plain, masked, classes=2),
+        lambda: metric.update_state(masked, one_hot_scores(plain, 2)),
+        lambda: metrics.scores(np.ma.array(np.eye(2), mask=np.eye(2))),
+    ):
+        with pytest.raises(ValueError, match=r"received a masked array. Pass labels.filled\(255\)"):
+            refused()
+    matrix = metrics.confusion_matrix(masked.filled(255), plain, classes=2)
+    np.testing.assert_array_equal(matrix, np.eye(2))
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        np.array([[2**63 + 5, 0], [0, 1]], np.uint64),
+        np.full((2, 2), 2**62),  # each fits, their sum does not
+        np.array([[-(2**63), 0], [0, 1]]),  # is its own absolute value
+        np.array([[1e30, 0], [0, 1]]),
+        np.full((2, 2), 1e308),
+        np.array([[np.inf, 0], [0, 1]]),
+        np.array([[np.nan, 0], [0, 1]]),
+    ],
+)
+def test_counts_beyond_63_bits_are_refused(matrix):
+    with pytest.raises(ValueError, match="of less than 2⁶³ pixels in all; received"):
+        metrics.scores(matrix)
+
+
+def test_counts_of_any_type_give_the_same_scores():
+    many = MATRIX * 2**55
+    for dtype in ("int64", "uint64", "float64"):
+        assert metrics.scores(many.astype(dtype))["mean_iou"] == pytest.approx(SCORES["mean_iou"])

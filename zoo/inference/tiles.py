@@ -25,7 +25,7 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 """From an image `[h, w, channels]` to an array of its size, `[h, w]` or `[h, w, classes]`."""
 
 
-def tiled(score: Scorer, *, margin: int, stride: int, side: int = MAX_SIDE) -> Scorer:
+def tiled(score: Scorer, *, margin: int, stride: int, side: int | None = None) -> Scorer:
     """A scorer that gives the same as `score`, tile by tile if the image is large.
 
     ```python
@@ -37,12 +37,14 @@ def tiled(score: Scorer, *, margin: int, stride: int, side: int = MAX_SIDE) -> S
         score: Scores a tile, of any size.
         margin: What is left out of a tile at each end that is not one of the image, in pixels.
         stride: Tiles begin at its multiples, so that pooling meets the same pixels.
-        side: Of a tile, in pixels. An image of up to `side` × `side` pixels is scored whole.
+        side: Of a tile, in pixels. An image of up to `side` × `side` pixels is scored whole. By
+            default MAX_SIDE, or four margins where a net sees so far that they are more.
 
     Raises:
         ValueError: `side` leaves no interior.
     """
     margin = math.ceil(margin / stride) * stride
+    side = side or max(MAX_SIDE, 4 * margin)
     step = (side - 2 * margin) // stride * stride
     if step <= 0:
         raise ValueError(

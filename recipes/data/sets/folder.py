@@ -31,7 +31,7 @@ import numpy as np
 
 from recipes.data.classes import Classes, read_classes, read_mask
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
-from recipes.data.lists import composed, read_entries
+from recipes.data.lists import as_shells, can_be_listed, composed, read_entries
 from zoo.images import ENDINGS, ImageError, channels_of, read_image, read_numbers
 
 BACKGROUND = "background"
@@ -123,6 +123,12 @@ def _by_name(folder: pathlib.Path) -> dict[str, pathlib.Path]:
         # Systems add hidden files of their own, such as ._NAME.jpg on a Mac's disk.
         if file.suffix.lower() not in ENDINGS or file.name.startswith("."):
             continue
+        if not can_be_listed(file.name):
+            raise DataError(
+                f"{folder}/{as_shells(file.name)}: a name can stand on a list: it is UTF-8 without "
+                "control characters, has no \\ and does not begin with #. Rename the file; a shell "
+                "takes the name as it is written here."
+            )
         # A Mac's disk writes accents in another way than most systems.
         other = files.setdefault(composed(file.stem), file)
         if other != file:

@@ -152,6 +152,18 @@ def test_masks_of_indices_go_with_classes_that_have_colours(folder):
             "'cat' has none. Write NAME R G B.",
         ),
         ("ground 0 0 0\ncat 0 300 0\n", "line 2: each class has a colour of three numbers"),
+        (
+            "ground\nred fox # the animal\n",
+            "line 2: a comment has a line of its own that begins with #, and a colour is R G B or "
+            "#RRGGBB; received 'red fox # the animal'. Move the comment, or write the colour so.",
+        ),
+        ("ground #000\ncat #f00\n", "line 1: a comment has a line of its own"),
+        ("ground #000000\ncat #ff0000ff\n", "line 2: a comment has a line of its own"),
+        (
+            "__ignore__\n_background_\nred fox\n",
+            "line 1: void is 255 and no class; received '__ignore__'. Delete the line; in masks "
+            "its pixels are 255.",
+        ),
         ("ground 1 2 3\ncat 1 2 3\n", "classes have different colours; received 2, with (1, 2, 3)"),
         ("cat 1 2 3\ncat 3 2 1\n", "classes have different names; received 2, with cat twice"),
     ],
@@ -171,10 +183,25 @@ def test_a_line_of_a_labelmap_that_breaks_a_rule_is_named(folder):
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# index order\n" + CLASSES,
+        "#classes\n" + CLASSES + "# void is 224 224 192\n",
+        "background #000000\n\n#road:\nroad #804080\nred fox,  #DC143C\n",
+        "background 0 0 0\nroad #804080\nred fox 220 20 60\nvoid #e0e0c0\n",
+    ],
+)
+def test_comments_and_hexadecimal_colours_are_understood(folder, text):
+    (folder / "classes.txt").write_text(text)
+    assert read_classes(folder).names == ("background", "road", "red fox")
+    assert_read(folder)
+
+
 def test_names_may_end_with_numbers(folder):
     """Only three of them are a colour."""
-    (folder / "classes.txt").write_text("lane 1\nroute 66 1\n")
-    assert read_classes(folder).names == ("lane 1", "route 66 1")
+    (folder / "classes.txt").write_text("lane 1\nroute 66 1\nvehicle #1\nC#\n")
+    assert read_classes(folder).names == ("lane 1", "route 66 1", "vehicle #1", "C#")
 
 
 def test_masks_of_colours_without_colours_are_told_the_whole_way(folder, capsys, tmp_path):
@@ -208,6 +235,15 @@ def test_masks_of_colours_without_colours_are_told_the_whole_way(folder, capsys,
     assert list(after) == ["train", "val", "test"]
 
 
+def test_a_name_with_spaces_at_its_ends_is_written_so_that_it_is_found(folder, tmp_path):
+    for part in ("images", "masks"):
+        (file,) = (folder / part).glob("p1.*")
+        file.rename(folder / part / f" p1\u202f{file.suffix}")  # as in a Mac's screenshots
+    new = tmp_path / "new"
+    assert command.verify(["folder", str(folder), "--write-indices", str(new)]) == 0
+    assert sorted(labels(new)) == [" p1\u202f", "p0", "p2", "p3"]
+
+
 def test_nothing_is_written_over(folder, tmp_path, capsys):
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -218,6 +254,27 @@ def test_nothing_is_written_over(folder, tmp_path, capsys):
     assert command.verify(["folder", str(folder), "--write-indices", str(tmp_path / "new")]) == 1
     assert sorted(one.name for one in tmp_path.iterdir()) == ["mine", "photographs"]
     assert [one.name for one in mine.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("place", ["classes.txt/new", "n" * 300, "full/new"])
+def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(folder, place, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "x")
+
+    if place == "full/new":
+        monkeypatch.setattr("shutil.copyfile", full)
+    new = folder / place
+    assert command.verify(["folder", str(folder), "--write-indices", str(new)]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"zoo verify: {new}: the new folder cannot be written ([Errno ")
+    assert said.endswith("Choose another place, which you may write to and which has room.")
+    assert not (folder / "full").exists()
+
+
+def test_a_link_to_nothing_is_not_written_over(folder, capsys):
+    (folder / "new").symlink_to(folder / "nothing")
+    command.verify(["folder", str(folder), "--write-indices", str(folder / "new")])
+    assert "exists already. Choose another name." in capsys.readouterr().err
 
 
 def test_only_a_folder_is_written_anew(capsys):

@@ -1,5 +1,8 @@
 """A folder of one's own images and masks: what is read, and what is said of what cannot be."""
 
+import os
+import subprocess
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -300,3 +303,36 @@ def test_a_small_folder_has_both_splits(given, tmp_path):
     splits = data.load("folder", tmp_path)
     assert len(splits["val"]) == 1
     assert sorted(names(splits["train"]) + names(splits["val"])) == given
+
+
+@pytest.mark.parametrize("part", ["images", "masks"])
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"\xff", r"$'\377.png'"),
+        ("café".encode("latin1"), r"$'caf\351.png'"),
+        ("写真".encode("shift_jis"), r"$'\216\312\220^.png'"),
+        (b"two\nlines", r"$'two\012lines.png'"),
+        (b"it's \x1b[2J", r"$'it\047s \033[2J.png'"),
+        (b"a\\b", r"$'a\134b.png'"),
+        (b"#1", r"$'#1.png'"),
+    ],
+)
+def test_a_name_that_no_list_can_hold_is_shown_as_a_shell_takes_it(folder, part, name, shown):
+    """The remedy, followed: the printed name is what the shell renames."""
+    os.rename(folder / part / ("field 2.png"), os.fsencode(folder / part) + b"/" + name + b".png")
+    with pytest.raises(data.DataError) as error:
+        data.load("folder", folder)
+    text = str(error.value)
+    assert text.startswith(f"{folder}/{part}/{shown}: a name can stand on a list: it is UTF-8 ")
+    assert text.isprintable()
+    assert text.endswith("Rename the file; a shell takes the name as it is written here.")
+    written = text.partition(": ")[0]
+    subprocess.run(["bash", "-c", f"mv {written} '{folder}/{part}/field 2.png'"], check=True)
+    verify(data.load("folder", folder))
+
+
+def test_other_files_may_have_any_name(folder):
+    for name in (b"\xff.txt", b".\xff.png", b"#.md"):
+        (folder / "images" / os.fsdecode(name)).write_bytes(b"")
+    verify(data.load("folder", folder))

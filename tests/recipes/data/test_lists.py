@@ -76,6 +76,11 @@ def test_a_name_may_be_written_as_a_path_and_with_its_label(folder, line):
     assert files(folder) == PLAIN
 
 
+def test_comments_do_not_count(folder):
+    write(folder, "train", "# to train\n" + "\n".join(NAMES) + "\n  #2007_000033\n")
+    assert files(folder) == PLAIN
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le-bom"])
 def test_lists_of_windows_are_read(folder, encoding):
     text = "\r\n\r\n".join(NAMES) + "\r\n"

@@ -1,60 +1,70 @@
 """Tiles give what the whole image gives, with bounded memory."""
 
-import keras
 import numpy as np
 import pytest
 
 import zoo
+from tests.support.toys import NAMES, build_toy, difference, toy_images
 from zoo.inference.tiles import reach, tiled
 
-TOYS = {
-    "unet": {"filters": 3, "depth": 2, "channels": 1},
-}
+
+def assert_same_scores(found, expected):
+    assert difference(found, expected) < 1e-5
+    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
 
 
-def scorer(model):
-    return lambda image: model(image[np.newaxis].astype("float32"), training=False)[0].numpy()
-
-
-def lively(name):
-    """A toy whose scores depend on all that they see: no weight is zero."""
-    keras.utils.set_random_seed(3)
-    model = zoo.build(name, classes=3, **TOYS[name])
-    rng = np.random.default_rng(3)
-    for variable in model.trainable_variables:
-        if "kernel" in variable.name and not np.any(variable.numpy()):
-            variable.assign(rng.normal(0, 1, variable.shape))
-    return model
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "side"),
-    [
-        ("unet", (301, 214), 192),
-        ("unet", (150, 500), 160),
-    ],
-)
-def test_scores_of_tiles_are_those_of_the_whole_image(name, size, side):
-    model = lively(name)
-    image = np.random.default_rng(0).integers(0, 256, (*size, model.input_shape[-1]), np.uint8)
+@pytest.mark.parametrize("name", ["unet", "fcn_alexnet"])
+def test_scores_of_tiles_are_those_of_the_whole_image(name):
+    model = build_toy(name)
     margin, stride = reach(model)
-    sizes, score = [], scorer(model)
+    side = 4 * (margin // stride + 1) * stride
+    (image,) = toy_images(name, 1, (side + 5, side + 43))  # no multiples of the stride
+    sizes = []
 
-    def noted(tile):
+    def score(tile):
         sizes.append(tile.shape[:2])
-        return score(tile)
+        return model(tile[np.newaxis], training=False)[0].numpy()
 
-    found = tiled(noted, margin=margin, stride=stride, side=side)(image)
-    assert len(sizes) > 1
-    assert all(max(part) <= side for part in sizes)
-    expected = score(image)
-    assert found.shape == expected.shape
-    scale = np.abs(expected).max()
-    assert scale > 0
-    np.testing.assert_allclose(found, expected, atol=1e-5 * scale)
+    expected, found = score(image), tiled(score, margin=margin, stride=stride, side=side)(image)
+    assert len(sizes) > 4
+    assert all(max(part) <= side for part in sizes[1:])
+    assert_same_scores(found, expected)
+    assert len(np.unique(found.argmax(-1))) == 4
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tile_scores_its_interior_as_the_whole_image(name, axis):
+    """One tile that ends inside the image and one that begins there, along each axis."""
+    model = build_toy(name)
+    margin, stride = reach(model)
+    margin = -(-margin // stride) * stride
+    size = [75, 2 * margin + 5 * stride + 3]
+    (image,) = toy_images(name, 1, tuple(size if axis else size[::-1]))
+
+    def score(part):
+        return np.moveaxis(model(part[np.newaxis], training=False)[0].numpy(), axis, 0)
+
+    whole, along = score(image), np.moveaxis(image, axis, 0)
+    first, begin = 2 * stride + 1, 3 * stride
+    ends = score(np.moveaxis(along[: first + margin], 0, axis))[:first]
+    begins = score(np.moveaxis(along[begin:], 0, axis))[margin:]
+    assert_same_scores(ends, whole[:first])
+    assert_same_scores(begins, whole[begin + margin :])
+    assert len(np.unique(whole.argmax(-1))) > 1
 
 
 def test_a_side_without_an_interior_is_an_error():
     with pytest.raises(ValueError, match=r"received side=300\. Pass side=352 or more\."):
         tiled(np.array, margin=144, stride=32, side=300)
     tiled(np.array, margin=144, stride=32, side=352)
+
+
+def test_a_net_that_sees_further_than_half_a_tile_has_larger_tiles():
+    margin, stride = reach(zoo.build("unet", classes=2, filters=1, depth=7))
+    assert margin > 1024
+    sizes = []
+    image = np.zeros((40, 700_000), np.uint8)
+    tiled(lambda tile: sizes.append(tile.shape) or tile, margin=margin, stride=stride)(image)
+    assert len(sizes) > 100
+    assert max(length for _, length in sizes) == 4 * 1152
