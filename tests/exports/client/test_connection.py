@@ -217,6 +217,10 @@ def test_a_version_or_a_label_is_chosen(server, served, image_bytes):
         text = r"label: new\. Pass a --label that the server's models\.config gives to a version"
         with connected(url, "unet", label="new") as asked, pytest.raises(RefusedError, match=text):
             asked.mask_png(image_bytes)
+    for version in (-1, 2**63):
+        text = rf"a whole number from 0 to {2**63 - 1}; received {version}\. Pass one that"
+        with pytest.raises(ValueError, match=text), connected(url, "unet", version=version):
+            pass
     text = "by its number or by its label; received the number 1 and the label 'a'. Pass one of"
     with pytest.raises(ValueError, match=text), connected(url, "unet", version=1, label="a"):
         pass
