@@ -92,7 +92,7 @@ def verify(arguments: list[str]) -> int:
 def evaluate(arguments: list[str]) -> int:
     """`zoo evaluate`: the scores of trained models and exported files."""
     given = _evaluate_parser().parse_args(arguments)
-    return terminal.run(lambda: _evaluate(given), prog="zoo evaluate")
+    return terminal.run(lambda: _evaluate(given), prog="zoo evaluate", failures=(MemoryError,))
 
 
 def _evaluate(given: argparse.Namespace) -> int:

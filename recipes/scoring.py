@@ -47,6 +47,7 @@ def confusion_matrix(
     Raises:
         ValueError: A class map has another size than its label, or a class that the data set does
             not have; or an example cannot be used.
+        MemoryError: There is too little to score an image.
     """
     indices = range(len(dataset)) if indices is None else indices
     classes = len(dataset.class_names)
@@ -56,7 +57,15 @@ def confusion_matrix(
             break
         image, label = dataset.example(index)
         verify.check(dataset, index, image, label)
-        class_map = predict(image)
+        try:
+            class_map = predict(image)
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(
+                f"{dataset.files[index][0]}: the memory does not suffice to score {_size(label)} "
+                f"pixels, at most {tiles.MAX_SIDE}×{tiles.MAX_SIDE} at a time "
+                f"({str(error).splitlines()[0][:200]}). Score on a machine with more, or set "
+                "CUDA_VISIBLE_DEVICES=-1, which takes the memory of the host and not of a GPU."
+            ) from error
         _check(class_map, label, dataset, index)
         matrix += zoo.metrics.confusion_matrix(label, class_map, classes=classes)
     return matrix

@@ -21,7 +21,7 @@ MAY = {
     "zoo.images": ("zoo.image_files", "zoo.multiband"),
     "zoo.multiband": ("zoo.image_files",),
     "zoo.progress": (),
-    "zoo.workdir": (),
+    "zoo.workdir": ("zoo.spec",),
     "zoo.spec": (),
     "zoo.layers": ("zoo.layers",),
     "zoo.metrics": (),

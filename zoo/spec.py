@@ -144,17 +144,25 @@ def from_dict(content: Any, *, where: str) -> Spec:
         known = {field.name for field in dataclasses.fields(Spec)}
         if not {"model", "options"} <= set(fields) <= known:
             raise ValueError(f"its fields are not {', '.join(sorted(known))}")
-        return Spec(**fields | {"options": _of_today(fields["options"])})
+        return Spec(**fields | {"options": of_today(fields["options"])})
     except (ValueError, TypeError, RecursionError) as error:
         raise _unusable(where, error) from error
 
 
-def _of_today(options: Any) -> Any:
-    """Options of version 0.1, whose nets all reversed RGB: there `mean_bgr` held its mean."""
+def of_today(options: Any, *, channels: int = 3) -> Any:
+    """Options of version 0.1, whose nets all reversed RGB: there `mean_bgr` held its mean.
+
+    Args:
+        options: Of a builder.
+        channels: Of the image, if the options do not say it.
+
+    Raises:
+        TypeError: The mean is not a list of numbers.
+    """
     if not isinstance(options, dict) or "mean_bgr" not in options:
         return options
     bgr = options["mean_bgr"]
-    grey = options.get("channels", 3) == 1
+    grey = options.get("channels", channels) == 1
     today = {
         "mean": [math.fsum(bgr) / 3] if grey else bgr[::-1],
         "channel_order": [0] if grey else [2, 1, 0],

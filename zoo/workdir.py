@@ -12,6 +12,8 @@ import pathlib
 import re
 from typing import Any
 
+from zoo.spec import of_today
+
 RECIPE = "recipe.json"
 CHECKPOINTS = "checkpoints"
 STEPS = "steps.json"
@@ -25,6 +27,8 @@ MAX_RECIPE = 1 << 20
 def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
     """The contents of recipe.json; None where there is none.
 
+    Model options of version 0.1 are translated into those of today.
+
     Raises:
         ValueError: It is not a JSON object of a run.
     """
@@ -36,9 +40,13 @@ def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
             raise ValueError(f"it has more than {MAX_RECIPE} bytes")
         content = json.loads(text.decode("utf-8"))
         _check(content)
+        recipe, made = content["recipe"], (content.get("spec") or {}).get("options")
+        if "options" in recipe:
+            channels = made.get("channels", 3) if isinstance(made, dict) else 3
+            recipe["options"] = of_today(recipe["options"], channels=channels)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({error}). Pass a new folder as --workdir.") from error
     return content
 

@@ -12,7 +12,7 @@ from recipes.data import Dataset
 from zoo import workdir
 from zoo.inference.tiles import tiled
 
-# A file does not tell how far its scores see. No net of the zoo sees further, DeconvNet so far.
+# A file does not tell how far its scores see: DeconvNet so far, a U-Net deeper than 5 further.
 _MARGIN, _STRIDE = 480, 32
 
 

@@ -16,16 +16,18 @@ from recipes.scoring import Predictor
 from recipes.training.checkpoints import first_line
 
 PICTURES = 4  # of the held-out split
-MAX_SIDE = 1024  # pixels of a picture, above which only every second, third, … is shown
+MAX_SIDE = 1024  # pixels; of a larger image its middle is scored and shown
 
 
 @dataclasses.dataclass
 class Board:
     """Writes the events of a run; nothing without TensorBoard, or once they cannot be written."""
 
-    writer: tf.summary.SummaryWriter
+    writer: tf.summary.SummaryWriter | None
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
+        if self.writer is None:
+            return
         with self._writing(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
@@ -36,11 +38,12 @@ class Board:
         if dataset.colours:
             palette[: len(dataset.colours)] = dataset.colours
         for index in range(min(PICTURES, len(dataset))):
-            image, label = dataset.example(index)
-            shrunk = slice(None, None, -(-max(label.shape) // MAX_SIDE))
+            if self.writer is None:
+                return
+            image, label = (_middle(array) for array in dataset.example(index))
             left, right = (
                 zoo.pictures.overlay(
-                    *(_visible(image[shrunk, shrunk]), classes[shrunk, shrunk]),
+                    *(_visible(image), classes),
                     dataset.class_names,
                     background=dataset.background,
                     palette=palette,
@@ -72,7 +75,12 @@ class Board:
                 "goes on without them",
                 flush=True,
             )
-            self.writer = tf.summary.create_noop_writer()
+            self.writer = None
+
+
+def _middle(array: np.ndarray) -> np.ndarray:
+    starts = (max(side - MAX_SIDE, 0) // 2 for side in array.shape[:2])
+    return array[tuple(slice(start, start + MAX_SIDE) for start in starts)]
 
 
 def _visible(image: np.ndarray) -> np.ndarray:
@@ -87,7 +95,7 @@ def _visible(image: np.ndarray) -> np.ndarray:
 @contextlib.contextmanager
 def opened(folder: pathlib.Path) -> Iterator[Board]:
     """Adds events to a folder; a resumed run repeats those after its checkpoint."""
-    board = Board(tf.summary.create_noop_writer())
+    board = Board(None)
     if importlib.util.find_spec("tensorboard"):
         with board._harmless():
             board.writer = tf.summary.create_file_writer(str(folder))
@@ -95,4 +103,5 @@ def opened(folder: pathlib.Path) -> Iterator[Board]:
         yield board
     finally:
         with board._harmless():
-            board.writer.close()
+            if board.writer is not None:
+                board.writer.close()

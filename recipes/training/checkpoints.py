@@ -129,14 +129,13 @@ def resume(state: State, workdir: pathlib.Path) -> None:
     """Restores the newest checkpoint that is whole; does nothing if there is none.
 
     Raises:
-        RunError: None of the checkpoints can be read, or they are of another model.
+        RunError: None of the checkpoints can be read, or they do not fit the model.
     """
-    checkpoint = tf.train.Checkpoint(**state.variables())
     found, folder = workdirs.steps(workdir), workdir / workdirs.CHECKPOINTS
     for step in found:
         try:
             with readable(folder / f"ckpt-{step}") as prefix:
-                checkpoint.read(prefix).assert_consumed()
+                _restore(state, prefix)
         except (
             tf.errors.OpError,
             IndexError,
@@ -146,9 +145,11 @@ def resume(state: State, workdir: pathlib.Path) -> None:
             continue
         except (AssertionError, ValueError) as error:
             raise RunError(
-                f"The checkpoint of step {step} in {folder} is of another model "
-                f"({first_line(error)}). Resume with the version that wrote it, or pass a new "
-                "--workdir."
+                f"The checkpoint of step {step} in {folder} is of another version of "
+                f"segmentation-zoo or of another model: it does not fit ({first_line(error)}). "
+                "Resume with the version that wrote it, or save its weights in Python, "
+                f"zoo.weights.save(zoo.load({str(workdir)!r}), 'start.weights.h5'), and start from "
+                "them with --encoder-weights start.weights.h5 and a new --workdir."
             ) from error
         if step:
             print(f"going on from step {step}", flush=True)
@@ -157,6 +158,16 @@ def resume(state: State, workdir: pathlib.Path) -> None:
         raise RunError(
             f"All {len(found)} checkpoints in {folder} are damaged. Pass a new --workdir."
         )
+
+
+def _restore(state: State, prefix: str) -> None:
+    parts = state.variables()
+    if not any(name.startswith("log/") for name, _ in tf.train.list_variables(prefix)):
+        # Version 0.1 had no count of the steps in its sum of losses: the sum begins anew.
+        parts["run"] += [_number(0, tf.float64), _number(0, tf.int64)]
+        for part in parts.pop("log"):
+            part.assign(0)
+    tf.train.Checkpoint(**parts).read(prefix).assert_consumed()
 
 
 def intact(workdir: pathlib.Path) -> str:

@@ -14,7 +14,7 @@ from recipes.data import pipeline
 from recipes.training import board, checkpoints, records, tables, weights
 from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, stop_signals
-from recipes.training.recipe import Recipe
+from recipes.training.recipe import Recipe, RunError
 from recipes.training.run import Run
 from recipes.training.step import make_step
 from recipes.training.validation import Scorer, copy_weights, make_scorer, shared_scores
@@ -149,7 +149,13 @@ def _validate(run: Run, scorer: Scorer, output: _Output, stop: list[int]) -> boo
     step, held_out = run.step, run.splits["val"]
     copy_weights(scorer.model, run.state.model)
     checkpoints.check_finite(step, scorer.model.variables)
-    scores = shared_scores(scorer.predict, held_out, run.strategy, stopped=lambda: bool(stop))
+    try:
+        scores = shared_scores(scorer.predict, held_out, run.strategy, stopped=lambda: bool(stop))
+    except MemoryError as error:
+        raise RunError(
+            f"{error} Or run the same command with --validate-every 0: it goes on from the last "
+            "checkpoint and scores nothing."
+        ) from error
     if scores is None:
         return False
     numbers = {name: scores[name] for name in scoring.SCORES}

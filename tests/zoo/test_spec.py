@@ -11,6 +11,7 @@ import pytest
 import zoo
 from tests.support.toys import TOYS, build_toy
 from zoo import spec as specs
+from zoo import workdir
 from zoo.class_names import CLASS_NAMES
 from zoo.models.options import checked
 from zoo.spec import MAX_BYTES, Spec
@@ -183,6 +184,14 @@ def test_a_spec_of_the_first_version_is_read(channels, mean, order, tmp_path):
     assert "mean_bgr" not in spec.options
     model = zoo.build("fcn32s", **spec.options)
     assert (model.spec.options["mean"], model.spec.options["channel_order"]) == (mean, order)
+    recipe = {"name": "any", "model": "fcn32s", "data": "any", "options": {"mean_bgr": [1, 2, 3.5]}}
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": recipe, "spec": stored}))
+    today = workdir.read_recipe(tmp_path)["recipe"]["options"]
+    assert today == {"mean": mean, "channel_order": order}
+    recipe["options"] = {"mean_bgr": 5}
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": recipe}))
+    with pytest.raises(ValueError, match=r"recipe\.json is damaged \('int' object is not"):
+        workdir.read_recipe(tmp_path)
 
 
 def test_options_that_change_no_weight_may_differ(path):

@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import exports
@@ -379,6 +380,17 @@ def test_exports_for_other_classes_are_errors(names, exported, capsys, monkeypat
     if len(names) == 1:  # a TFLite file does not say how many it has: only by its answers
         message = refused(capsys, exported[1], "--data", "coins")
         assert "coins has the classes 0 to 0; received a class map with 1. Pass the da" in message
+
+
+def test_an_image_that_does_not_fit_into_the_memory_is_told(run, capsys, monkeypatch):
+    def no_memory(image):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor\n at x")
+
+    monkeypatch.setattr(scoring, "of_model", lambda model: no_memory)
+    assert command.evaluate([str(run[0])]) == 1
+    err = capsys.readouterr().err
+    assert "the memory does not suffice to score 78×384 pixels, at most 1536×1536 at a time" in err
+    assert "(OOM when allocating a tensor). Score on a machine with more, or set CUDA_VIS" in err
 
 
 def test_an_interrupt_ends_in_a_line(run, capsys, monkeypatch):

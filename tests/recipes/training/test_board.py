@@ -64,3 +64,23 @@ def test_images_of_any_channels_are_shown_in_the_colours_of_the_classes(
     red, green, blue = shown[0][:96, :400].reshape(-1, 3).mean(0)
     assert green > max(red, blue) + 50
     assert np.ptp(shown[0][:96, :400, 0].astype(int)) > 80  # what is below the tint is seen
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_of_a_large_image_the_middle_is_scored_if_it_is_shown(tmp_path, monkeypatch, is_installed):
+    label = np.zeros((1424, 3024), np.uint8)
+    label[200:1224, 1000:2024] = 1
+    image = label[..., np.newaxis].repeat(3, -1)
+    dataset = Dataset("any", "val", ("first", "second"), 3, (("", ""),), lambda i: (image, label))
+    scored = []
+    find_spec = board.importlib.util.find_spec
+    monkeypatch.setattr(
+        board.importlib.util,
+        "find_spec",
+        lambda name: find_spec(name) if is_installed or name != "tensorboard" else None,
+    )
+    with board.opened(tmp_path) as events:
+        events.pictures(1, lambda image: scored.append(image) or image[..., 0], dataset)
+        events.scalars(1, {"loss": 1.0})
+    assert [part.shape for part in scored] == [(1024, 1024, 3)] * is_installed
+    assert all((part == 1).all() for part in scored)

@@ -638,6 +638,64 @@ def test_what_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch
     )
 
 
+def test_a_held_out_image_that_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch):
+    def no_memory(image):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor\n at x")
+
+    words = ["coins_unet", "--workdir", str(tmp_path), "--validate-every", "4", "--save-every", "2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "of_model", lambda model: no_memory)
+        assert command.train(words) == 1
+    err = capsys.readouterr().err
+    assert (
+        "zoo train: 0.png: the memory does not suffice to score 20×20 pixels, at most 1536×1536 at "
+        "a time (OOM when allocating a tensor). Score on a machine with more, or set "
+    ) in err
+    assert "Or run the same command with --validate-every 0: it goes on from the last" in err
+    assert "--crop" not in err
+    assert command.train([*words, "--validate-every", "0"]) == 0
+    assert "going on from step 2" in capsys.readouterr().out
+
+
+def part_of(prefix, name):
+    """The variables of one part of a checkpoint."""
+    saved = tf.train.load_checkpoint(prefix)
+    count = sum(key.startswith(f"{name}/") for key in saved.get_variable_to_shape_map())
+    keys = (f"{name}/{place}/.ATTRIBUTES/VARIABLE_VALUE" for place in range(count))
+    return [tf.Variable(saved.get_tensor(key)) for key in keys]
+
+
+def test_a_run_of_version_0_1_goes_on(tmp_path, whole, half):
+    workdir = half.copy(tmp_path / "run")
+    prefix = str(workdir / "checkpoints/ckpt-4")
+    model, optimizer, run = (part_of(prefix, name) for name in ("model", "optimizer", "run"))
+    run += [tf.Variable(5.0, dtype=tf.float64), tf.Variable(4, dtype=tf.int64)]
+    tf.train.Checkpoint(model=model, optimizer=optimizer, run=run).write(prefix)
+    (workdir / "checkpoints/steps.json").unlink()
+    recorded = json.loads((workdir / "recipe.json").read_text())
+    del recorded["recipe"]["channels"]
+    (workdir / "recipe.json").write_text(json.dumps(recorded))
+    assert len(zoo.load(workdir, checkpoint=4).variables) == len(whole.variables)
+    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+    assert log(whole.workdir) == log(workdir)
+
+
+def test_a_checkpoint_that_does_not_fit_can_be_started_from(tmp_path, half, monkeypatch):
+    workdir = half.copy(tmp_path / "run")
+    prefix = str(workdir / "checkpoints/ckpt-4")
+    tf.train.Checkpoint(model=part_of(prefix, "model"), run=part_of(prefix, "run")).write(prefix)
+    with pytest.raises(RunError) as error:
+        train.train(RECIPE, workdir)
+    message = str(error.value)
+    assert f"of step 4 in {workdir}/checkpoints is of another version of segmentation-z" in message
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"zoo\.weights\.save\(.*'\)", message)[0])
+    assert "start from them with --encoder-weights start.weights.h5 and a new --work" in message
+    started = models.build(change(encoder_weights="start.weights.h5"), few(6))
+    for ours, theirs in zip(started.weights, zoo.load(workdir).weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_checkpoint_is_on_the_disk_before_an_older_one_is_deleted(tmp_path, monkeypatch):
     state = checkpoints.State(keras.Sequential([keras.Input((1,))]), keras.optimizers.SGD())
     fsync, synced = os.fsync, []
