@@ -91,10 +91,12 @@ def of_scores(
             "are damaged or its training diverged: take an earlier checkpoint."
         )
     if len(np.unique(scores.argmax(-1))) == 1:
+        small = images[0].shape[0] * images[0].shape[1] < 32 * 32
         raise ValueError(
             "A file is checked with images in which the model sees two classes or more: equal "
             f"answers prove nothing where there is one. {name!r} gives class "
-            f"{scores.argmax(-1).flat[0]} to every pixel of these. Pass images of your data: "
-            "images=, or --image on the command line."
+            f"{scores.argmax(-1).flat[0]} to every pixel of these. Pass "
+            + "a size, or a limit of pixels, of 32 × 32 or more, or " * small
+            + "images of your data: images=, or --image on the command line."
         )
     return Reference(images, scores, scores_of)

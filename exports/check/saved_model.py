@@ -73,6 +73,7 @@ def check_saved_model(
     """
     limits = limits or Limits(model.input_shape[-1])
     asked = reference.of_model(model, _within(images, limits), limits.fit(*reference.ANY_SIZE))
+    _check_bytes(asked.images, limits)
     return _reported(_findings(directory, asked, spec, limits.max_batch), report)
 
 
@@ -103,6 +104,7 @@ def check_loaders(
             *(scores_of, str(directory), limits.channels),
             *(_within(images, limits), limits.fit(*reference.ANY_SIZE)),
         )
+        _check_bytes(asked.images, limits)
         return _reported(_findings(directory, asked, spec, limits.max_batch), report)
 
 
@@ -114,6 +116,16 @@ def _within(images: np.ndarray | None, limits: Limits) -> np.ndarray | None:
             "or export with a higher max_pixels."
         )
     return images
+
+
+def _check_bytes(images: np.ndarray, limits: Limits) -> None:
+    length = max(len(tf.io.encode_png(image).numpy()) for image in images)
+    if length > limits.max_bytes:
+        raise ValueError(
+            f"A version is checked with files that it takes, of at most {limits.max_bytes} bytes; "
+            f"one of these images is a PNG of {length}. Pass max_bytes={length} or more; on the "
+            "command line --max-bytes."
+        )
 
 
 def _reported(findings: Iterator[Finding], report: Callable[[str], None]) -> list[Finding]:

@@ -1,6 +1,7 @@
 """Which number a new version gets, and how it gets its name: whole and checked, or not at all."""
 
 import contextlib
+import itertools
 import pathlib
 import re
 import shutil
@@ -9,6 +10,9 @@ from collections.abc import Collection, Iterable, Iterator
 import tensorflow as tf
 
 from zoo import files
+
+MAX_VERSION = 2**63 - 1
+"""TensorFlow Serving reads numbers of 64 bits, and does not see a folder with a larger one."""
 
 
 def check_name(name: str) -> None:
@@ -26,8 +30,8 @@ def taken(out: pathlib.Path, places: Iterable[str]) -> set[int]:
     for place in map(out.joinpath, places):
         name = re.compile(re.escape(place.name).replace(r"\{\}", "([0-9]+)"))
         paths = (name.fullmatch(path.name) for path in place.parent.glob("*"))
-        found |= {int(path[1]) for path in paths if path}
-    return found
+        found |= {int(path[1]) for path in paths if path and len(path[1]) < 100}
+    return {version for version in found if version <= MAX_VERSION}
 
 
 def choose(version: int | None, taken: Collection[int], places: Iterable[str]) -> int:
@@ -39,16 +43,18 @@ def choose(version: int | None, taken: Collection[int], places: Iterable[str]) -
         places: The paths that the export will have, with `{}` for the version.
 
     Raises:
-        ValueError: `version` is not a positive whole number.
+        ValueError: `version` is not a whole number from 1 to `MAX_VERSION`, or none follows.
         FileExistsError: One of the paths exists.
     """
     free = max(taken, default=0) + 1
     if version is None:
-        return free
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        version = free
+    is_whole = isinstance(version, int) and not isinstance(version, bool)
+    if not (is_whole and 1 <= version <= MAX_VERSION):
+        unused = next(number for number in itertools.count(1) if number not in taken)
         raise ValueError(
-            f"A version is a whole number from 1; received {version!r}. Pass version={free}, or "
-            "none for the next free one."
+            f"A version is a whole number from 1 to {MAX_VERSION}; received {version!r}. Pass "
+            f"version={free if free <= MAX_VERSION else unused}."
         )
     for place in places:
         if pathlib.Path(place.format(version)).exists():

@@ -71,8 +71,8 @@ def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, D
         raise DataError(str(error)) from error
     except OSError as error:
         raise OSError(
-            f"{data_dir}: the folder of {name} cannot be used ({error}). Pass a folder that you may "
-            "read, and for files that are made write."
+            f"{data_dir}: the folder of {name} cannot be used ({error}). Pass a folder that "
+            "you may read and, for shapes, write."
         ) from error
     split_of: dict[str, str] = {}
     for split, dataset in splits.items():

@@ -100,7 +100,7 @@ def can_be_listed(name: str) -> bool:
 
 
 def as_shells(name: str) -> str:
-    r"""The name of a file in printable characters that a shell understands, such as $'caf\351.jpg'."""
+    r"""The name of a file in ASCII characters that a shell understands: $'caf\351.jpg'."""
     codes = os.fsencode(name)
     plain = "".join(chr(c) if 32 <= c < 127 and c not in b"'\\" else f"\\{c:03o}" for c in codes)
     return f"$'{plain}'"

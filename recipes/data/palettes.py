@@ -4,18 +4,25 @@ A class map with a palette stores indices, and the indices are what is trained. 
 rewrites it may keep the picture and change the indices: a person becomes an aeroplane. So an index
 that occurs in a label is not shown in the colour of another class, and in a data set it has one
 colour. Colours of indices that do not occur, and palettes that only show grey, say nothing.
+
+A data set that gives its classes no colours may have any, so the rule holds where its palettes show
+VOC's: where all colours that occur are VOC's; where all but one are (void is often white) and one
+in the wrong place is of the rarer kind with 64 or 192 in it; and for a colour whose class has VOC's
+name.
 """
 
 import pathlib
 
 import numpy as np
 
-from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from recipes.data.dataset import IGNORE_LABEL, Dataset
+from zoo.class_names import CLASS_NAMES
 from zoo.images import palette_of
 from zoo.pictures import voc_palette
 
 Colour = tuple[int, int, int]
 
+_COMMON = 7  # the last of VOC's colours of 0 and 128 only: black, maroon, green and so on
 _ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".gif")
 
 
@@ -37,39 +44,52 @@ def shown(label_file: str, values: np.ndarray) -> dict[int, Colour]:
     return colours if tells_apart and not is_grey else {}
 
 
-def check(label_file: str, colours: dict[int, Colour], dataset: Dataset) -> None:
-    """Compares a label's colours with those of the classes, by default VOC's.
+def misplaced(
+    label_file: str, colours: dict[int, Colour], dataset: Dataset, used: set[Colour]
+) -> str | None:
+    """What is wrong with a label that shows an index in the colour of another class.
 
-    Without colours of its own a data set may have any: a palette counts as VOC's if all of its
-    colours that occur are VOC's.
-
-    Raises:
-        DataError: An index is shown in the colour of another class.
+    Args:
+        label_file: Its name.
+        colours: Of this label.
+        dataset: Its split; without colours of its own it is compared with VOC's.
+        used: All colours of its data set that stand for an index other than 255.
     """
     names = dict(enumerate(dataset.class_names)) | {IGNORE_LABEL: "void"}
     meant = voc_palette()
     if dataset.colours:
         meant[: len(dataset.colours)] = dataset.colours
     class_of = {tuple(map(int, meant[index])): index for index in reversed(names)}
-    if dataset.colours is None and not set(colours.values()) <= class_of.keys():
-        return
-    for index, colour in colours.items():
-        other = class_of.get(colour, index)
-        if other != index:
-            own = (
-                ""
-                if dataset.name != "folder"
-                else (
-                    " Or save it as RGB, and give classes.txt the colours, as NAME R G B; if the "
-                    "colours are your own, give it those."
-                )
-            )
-            raise DataError(
-                f"{label_file}: an index is shown in the colour of its class; {index} "
-                f"({names.get(index, 'no class')}) is shown in {colour}, the colour of {other} "
-                f"({names[other]}). A program may have numbered the palette anew: put the file "
-                f"there that it was given.{own}"
-            )
+    wrong = {
+        index: class_of[colour]
+        for index, colour in colours.items()
+        if class_of.get(colour, index) != index
+    }
+    if not dataset.colours:
+        foreign = len(used - class_of.keys())
+        rare = any(other > _COMMON for other in wrong.values())
+        if foreign > 1 or (foreign and not rare):
+            wrong = {index: other for index, other in wrong.items() if _is_vocs(names, other)}
+    if not wrong:
+        return None
+    index, other = next(iter(wrong.items()))
+    own = (
+        " Or save it as RGB, and give classes.txt the colours, as NAME R G B; if the colours are "
+        "your own, give it those."
+    )
+    return (
+        f"{label_file}: an index is shown in the colour of its class; {index} "
+        f"({names.get(index, 'no class')}) is shown in {colours[index]}, the colour of {other} "
+        f"({names[other]}). A program may have numbered the palette anew: put the file there that "
+        f"it was given.{own if dataset.name == 'folder' else ''}"
+    )
+
+
+def _is_vocs(names: dict[int, str], index: int) -> bool:
+    """Whether a class has VOC's name; black, VOC's background, is the colour of many things."""
+    return index == IGNORE_LABEL or (
+        0 < index < len(CLASS_NAMES["voc"]) and names[index] == CLASS_NAMES["voc"][index]
+    )
 
 
 def contradiction(

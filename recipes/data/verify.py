@@ -48,8 +48,8 @@ def verify(
             objects; a label holds other values than classes and 255, shows a class in the colour of
             another, or uses 255 as a class; or a split has too few classes. Each file is named.
     """
-    palette: dict[int, tuple] = {}
-    looked = {split: _look_at_all(dataset, instances, palette) for split, dataset in splits.items()}
+    looked = {split: _look_at_all(dataset, instances) for split, dataset in splits.items()}
+    looked = _compared(splits, looked)
     has_void = any(example.has_void for examples in looked.values() for example in examples)
     found, problems = {}, []
     for split, dataset in splits.items():
@@ -114,7 +114,7 @@ class _Example(NamedTuple):
     sha256: bytes = b""  # of image and label
     whole: bytes = b""  # of the objects too
     stamps: tuple = ()
-    colours: dict[int, tuple[int, int, int]] | None = None
+    colours: dict[int, tuple[int, int, int]] = {}  # noqa: RUF012
 
     @property
     def has_void(self) -> bool:
@@ -132,16 +132,36 @@ def _source(dataset: Dataset) -> Dataset:
     return dataset.cut_from[0] if dataset.cut_from else dataset
 
 
-def _look_at_all(dataset: Dataset, instances: bool, palette: dict[int, tuple]) -> list[_Example]:
+def _look_at_all(dataset: Dataset, instances: bool) -> list[_Example]:
     source = _source(dataset)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda index: _look(source, index, instances), range(len(source)))
         text = f"verifying the examples of {source.name} ({source.split})"
-        examples = []
-        for example in told(looked, text, len(source)):
-            problem = palettes.contradiction(palette, example.colours or {}, example.label_file)
-            examples.append(example._replace(problem=example.problem or problem))
-    return examples
+        return list(told(looked, text, len(source)))
+
+
+def _compared(
+    splits: dict[str, Dataset], looked: dict[str, list[_Example]]
+) -> dict[str, list[_Example]]:
+    """The examples, after a comparison of all palettes of a data set."""
+    used = {
+        colour
+        for examples in looked.values()
+        for example in examples
+        for index, colour in example.colours.items()
+        if index != IGNORE_LABEL
+    }
+    seen: dict[int, tuple] = {}
+
+    def compared(example: _Example, dataset: Dataset) -> _Example:
+        contradiction = palettes.contradiction(seen, example.colours, example.label_file)
+        misplaced = palettes.misplaced(example.label_file, example.colours, dataset, used)
+        return example._replace(problem=example.problem or misplaced or contradiction)
+
+    return {
+        split: [compared(example, _source(splits[split])) for example in examples]
+        for split, examples in looked.items()
+    }
 
 
 def _look(dataset: Dataset, index: int, instances: bool) -> _Example:
@@ -154,7 +174,6 @@ def _look(dataset: Dataset, index: int, instances: bool) -> _Example:
         pixels = check(dataset, index, image, label)
         values = np.flatnonzero(pixels)
         colours = palettes.shown(label_file, values)
-        palettes.check(label_file, colours, dataset)
         # Hashed here, in the threads, and not where the examples are collected.
         sha256 = hashlib.sha256(f"{image.shape} {label.shape}".encode())
         sha256.update(image.ravel())

@@ -34,8 +34,8 @@ def write_indices(splits: dict[str, Dataset], out: pathlib.Path) -> None:
         raise
     except OSError as error:
         raise OSError(
-            f"{out}: the new folder cannot be written ({error}). Choose another place, which you may "
-            "write to and which has room."
+            f"{out}: the new folder cannot be written ({error}). Choose another place, which you "
+            "may write to and which has room."
         ) from error
 
 

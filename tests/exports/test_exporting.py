@@ -92,7 +92,9 @@ def test_a_version_is_never_overwritten(form, model, tmp_path, unchecked):
 @both
 @pytest.mark.parametrize("version", [0, -1, True, 1.0, "1"])
 def test_a_version_is_a_positive_whole_number(form, version, model, tmp_path):
-    text = f"A version is a whole number from 1; received {version!r}. Pass version=1, or none"
+    text = (
+        f"A version is a whole number from 1 to {2**63 - 1}; received {version!r}. Pass version=1."
+    )
     with pytest.raises(ValueError, match=re.escape(text)):
         export(form, model, tmp_path, version=version)
     assert not list(tmp_path.iterdir())

@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, capsys, monkeypatch)
     assert command.verify(["voc", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
         f"zoo verify: {tmp_path}: the folder of voc cannot be used ([Errno 13] Permission denied: "
-        f"'{tmp_path}'). Pass a folder that you may read, and for files that are made write.\n"
+        f"'{tmp_path}'). Pass a folder that you may read and, for shapes, write.\n"
     )
 
 
@@ -261,7 +261,7 @@ def test_an_unknown_data_set_is_an_error(tmp_path):
 @pytest.mark.parametrize("name", ["folder", "isbi"])
 def test_a_folder_that_the_system_refuses_is_named_with_a_remedy(name, tmp_path):
     folder = tmp_path / ("n" * 300)
-    with pytest.raises(OSError, match="Pass a folder that you may read, and for files") as error:
+    with pytest.raises(OSError, match="Pass a folder that you may read and, for") as error:
         data.load(name, folder)
     assert str(error.value).startswith(f"{folder}: the folder of {name} cannot be used ([Errno ")
 

@@ -167,3 +167,46 @@ def test_own_colours_in_classes_txt_are_compared(folder):
     assert list(counts(folder)) == [160, 160, 160]
     save(folder / "masks/b.png", label(0, 1, 2), OWN[[0, 2, 1]])
     assert "1 (cat) is shown in (0, 128, 255), the colour of 2 (red fox)" in problem(folder)
+
+
+@pytest.mark.parametrize("foreign", [(255, 255, 255), (255, 0, 0), (1, 2, 3)])
+@pytest.mark.parametrize("indices", [(0, 15, 255), (0, 3, 7, 18, 255)])
+@pytest.mark.parametrize("names", [CLASS_NAMES["voc"], [f"class {n}" for n in range(21)]])
+def test_one_foreign_colour_hides_no_new_numbers(folder, foreign, indices, names):
+    """Void is drawn white by many, and then numbered anew with the rest."""
+    (folder / "classes.txt").write_text("\n".join(names))
+    for name in "abc":
+        anew, palette = optimized(np.resize(np.uint8(indices), (10, 24)))
+        palette[-1] = foreign
+        save(folder / f"masks/{name}.png", anew, palette)
+    colour = tuple(map(int, VOC[indices[1]]))
+    assert f"1 ({names[1]}) is shown in {colour}, the colour of {indices[1]}" in problem(folder)
+
+
+def test_void_in_its_colour_hides_behind_no_foreign_ones(folder):
+    palette = np.array([(0, 0, 0), (250, 1, 1), (9, 250, 3), (224, 224, 192)])
+    for name in "abc":
+        save(folder / f"masks/{name}.png", label(0, 1, 2, 3)[:, :24], palette[[0, 1, 3, 2]])
+    assert "2 (bicycle) is shown in (224, 224, 192), the colour of 255 (void)" in problem(folder)
+
+
+CAMVID = {
+    **{"sky": (128, 128, 128), "building": (128, 0, 0), "pole": (192, 192, 128)},
+    **{"road": (128, 64, 128), "pavement": (60, 40, 222), "tree": (128, 128, 0)},
+    **{"sign": (192, 128, 128), "fence": (64, 64, 128), "car": (64, 0, 128)},
+    **{"pedestrian": (64, 64, 0), "bicyclist": (0, 128, 192), "void": (0, 0, 0)},
+}
+STREET = {"road": (128, 128, 128), "car": (255, 0, 0), "bus": (0, 0, 255), "person": (0, 128, 0)}
+PAPER = {"background": (255, 255, 255), "ink": (0, 0, 0), "stamp": (128, 0, 0)}
+
+
+@pytest.mark.parametrize("own", [CAMVID, STREET, PAPER], ids=["camvid", "street", "paper"])
+def test_own_palettes_that_share_colours_with_vocs_raise_no_alarm(folder, own):
+    """Also where the classes of one mask, alone, are all in VOC's colours."""
+    (folder / "classes.txt").write_text("\n".join(own))
+    for name in "abc":
+        every = np.resize(np.arange(len(own)), (10, 24)).astype(np.uint8)
+        save(folder / f"masks/{name}.png", every, [*own.values()])
+    pair = [index for index, colour in enumerate(own.values()) if not {64, 255} & {*colour}][:2]
+    save(folder / "masks/b.png", label(*np.resize(pair, 3)), [*own.values()])
+    assert counts(folder).sum() == 480
