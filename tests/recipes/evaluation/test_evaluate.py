@@ -6,6 +6,7 @@ import json
 import pathlib
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -149,13 +150,13 @@ def test_images_of_another_size_are_scaled_to_a_tflite_file(run, capsys, tmp_pat
         "maps back to the size of the label\n" in out
     )
     image, label = coins.load(None)["train"].example(0)
-    # Pillow's filter is another program for the same: a pixel may be rounded to its neighbour.
+    # Pillow rounds some pixels to their neighbour; a wrong filter moves the score by 0.1 and more.
     small = np.asarray(Image.fromarray(image[..., 0]).resize((192, 78), Image.Resampling.BILINEAR))
     class_map = np.argmax(run[1](small[np.newaxis, ..., np.newaxis].astype("float32"))[0], -1)
     rows, columns = (np.arange(n) * m // n for n, m in zip((225, 384), (78, 192), strict=True))
     hits = (class_map[np.ix_(rows, columns)] == label).mean()
     found = json.loads(evaluated(capsys, *words, "--split", "train", "--json"))
-    assert found["scores"][str(file)]["pixel_accuracy"] == pytest.approx(hits, abs=2e-3)
+    assert found["scores"][str(file)]["pixel_accuracy"] == pytest.approx(hits, abs=1e-2)
 
 
 @pytest.fixture
@@ -290,7 +291,7 @@ def test_every_card_states_its_newest_recorded_result():
 def test_what_cannot_be_scored_is_an_error(tmp_path, capsys, words, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/saved_model.pb").touch()
-    (tmp_path / "bare.h5").touch()
+    h5py.File(tmp_path / "bare.h5", "w").close()
     (tmp_path / "x.tflite").touch()
     assert message.format(tmp_path) in refused(capsys, *(word.format(tmp_path) for word in words))
 
@@ -373,7 +374,10 @@ def test_exports_for_other_channels_are_errors(which, exported, capsys, tmp_path
 
 @pytest.mark.parametrize("names", [("background",), ("background", "coin", "hole")])
 def test_exports_for_other_classes_are_errors(names, exported, capsys, monkeypatch):
-    other = dataclasses.replace(coins.load(None)["val"], class_names=names)
+    image, label = coins.load(None)["val"].example(0)
+    other = dataclasses.replace(
+        coins.load(None)["val"], class_names=names, example=lambda index: (image, 0 * label)
+    )
     monkeypatch.setattr(coins, "load", lambda folder: {"val": other})
     message = refused(capsys, exported[0], "--data", "coins")
     assert f"{exported[0]} is made for classes=2; coins has classes={len(names)}. Pass" in message
