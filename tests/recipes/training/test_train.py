@@ -1058,7 +1058,7 @@ def test_a_full_disk_while_the_best_weights_are_written_loses_nothing(
 
 
 def test_a_row_of_scores_without_its_checkpoint_is_not_kept_twice(tmp_path, monkeypatch):
-    """As of a run that was told to stop while it scored, then killed after it scored again."""
+    """As of a run that was told to stop while it scored, then killed after its next score."""
     shared_scores, save, killed = loop.shared_scores, checkpoints.save, []
 
     def told_to_stop(*arguments, stopped):
@@ -1079,7 +1079,7 @@ def test_a_row_of_scores_without_its_checkpoint_is_not_kept_twice(tmp_path, monk
     killed.append(True)
     with pytest.raises(KeyboardInterrupt):
         train.train(SCORED, tmp_path)
-    assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["2"]
+    assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["2", "4"]
     train.train(SCORED, tmp_path)
     assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["2", "4", "6", "8"]
 
