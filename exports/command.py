@@ -74,6 +74,7 @@ def ask(arguments: list[str]) -> int:
             label=chosen.label,
             headers=dict(chosen.header or ()),
             ca=chosen.ca,
+            font=chosen.font,
             report=lambda path: print(terminal.printable(path), flush=True),
             warn=warn,
         )

@@ -151,9 +151,9 @@ def _targets(
     return {name: out / places[name].format(chosen) for name in formats}
 
 
-def _names(place: str) -> set[str]:
+def _names(place: str) -> dict[str, None]:
     """The place of a version, and that of its record if it lies beside."""
-    return {place, place.replace(".tflite", ".json")}
+    return dict.fromkeys((place, place.replace(".tflite", ".json")))
 
 
 def _write(

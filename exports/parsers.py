@@ -225,6 +225,13 @@ def ask_parser() -> terminal.Parser:
         help="the folder of the masks; made if it is not there",
     )
     parser.add_argument(
+        "--font",
+        type=_font,
+        metavar="FILE",
+        help="a TrueType or OpenType file for the class names of the legend (default: Pillow's own "
+        "font, or for a name with other letters one of this system that has them)",
+    )
+    parser.add_argument(
         "--url",
         default="http://localhost:8501",
         help="the server: http://HOST:8501 (REST, the default: on this machine) or "
@@ -268,6 +275,16 @@ def ask_parser() -> terminal.Parser:
         help="a PEM file with the certificates to trust instead of the system's",
     )
     return parser
+
+
+def _font(text: str) -> str:
+    from zoo import fonts
+
+    try:
+        fonts.load(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _header(text: str) -> tuple[str, str]:

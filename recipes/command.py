@@ -83,7 +83,7 @@ def verify(arguments: list[str]) -> int:
             writing.write_indices(
                 {split: one.dataset for split, one in found.items()}, given.write_indices
             )
-            print(f"written: {given.write_indices}")
+            terminal.tell(f"written: {given.write_indices}")
         return 0
 
     return terminal.run(run, prog="zoo verify", failures=(data.DataError,))
@@ -129,7 +129,7 @@ def _evaluate(given: argparse.Namespace) -> int:
         print(terminal.printable(as_table(scores, dataset.class_names)))
     if given.record:
         file = results.add(given.paths[0], dataset, scores[str(given.paths[0])])
-        print(f"added to {file}", file=sys.stderr)
+        print(terminal.printable(f"added to {file}"), file=sys.stderr)
     return 0
 
 

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _print_files(workdir: pathlib.Path) -> int:
-    print("\nwritten:", *(f"  {file}" for file in demonstrate(workdir)), sep="\n")
+    terminal.tell("\n".join(["\nwritten:", *(f"  {file}" for file in demonstrate(workdir))]))
     return 0
 
 

@@ -10,7 +10,7 @@ import textwrap
 import zoo
 from zoo import quiet
 from zoo.class_names import CLASS_NAMES
-from zoo.terminal import WRONG_REQUEST, Parser, json_object, printable, run
+from zoo.terminal import WRONG_REQUEST, Parser, json_object, printable, run, tell
 from zoo.weights import catalog
 from zoo.weights.catalog import Record
 
@@ -105,7 +105,7 @@ def fetch(arguments: list[str]) -> int:
         with progress.counting("bytes") as show:
             path = fetching.fetch(chosen.file, unverified=chosen.unverified, progress=show)
         record = catalog.records(chosen.file)[0]
-        print(f"written: {path}")
+        tell(f"written: {path}")
         print(f"licence: {record.licence}")
         model = next(iter(record.takers), None)
         print("\n".join(use(record, model)))
@@ -145,7 +145,7 @@ def convert(arguments: list[str]) -> int:
 def _convert(chosen: argparse.Namespace) -> int:
     if chosen.target.exists():
         raise FileExistsError(f"{chosen.target} exists and is not overwritten. Name another file.")
-    print(f"Reading {printable(str(chosen.source))}", flush=True)
+    tell(f"Reading {chosen.source}")
     quiet.import_tensorflow()
     from zoo import loading, progress
 
@@ -157,9 +157,9 @@ def _convert(chosen: argparse.Namespace) -> int:
             progress=show,
             **chosen.options,
         )
-    print(f"Writing {chosen.target} and reading it back", flush=True)
+    tell(f"Writing {chosen.target} and reading it back")
     zoo.weights.save(net, chosen.target)
-    print(f"written: {chosen.target} and {chosen.target}.sha256")
+    tell(f"written: {chosen.target} and {chosen.target}.sha256")
     print(f"Next: zoo.load({str(chosen.target)!r})")
     return 0
 

@@ -174,6 +174,8 @@ def locked(file: pathlib.Path) -> Iterator[bool]:
         OSError: The file cannot be made.
     """
     while True:
+        if file.exists() and not file.is_file():
+            raise _no_lock(file, "it is no file")
         with open(file, "a+b") as stream:
             said = _owner(stream, file)
             try:
@@ -201,11 +203,15 @@ def _owner(stream: BinaryIO, file: pathlib.Path) -> str:
     stream.seek(0)
     said = stream.read(_MAX_OWNER).decode("utf-8", "replace")
     if said and not re.match(rf"{_OWNER}\d+ on ", said):
-        raise ValueError(
-            f"{file} is there and is no lock of this program: it begins with {said[:20]!r}. Rename "
-            "it, or choose another folder."
-        )
+        raise _no_lock(file, f"it begins with {said[:20]!r}")
     return said
+
+
+def _no_lock(file: pathlib.Path, why: str) -> ValueError:
+    return ValueError(
+        f"{file} is there and is no lock of this program: {why}. Rename it, or choose another "
+        "folder."
+    )
 
 
 def _lock(stream: BinaryIO) -> None:

@@ -41,33 +41,38 @@ def for_names(
     chosen = dict.fromkeys(names, None if font is None else os.fspath(font))
     if font is None:
         chosen = {name: _path_for(_letters(name)) for name in names}
-    loaded = {path: _load(path, size) for path in set(chosen.values())}
-    tried = {path: _load(path, _TRIED_SIZE) for path in loaded}
+    loaded = {path: load(path, size) for path in set(chosen.values())}
+    tried = {path: load(path) for path in loaded}
     missing = "".join(sorted({x for name in names for x in _lacking(tried[chosen[name]], name)}))
     if missing:
         _warn(missing, font is None)
     return [loaded[chosen[name]] for name in names]
 
 
-def _load(path: str | None, size: int) -> ImageFont.FreeTypeFont:
+def load(path: str | None, size: int = _TRIED_SIZE) -> ImageFont.FreeTypeFont:
+    """The font of a file, in pixels; Pillow's own for None.
+
+    Raises:
+        ValueError: It is no font file.
+    """
     if path is None:
         return ImageFont.load_default(size)
     try:
         return ImageFont.truetype(path, size)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"font is the path of a TrueType or OpenType file; {path} is none ({error}). Pass "
-            "another, or none to search the system's fonts."
+            f"A font is a TrueType or OpenType file; {path} is none ({error}). Pass another, or "
+            "none to search the system's fonts."
         ) from error
 
 
 @functools.lru_cache(maxsize=1024)
 def _path_for(letters: frozenset[str]) -> str | None:
     """The font with most of the letters, the first of equals; None for Pillow's own."""
-    best, fewest = None, len(_lacking(_load(None, _TRIED_SIZE), letters))
+    best, fewest = None, len(_lacking(load(None), letters))
     for path in itertools.islice(_system_fonts(), MAX_FONTS) if fewest else ():
         try:
-            lacking = len(_lacking(_load(path, _TRIED_SIZE), letters))
+            lacking = len(_lacking(load(path), letters))
         except ValueError:
             continue
         if lacking < fewest:
@@ -94,12 +99,14 @@ def _letters(name: str) -> frozenset[str]:
 
 @functools.cache  # once for the same letters, however many pictures are drawn
 def _warn(missing: str, searched: bool) -> None:
-    where = "No font of this system has" if searched else "The font has not"
-    warnings.warn(
-        f"{where} {missing[:40]!r}; boxes stand in their place. Pass font= the path of a font that "
-        "has them, or install one, such as Noto Sans.",
-        stacklevel=5,
-    )
+    where, remedy = "The font has not", "Pass another, or none to search the system's fonts."
+    if searched:
+        where = "No font of this system has"
+        remedy = (
+            "Install one that has them, such as Noto Sans, or pass its file as --font of zoo ask "
+            "(in Python font=)."
+        )
+    warnings.warn(f"{where} {missing[:40]!r}; boxes stand in their place. {remedy}", stacklevel=5)
 
 
 @functools.cache

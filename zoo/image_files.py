@@ -54,11 +54,15 @@ class UnknownTiffError(ImageError):
 
 
 @contextlib.contextmanager
-def opened(source: Source, *, page: int = 0) -> Iterator[Image.Image]:
-    """Opens an image at one of its pages; its pixels can be read inside the `with` block."""
+def opened(source: Source, *, page: int = 0, header_only: bool = False) -> Iterator[Image.Image]:
+    """Opens an image at one of its pages; its pixels can be read inside the `with` block.
+
+    With `header_only` the file is not read to its end for the limits of what follows the header,
+    and the pixels are to be left alone.
+    """
     shown = shown_as(source, page)
     try:
-        with stream_of(source) as stream, _header(stream, shown, page) as image:
+        with stream_of(source) as stream, _header(stream, shown, page, header_only) as image:
             yield image
     except ImageError:
         raise
@@ -86,8 +90,8 @@ def stream_of(source: Source) -> Iterator[io.BufferedIOBase]:
         yield stream
 
 
-def _header(stream: io.BufferedIOBase, shown: str, page: int) -> Image.Image:
-    """The image at a page, not yet decoded, after a check of all limits."""
+def _header(stream: io.BufferedIOBase, shown: str, page: int, header_only: bool) -> Image.Image:
+    """The image at a page, not yet decoded, after a check of the limits."""
     head = stream.read(256)
     length = stream.seek(0, io.SEEK_END)
     if not length:
@@ -115,6 +119,8 @@ def _header(stream: io.BufferedIOBase, shown: str, page: int) -> Image.Image:
         raise _unknown_tiff(shown)  # Pillow gives the first channel of some
     pixels = image.width * image.height
     _check_size(pixels, 0 if image.format in ("TIFF", "BMP") else length, shown)
+    if header_only:
+        return image
     place = stream.tell()
     stream.seek(0)
     if image.format in ("JPEG", "MPO"):

@@ -86,13 +86,13 @@ def read_image(
 def channels_of(source: Source) -> int:
     """The channels that an image has: 1 for grey, 3 for RGB, one more with transparency or data.
 
-    An alpha channel that is opaque everywhere, as screenshots have it, does not count. Images
-    without one are only opened.
+    An alpha channel that is opaque everywhere, as screenshots have it, does not count. Of images
+    without one only the header is read.
 
     Raises:
-        ImageError: As `read_image`.
+        ImageError: As `read_image`, as far as the header tells.
     """
-    with contextlib.suppress(UnknownTiffError), opened(source) as image:
+    with contextlib.suppress(UnknownTiffError), opened(source, header_only=True) as image:
         _check_bits(image, shown_as(source))
         if image.mode not in (*_ALPHA, "RGBX"):
             return 3 if image.mode in _COLOURS else 1
@@ -152,9 +152,9 @@ def palette_of(source: Source) -> np.ndarray | None:
     """The colours that a file's palette gives its indices, uint8 `[n, 3]`; None without a palette.
 
     Raises:
-        ImageError: As `read_image`.
+        ImageError: As `read_image`, as far as the header tells.
     """
-    with opened(source) as image:
+    with opened(source, header_only=True) as image:
         if image.mode != "P":
             return None
         return np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)

@@ -21,9 +21,10 @@ def import_tensorflow() -> None:
 
     TensorFlow 2.21 writes to the standard error from C++ before it reads `TF_CPP_MIN_LOG_LEVEL`, so
     no setting reaches these lines. INFO messages and the failed search for a GPU are left out;
-    everything else is shown, and all of it if the import fails.
+    everything else is shown, and all of it if the import fails. Later, TensorFlow would warn of
+    each error before it raises it, with a trace; errors without an exception are shown.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with without_chatter():
         import keras  # noqa: F401
         import tensorflow as tf

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,15 @@ from typing import Any, NoReturn, TextIO
 
 WRONG_REQUEST = 2
 FAILED = 1
+
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free some space there"),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), "Make it and its folder readable and writable"
+    ),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST), "Move away what is in its place"),
+    errno.ENOENT: "Check its path",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,8 +63,26 @@ def run(
         status, message = WRONG_REQUEST, error
     if isinstance(message, FileNotFoundError) and "temporary directory" in str(message):
         message = f"{message.strerror}. Set TMPDIR to a folder that you may write to."
+    elif isinstance(message, OSError) and message.filename and _is_of_system(message):
+        cannot = "cannot be read or written"
+        message = f"{message.filename} {cannot} ({message.strerror}). {remedy(message)}"
     print(f"{prog}: {printable(str(message))}", file=sys.stderr)
     return status
+
+
+def _is_of_system(error: OSError) -> bool:
+    """Whether an error has the words of the system alone, which are no remedy."""
+    return error.errno in _REMEDIES and error.strerror == os.strerror(error.errno)
+
+
+def remedy(error: Exception) -> str:
+    """A sentence on what helps against an error of the system on a file.
+
+    >>> remedy(OSError(errno.ENOSPC, "No space left on device"))
+    'Free some space there and run the same command again.'
+    """
+    what = _REMEDIES.get(getattr(error, "errno", None), "Correct that")
+    return f"{what} and run the same command again."
 
 
 @contextlib.contextmanager
@@ -95,6 +123,11 @@ class _Lasting:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
+
+
+def tell(text: str) -> None:
+    """Prints a text with names in it, at once."""
+    print(printable(text), flush=True)
 
 
 def printable(text: str) -> str:

@@ -34,11 +34,12 @@ def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
     """
     file = workdir / RECIPE
     try:
+        check_regular(file)
         with open(file, "rb") as stream:
             text = stream.read(MAX_RECIPE + 1)
         if len(text) > MAX_RECIPE:
             raise ValueError(f"it has more than {MAX_RECIPE} bytes")
-        content = json.loads(text.decode("utf-8"))
+        content = json.loads(text.decode("utf-8-sig"))
         _check(content)
         recipe, made = content["recipe"], (content.get("spec") or {}).get("options")
         if "options" in recipe:
@@ -47,8 +48,16 @@ def read_recipe(workdir: pathlib.Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged ({error}). Pass a new folder as --workdir.") from error
+        weights = [workdir / name for name in (WEIGHTS, BEST) if (workdir / name).is_file()]
+        known = f"Load {weights[0]}, which tells its model itself, or train" if weights else "Train"
+        raise ValueError(f"{file} is damaged ({error}). {known} in a new --workdir.") from error
     return content
+
+
+def check_regular(file: pathlib.Path) -> None:
+    """Raises ValueError if there is something else than a file: a pipe would be waited for."""
+    if file.exists() and not file.is_file():
+        raise ValueError(f"{file} is no file")
 
 
 def _check(content: Any) -> None:
@@ -102,6 +111,7 @@ def written_steps(workdir: pathlib.Path) -> set[int] | None:
     """
     file = workdir / CHECKPOINTS / STEPS
     try:
+        check_regular(file)
         content = json.loads(file.read_bytes())
         if isinstance(content, list) and all(type(step) is int for step in content):
             return set(content)

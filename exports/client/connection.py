@@ -15,7 +15,6 @@ from exports.client.server import Server
 
 TIMEOUT, RETRIES = 60, 3
 
-MAX_TIMEOUT = 86_400
 MAX_NAME = 100
 """The most characters of a class name that are kept."""
 
@@ -105,7 +104,10 @@ class Connection:
                 # Clients that were turned away together must not come back together.
                 pause = min(_FIRST_PAUSE * 2 ** min(tries, 9), _MAX_PAUSE) * random.uniform(0.5, 1)
                 pause = max(pause, busy.after)
-                if tries == self.retries or time.monotonic() + pause >= end:
+                if time.monotonic() + pause >= end:
+                    more = " and more --retries" if tries == self.retries else ""
+                    raise errors.later(self.server, busy, self.timeout, more) from busy
+                if tries == self.retries:
                     raise
                 time.sleep(pause)
 
@@ -150,7 +152,7 @@ def connected(
         OSError: The PEM file cannot be read.
         ImportError: gRPC is not installed.
     """
-    if not 0 < timeout <= MAX_TIMEOUT:
+    if not 0 < timeout <= errors.MAX_TIMEOUT:
         raise ValueError(
             f"A timeout is a number of seconds above 0, and a day at most; received {timeout:g}. "
             f"Pass --timeout {TIMEOUT}."
@@ -159,13 +161,23 @@ def connected(
         raise ValueError(
             f"Retries are a whole number from 0; received {retries!r}. Pass --retries {RETRIES}."
         )
-    pem = None if ca is None else pathlib.Path(ca).read_text(encoding="ascii", errors="replace")
+    pem = None if ca is None else _pem(ca)
     server = Server(url, model, version, label, dict(headers or {}), pem)
     if server.speaks_rest:
         yield Connection(server, rest.sender(server), rest.outputs, timeout, retries)
     else:
         with rpc.sender(server) as send:
             yield Connection(server, send, messages.outputs, timeout, retries)
+
+
+def _pem(path: str | pathlib.Path) -> str:
+    try:
+        return pathlib.Path(path).read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise OSError(
+            f"A --ca is a PEM file with the certificates to trust; {path} cannot be read "
+            f"({error.strerror}). Pass another, or none to trust the system's."
+        ) from error
 
 
 def _bytes(value: Any) -> bytes:

@@ -1,12 +1,16 @@
 """What goes wrong with a server, and what to do about it."""
 
+import contextlib
 import json
+import urllib.parse
 
 from exports.client.server import Server
 from zoo.terminal import printable
 
 MAX_ANSWER = 1 << 26
 """The most bytes of an answer; the mask of 4096 × 4096 pixels of noise has 22 MB in REST."""
+
+MAX_TIMEOUT = 86_400  # seconds
 
 _MAX_SAID = 500  # characters of what a server says
 
@@ -22,6 +26,26 @@ _REMEDIES = {
 }
 """What helps, by the status of REST or the code of gRPC; for all others it is an export."""
 
+_START = (
+    "Start it, or pass another --url; REST is at port 8501 and gRPC at 8500 unless it was told "
+    "otherwise, and a server that encrypts is asked by https:// or grpcs://."
+)
+_CERTIFICATES = {
+    **dict.fromkeys(
+        ("self-signed", "self signed", "issuer certificate", "first certificate"),
+        "Pass a PEM file with the certificate of who signed the server's as --ca.",
+    ),
+    **dict.fromkeys(
+        ("mismatch", "Hostname Verification"),
+        "Pass a --url with a host that the server's certificate names.",
+    ),
+    **dict.fromkeys(
+        ("expired", "not yet valid"),
+        "Give the server a certificate that is valid today.",
+    ),
+}
+"""What helps, by what OpenSSL and gRPC say of a certificate."""
+
 
 class ServerError(RuntimeError):
     """The server does not answer, or refuses; the message says what to do."""
@@ -36,12 +60,13 @@ class BusyError(ServerError):
 
     Args:
         message: What to do when it has been asked often enough.
+        why: What the server says.
         after: Seconds to wait, as the server wishes.
     """
 
-    def __init__(self, message: str, after: float = 0) -> None:
+    def __init__(self, message: str, why: str, after: float) -> None:
         super().__init__(message)
-        self.after = after
+        self.why, self.after = why, after
 
 
 def short(text: str, length: int = _MAX_SAID) -> str:
@@ -59,13 +84,14 @@ def said(answer: bytes) -> str:
 
 def away(server: Server, reason: str) -> ServerError:
     """There is no connection, or it ends early."""
-    if "CERTIFICATE" in reason.upper():
-        remedy = "Pass a PEM file with the certificate of who signed the server's as --ca."
-    else:
+    place = server.place.netloc
+    if "WRONG_VERSION_NUMBER" in reason:
         remedy = (
-            "Start it, or pass another --url; REST is at port 8501 and gRPC at 8500 unless it was "
-            "told otherwise."
+            f"{server.place.scheme}:// encrypts, and what answers there does not. Pass "
+            f"http://{place} if that is the port of REST, or grpc://{place} if it is that of gRPC."
         )
+    else:
+        remedy = next((text for said, text in _CERTIFICATES.items() if said in reason), _START)
     return ServerError(f"The server at {server.url} does not answer ({short(reason)}). {remedy}")
 
 
@@ -91,7 +117,21 @@ def busy(server: Server, why: str, after: float = 0) -> BusyError:
     return BusyError(
         f"The server at {server.url} takes no further request now ({why}). Ask again later, pass "
         "more --retries, or send fewer images at once.",
+        why,
         after,
+    )
+
+
+def later(server: Server, busy: BusyError, timeout: float, more: str) -> ServerError:
+    """The client's time is over before it may ask again; `more` is another option that it needs."""
+    if busy.after > MAX_TIMEOUT:
+        more = "Ask again then."
+    else:
+        more = f"Ask again later, or pass a longer --timeout{more}."
+    wish = f", {busy.after:,.0f} s by its Retry-After," if busy.after >= 1 else ""
+    return ServerError(
+        f"The server at {server.url} takes no further request now ({busy.why}); the pause before "
+        f"the next try{wish} goes beyond --timeout {timeout:g}. {more}"
     )
 
 
@@ -122,9 +162,20 @@ def refused(server: Server, code: str, why: str) -> RefusedError:
 
 def elsewhere(server: Server, address: str) -> ServerError:
     """A redirect."""
+    with contextlib.suppress(ValueError):  # it is no address
+        address = urllib.parse.urljoin(server.url, address)
+    address = address.partition("/v1/models/")[0]
     return ServerError(
         f"Images are sent to no other server than the one that you name; the one at {server.url} "
         f"sends on to {short(address)!r}. Pass the address of that one as --url if you trust it."
+    )
+
+
+def stranger(server: Server, status: int) -> ServerError:
+    """A status that TensorFlow Serving does not have."""
+    return ServerError(
+        "TensorFlow Serving answers with status 200, or with that of an error from 400 on; what "
+        f"answers at {server.url} said {status}. Pass the --url of TensorFlow Serving."
     )
 
 

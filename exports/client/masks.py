@@ -1,11 +1,16 @@
 """Sends images to TensorFlow Serving and writes a mask and an overlay of each."""
 
+import contextlib
+import errno
+import itertools
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from exports.client.connection import Class, Connection, connected
 from exports.client.errors import RefusedError, ServerError
@@ -20,6 +25,7 @@ def write_masks(
     *,
     url: str,
     model: str,
+    font: str | os.PathLike | None = None,
     report: Say = lambda line: None,
     warn: Say = lambda line: None,
     **options: Any,
@@ -35,43 +41,43 @@ def write_masks(
         out: The folder; made if it is not there.
         url: Of the server, as `exports.client.connected` takes it.
         model: The name under which it is served.
+        font: The path of a font file for the legends, as `zoo.pictures.overlay` takes it.
         report: Called with the path of each file that was written.
-        warn: Called with a line on an image without a mask, and on a model without class names.
+        warn: Called with a line on an image without a mask, on a model without class names, and on
+            letters that no font has.
         options: The others of `exports.client.connected`, such as `timeout`.
 
     Returns:
-        The images without a mask: they cannot be read, or are too large for the server.
+        The images without a mask: they cannot be read, are too large for the server, or what was
+        drawn cannot be written.
 
     Raises:
         FileNotFoundError: An image is not there.
         FileExistsError: A mask or an overlay is there already, or two would have the same name.
+        OSError: `out` cannot be written to.
         ServerError: The server does not answer as it should; what was written is whole.
     """
     targets = _targets([pathlib.Path(path) for path in paths], pathlib.Path(out))
     without = []
-    with connected(url, model, **options) as server:
+    with connected(url, model, **options) as server, _made(pathlib.Path(out), targets.values()):
         class_of = _classes(server, warn)
         for path, (mask, overlay) in targets.items():
             try:
-                image = images.read_image(path, channels=3)
-                orientation, content = images.orientation_of(path), path.read_bytes()
-            except (images.ImageError, OSError) as error:
+                image, class_map = _asked(server, path)
+                palette, drawn = _drawn(image, class_map, class_of, font, warn)
+                # Both are written before one of them is there.
+                with files.creating(overlay) as picture, files.creating(mask) as numbers:
+                    pictures.save_class_map(numbers, class_map, palette=palette)
+                    drawn.save(picture)
+            except images.ImageError as error:
                 without.append(path)
                 warn(str(error))
-                continue
-            png = server.mask_png(content)
-            if png is None:
+            except OSError as error:
                 without.append(path)
-                warn(
-                    f"{path}: the server cannot decode the image, or it is too large (valid is 0). "
-                    "Send a whole JPEG or PNG file within the limits that the model was exported "
-                    "with."
-                )
-                continue
-            class_map = images.turned(_class_map(path, png, image.shape[:2]), orientation)
-            _write(images.turned(image, orientation), class_map, class_of, mask, overlay)
-            report(str(mask))
-            report(str(overlay))
+                warn(f"{path} has no mask ({error}). Send it again when that is mended.")
+            else:
+                report(str(mask))
+                report(str(overlay))
     return without
 
 
@@ -81,10 +87,10 @@ def _targets(
     """Mask and overlay of each image, none of which is there already."""
     found, taken = {}, {}
     for path in dict.fromkeys(paths):
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise FileNotFoundError(f"An image is a JPEG or PNG file; there is none at {path}.")
         targets = tuple(out / f"{path.stem}-{what}.png" for what in ("mask", "overlay"))
-        there = [target for target in targets if target.exists()]
+        there = [target for target in targets if os.path.lexists(target)]
         if there:
             raise FileExistsError(
                 f"Nothing is overwritten; {there[0]} is there already. Choose another --out, or "
@@ -97,6 +103,48 @@ def _targets(
             )
         found[path], taken[path.stem] = targets, path
     return found
+
+
+@contextlib.contextmanager
+def _made(
+    out: pathlib.Path, targets: Iterable[tuple[pathlib.Path, pathlib.Path]]
+) -> Iterator[None]:
+    """The folder of the masks, in which files of these names can be written."""
+    target = out
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(files.making(out))
+            with files.unfinished_folder(out) as tried:
+                for target in itertools.chain.from_iterable(targets):
+                    (tried / target.name).touch()
+        except OSError as error:
+            remedy = "Choose another --out."
+            if error.errno == errno.ENAMETOOLONG:
+                remedy = "Give the image or the folder a shorter name."
+            raise OSError(
+                f"--out is a folder that files can be written to; {target} cannot be written "
+                f"({error.strerror}). {remedy}"
+            ) from error
+        yield
+
+
+def _asked(server: Connection, path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """An image and its class map, both turned as viewers turn the image.
+
+    Raises:
+        ImageError, OSError: It has no mask.
+        ServerError: The server does not answer as it should.
+    """
+    image = images.read_image(path, channels=3)
+    orientation = images.orientation_of(path)
+    png = server.mask_png(path.read_bytes())
+    if png is None:
+        raise images.ImageError(
+            f"{path}: the server cannot decode the image, or it is too large (valid is 0). Send a "
+            "whole JPEG or PNG file within the limits that the model was exported with."
+        )
+    class_map = _class_map(path, png, image.shape[:2])
+    return images.turned(image, orientation), images.turned(class_map, orientation)
 
 
 def _classes(server: Connection, warn: Say) -> Callable[[int], Class]:
@@ -138,13 +186,14 @@ def _class_map(path: pathlib.Path, png: bytes, size: tuple[int, int]) -> np.ndar
         ) from error
 
 
-def _write(
+def _drawn(
     image: np.ndarray,
     class_map: np.ndarray,
     class_of: Callable[[int], Class],
-    mask: pathlib.Path,
-    overlay: pathlib.Path,
-) -> None:
+    font: str | os.PathLike | None,
+    warn: Say,
+) -> tuple[np.ndarray, Image.Image]:
+    """The palette of a mask, and the overlay."""
     occurring = {int(number): class_of(int(number)) for number in np.unique(class_map)}
     names = [f"class {number}" for number in range(max(occurring) + 1)]
     voc, bright = pictures.voc_palette(), pictures.bright_palette()
@@ -156,8 +205,11 @@ def _write(
             voc[number] = bright[number] = known.colour
         if known.is_background:
             background = number
-    drawn = pictures.overlay(image, class_map, names, background=background, palette=bright)
-    with files.creating(mask) as unfinished:
-        pictures.save_class_map(unfinished, class_map, palette=voc)
-    with files.creating(overlay) as unfinished:
-        drawn.save(unfinished)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        drawn = pictures.overlay(
+            image, class_map, names, background=background, palette=bright, font=font
+        )
+    for one in said:
+        warn(str(one.message))
+    return voc, drawn

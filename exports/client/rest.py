@@ -21,6 +21,7 @@ from exports.client.messages import Outputs, Send
 from exports.client.server import Server
 
 _MAX_PARTS = 500  # lists, objects and their members in an answer; one row has some ten of them
+_MAX_DIGITS = 9  # of a number, which is a byte
 
 
 def sender(server: Server) -> Send:
@@ -63,10 +64,16 @@ def outputs(answer: bytes) -> Outputs:
     # A parser would make gigabytes of some megabytes of brackets.
     if sum(map(answer.count, (b"[", b"{", b","))) > _MAX_PARTS:
         raise ValueError("an answer for one row has a few parts")
-    (row,) = json.loads(answer)["predictions"]
+    (row,) = json.loads(answer, parse_int=_number, parse_float=_number)["predictions"]
     if not isinstance(row, dict):
         raise TypeError("a row has a value for each output")
     return {name: _value(value) for name, value in row.items()}
+
+
+def _number(text: str) -> int:
+    if len(text) > _MAX_DIGITS:  # reading it takes long
+        raise ValueError("a number of a row is small")
+    return int(text)
 
 
 def _value(value: Any) -> bytes | list[int]:
@@ -182,8 +189,10 @@ def _error_of(
     server: Server, status: int, headers: email.message.Message, answer: bytes
 ) -> errors.ServerError:
     known, said = http.HTTPStatus, errors.said(answer)
-    if 300 <= status < 400:
-        return errors.elsewhere(server, headers.get("Location", ""))
+    if 300 <= status < 400 and "Location" in headers:
+        return errors.elsewhere(server, headers["Location"])
+    if status < 400:
+        return errors.stranger(server, status)
     if status == known.NOT_FOUND:
         return errors.unknown(server, said)
     if status in (known.SERVICE_UNAVAILABLE, known.TOO_MANY_REQUESTS):

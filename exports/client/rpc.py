@@ -56,7 +56,7 @@ def _error_of(server: Server, error: Any, late: bool) -> Exception:
     code, said = error.code().name, errors.short(error.details() or "")
     if code == "DEADLINE_EXCEEDED":
         return TimeoutError(said) if late else errors.gave_up(server, said)
-    if "Failed parsing HTTP/2" in said:
+    if "Failed parsing HTTP/2" in said or "missing selected ALPN" in said:
         return errors.other_port(server)
     if code == "UNAVAILABLE" and said.startswith(("failed to connect", "errors resolving")):
         return errors.away(server, said)

@@ -42,6 +42,11 @@ class Server:
                 "A version is chosen by its number or by its label; received the number "
                 f"{self.version} and the label {self.label!r}. Pass one of them."
             )
+        if self.version is not None and not 0 <= self.version < 2**63:
+            raise ValueError(
+                f"A version is a whole number from 0 to {2**63 - 1}; received {self.version}. Pass "
+                "one that is served."
+            )
         for name, value in self.headers.items():
             if not (_HEADER.fullmatch(name) and _VALUE.fullmatch(value)) or _OWN.fullmatch(name):
                 raise ValueError(

@@ -73,12 +73,11 @@ def read_mask(file: pathlib.Path, classes: Classes) -> np.ndarray:
         DataError: The mask holds colours, and the classes have none or not these.
         ImageError: The file cannot be read.
     """
-    has_colours = _has_colours(file)
-    if not (classes.colours and has_colours):
+    if not (classes.colours and _has_colours(file)):
         try:
             return read_class_map(file)
         except ImageError as error:
-            if not has_colours:
+            if not _has_colours(file):
                 raise
             read_colours(file)  # raises if the file is lossy
             raise DataError(
@@ -97,7 +96,8 @@ def read_mask(file: pathlib.Path, classes: Classes) -> np.ndarray:
             f"{file}: a pixel has the colour of a class, or void's {classes.void}; the one in row "
             f"{row}, column {column} has {colour}"
             f"{f', and {others} more unknown occur' if others else ''}. Correct the "
-            "mask, or add the colour to classes.txt."
+            "mask, or add the colour to classes.txt: as that of a class, or in a last line void R "
+            "G B."
         )
     return indices
 

@@ -8,6 +8,7 @@ from recipes import data, scoring
 from recipes.evaluation.predictors import is_exported, predictor
 from zoo import loading
 from zoo import workdir as workdirs
+from zoo.terminal import tell
 
 
 class Result(NamedTuple):
@@ -70,7 +71,7 @@ def evaluate(
     }
     results = {}
     for path, scored in predictors.items():
-        print(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}", flush=True)
+        tell(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}")
         results[str(path)] = Result(scored.file, scoring.measure(scored.predict, dataset))
     return dataset, results
 

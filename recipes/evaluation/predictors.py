@@ -11,6 +11,7 @@ from recipes import scoring
 from recipes.data import Dataset
 from zoo import workdir
 from zoo.inference.tiles import tiled
+from zoo.terminal import tell
 
 # A file does not tell how far its scores see: DeconvNet so far, a U-Net deeper than 5 further.
 _MARGIN, _STRIDE = 480, 32
@@ -59,7 +60,7 @@ def predictor(
     if found.spec is not None:
         check_made_for(dataset, path, channels=found.spec.channels, classes=found.spec.classes)
         if found.spec.class_names not in (None, dataset.class_names):
-            print(f"{path} has other class names than {dataset.name}, which the table has")
+            tell(f"{path} has other class names than {dataset.name}, which the table has")
     elif model is not None:
         needed = {"classes": len(dataset.class_names), "channels": dataset.channels}
         given = needed | given
@@ -129,10 +130,9 @@ def of_tflite(file: pathlib.Path, dataset: Dataset) -> scoring.Predictor:
         fits = all(side in (-1, length) for side, length in zip(size, image.shape, strict=False))
         if not fits and not has_told:
             has_told = True
-            print(
+            tell(
                 f"{file} takes images of {size[0]}×{size[1]} (height × width): others are scaled "
-                "to it, and their class maps back to the size of the label",
-                flush=True,
+                "to it, and their class maps back to the size of the label"
             )
         taken = image if fits else np.rint(tf.image.resize(image, size, antialias=True))
         found = runner(image=taken[np.newaxis].astype(takes["dtype"]))["class_map"][0]
@@ -158,11 +158,11 @@ def check_made_for(
     needed = {"channels": dataset.channels, "classes": len(dataset.class_names)}
     for name, number in (("channels", channels), ("classes", classes)):
         if number not in (None, needed[name]):
-            how = " or read its images with --channels" if dataset.name == "folder" else ""
+            how = "; or score it alone, and read its images with --channels"
             raise ValueError(
                 f"{what} is made for {name}={number}; {dataset.name} has {name}={needed[name]}. "
-                "Pass the data set that it was trained on as --data, and its folder as "
-                f"--data-dir{f',{how} {number}' if how and name == 'channels' else ''}."
+                "Pass the data set that it was trained on as --data, and its folder as --data-dir"
+                f"{f'{how} {number}' if (dataset.name, name) == ('folder', 'channels') else ''}."
             )
 
 

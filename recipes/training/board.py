@@ -14,6 +14,7 @@ import zoo.pictures
 from recipes.data import Dataset
 from recipes.scoring import Predictor
 from recipes.training.checkpoints import first_line
+from zoo.terminal import tell
 
 PICTURES = 4  # of the held-out split
 MAX_SIDE = 1024  # pixels; of a larger image its middle is scored and shown
@@ -70,10 +71,9 @@ class Board:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            print(
+            tell(
                 f"TensorBoard's events can no longer be written ({first_line(error)}); the run "
-                "goes on without them",
-                flush=True,
+                "goes on without them"
             )
             self.writer = None
 

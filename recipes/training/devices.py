@@ -15,6 +15,8 @@ import tensorflow as tf
 from recipes.training.recipe import RunError
 from zoo import files
 
+_NVIDIA = pathlib.Path("/dev/nvidiactl")  # there with the driver of NVIDIA
+
 
 def choose_strategy(name: str, *, batch_size: int) -> tf.distribute.Strategy:
     """A strategy by its name on the command line.
@@ -31,6 +33,12 @@ def choose_strategy(name: str, *, batch_size: int) -> tf.distribute.Strategy:
     elif name == "auto":
         count = len(tf.config.list_physical_devices("GPU"))
         name = "one" if count < 2 or batch_size % count else "mirrored"
+        if not count and _NVIDIA.exists():
+            print(
+                "TensorFlow finds no GPU, and trains without; TF_CPP_MIN_LOG_LEVEL=0 lets it say "
+                "why",
+                flush=True,
+            )
         if name == "one" and count > 1:
             print(
                 f"on one of {count} GPUs: they cannot share --batch-size {batch_size}",

@@ -15,6 +15,7 @@ from recipes.training.recipe import Recipe, difference
 from zoo import files
 from zoo import workdir as workdirs
 from zoo.spec import Spec
+from zoo.terminal import tell
 
 
 def check_workdir(workdir: pathlib.Path, recipe: Recipe) -> None:
@@ -119,10 +120,9 @@ def _tell_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
     changes = [
         f"{name} {before.get(name)} → {now[name]}" for name in now if before.get(name) != now[name]
     ]
-    print(
+    tell(
         f"the run is resumed with another {', '.join(changes)}: it may not end in the same bits as "
-        "without the stop",
-        flush=True,
+        "without the stop"
     )
 
 

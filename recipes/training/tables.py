@@ -11,6 +11,7 @@ from typing import Any
 
 from recipes import scoring
 from zoo import files
+from zoo.terminal import tell
 
 LOG, SCORES = "log.csv", "scores.csv"
 COLUMNS = {LOG: ("step", "loss", "seconds"), SCORES: ("step", *scoring.SCORES)}
@@ -25,7 +26,7 @@ def repair(file: pathlib.Path, step: int) -> None:
     """
     rows, torn = _rows(file)
     if torn is not None:
-        print(f"{file}: its last row, {torn!r}, was not written to its end; removed", flush=True)
+        tell(f"{file}: its last row, {torn[:60]!r}, was not written to its end; removed")
     columns = COLUMNS[file.name]
     kept = [dict(zip(columns, row, strict=True)) for row in rows if int(row[0]) <= step]
     replace_csv(file, columns, kept)
@@ -56,6 +57,8 @@ def _rows(file: pathlib.Path) -> tuple[list[list[str]], str | None]:
     Raises:
         ValueError: The file holds something else.
     """
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise ValueError(f"{file} is no file. Rename it: the run goes on and begins a new one.")
     try:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     except FileNotFoundError:

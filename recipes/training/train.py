@@ -180,7 +180,7 @@ def _of_workdir(error: OSError, workdir: pathlib.Path) -> RunError | None:
         )
     return RunError(
         f"{file} cannot be read or written ({error.strerror or error}). Checkpoints are as they "
-        "were. Correct that and run the same command again."
+        f"were. {terminal.remedy(error)}"
     )
 
 
@@ -200,20 +200,18 @@ def _prepare(
 
 def _tell_loss(run: Run) -> None:
     saved = max(workdirs.steps(run.out), default=0)
-    print(
+    terminal.tell(
         f"stopped at once: the last checkpoint is that of step {saved}, and what came after it, "
         f"{max(run.step - saved, 0)} whole steps, is lost. Resume from there with:\n"
-        f"  zoo train --workdir {shlex.quote(str(run.workdir))}",
-        flush=True,
+        f"  zoo train --workdir {shlex.quote(str(run.workdir))}"
     )
 
 
 def _tell_end(run: Run, signal: int | None, limit_steps: int | None) -> None:
     if signal is not None:
-        print(
+        terminal.tell(
             f"stopped and saved at step {run.step} of {run.recipe.steps}. Resume it with:\n"
-            f"  zoo train --workdir {shlex.quote(str(run.workdir))}",
-            flush=True,
+            f"  zoo train --workdir {shlex.quote(str(run.workdir))}"
         )
     elif run.step < run.recipe.steps:
         print(
@@ -222,7 +220,7 @@ def _tell_end(run: Run, signal: int | None, limit_steps: int | None) -> None:
             flush=True,
         )
     else:
-        print(f"trained: {run.workdir / workdirs.WEIGHTS}", flush=True)
+        terminal.tell(f"trained: {run.workdir / workdirs.WEIGHTS}")
 
 
 def _train_to(run: Run, last: int) -> int | None:

@@ -14,6 +14,7 @@ from recipes.training.checkpoints import first_line
 from recipes.training.recipe import RunError
 from recipes.training.run import Run
 from zoo import workdir as workdirs
+from zoo.terminal import remedy
 
 
 def are_written(workdir: pathlib.Path, step: int) -> bool:
@@ -52,5 +53,5 @@ def _write(run: Run, model: keras.Model, name: str) -> None:
     except OSError as error:
         raise RunError(
             f"{file} cannot be written ({first_line(error)}). The checkpoints beside it hold the "
-            "whole training. Free some space there and run the same command again."
+            f"whole training. {remedy(error)}"
         ) from error

@@ -3,6 +3,7 @@
 import errno
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -268,3 +269,13 @@ def test_file_and_folder_are_synced_before_and_after_the_rename(target, monkeypa
     monkeypatch.setattr(os, "replace", record_replace)
     files.write_text(target, "text")
     assert done == ["target.txt", "rename", target.parent.name]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_lock(make, tmp_path):
+    file = tmp_path / "lock"
+    make(file)
+    message = "no lock of this program: it is no file. Rename it, or choose another folder."
+    with pytest.raises(ValueError, match=f"^{file} is there and is {re.escape(message)}$"):
+        files.locked(file).__enter__()
+    assert file.exists()

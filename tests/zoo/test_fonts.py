@@ -86,15 +86,15 @@ def test_without_a_font_a_warning_names_the_letters_once(system, recwarn):
         legend("背 景", "sky")
     (warning,) = recwarn
     assert str(warning.message) == (
-        "No font of this system has '景背'; boxes stand in their place. Pass font= the path of a "
-        "font that has them, or install one, such as Noto Sans."
+        "No font of this system has '景背'; boxes stand in their place. Install one that has them, "
+        "such as Noto Sans, or pass its file as --font of zoo ask (in Python font=)."
     )
     assert warning.filename == __file__
 
 
 def test_a_font_that_is_given_is_used_or_named(system):
     font = made(system / "thai.ttf", "ถนน")
-    with pytest.warns(UserWarning, match="The font has not 'adeor'; boxes"):
+    with pytest.warns(UserWarning, match="The font has not 'adeor'; boxes .* Pass another, or"):
         legend("ถนน", "road e", font=font)
     Image.new("L", (3, 3)).save(system / "picture.ttf", "PNG")
     for path in (system / "picture.ttf", system / "none.ttf", system):

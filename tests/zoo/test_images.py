@@ -1,5 +1,6 @@
 """What image files and class maps mean, and what is refused before it is decoded."""
 
+import contextlib
 import io
 import os
 import re
@@ -98,6 +99,27 @@ def test_channels_are_those_that_are_stored_or_become_those_that_are_asked():
         np.testing.assert_array_equal(images.read_image(content, channels=3), rgb)
         luma = (rgb.astype(int) @ [19595, 38470, 7471] + 32768 >> 16)[..., None]
         np.testing.assert_array_equal(images.read_image(content, channels=1), luma)
+
+
+class Counting(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    count = 0
+
+    def read(self, *size):
+        found = super().read(*size)
+        self.count += len(found)
+        return found
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "TIFF"])
+@pytest.mark.parametrize("read", [images.channels_of, images.palette_of])
+def test_of_a_large_file_the_channels_need_the_header_only(form, read, monkeypatch):
+    large = encoded(RNG.integers(0, 256, (700, 900, 3), np.uint8), form)
+    stream = Counting(large)
+    monkeypatch.setattr(image_files, "stream_of", lambda _: contextlib.nullcontext(stream))
+    assert read("large") == (3 if read == images.channels_of else None)
+    assert 0 < stream.count < len(large) / 10
 
 
 def test_an_opaque_alpha_channel_does_not_count():

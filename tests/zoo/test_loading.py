@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 
@@ -206,3 +207,30 @@ def test_a_net_starts_from_the_newest_weights_of_a_workdir(run, copied):
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         zoo.build("unet", encoder_weights=without_weights(copied), **options)
+
+
+@pytest.mark.parametrize("damage", [b"[]", b'{"recipe": {', b"\xff\xfe{", None])
+def test_the_remedy_for_a_damaged_record_is_the_weights_beside_it(run, copied, damage):
+    file = copied / workdir.RECIPE
+    file.unlink()
+    if damage is None:
+        os.mkfifo(file)
+    else:
+        file.write_bytes(damage)
+    remedy = refusal(copied).rpartition("). ")[2]
+    assert remedy == (
+        f"Load {copied}/model.weights.h5, which tells its model itself, or train in a new "
+        "--workdir."
+    )
+    assert zoo.load(remedy.split()[1].rstrip(",")).spec.model == "unet"
+    (copied / workdir.WEIGHTS).unlink()
+    assert f"). Load {copied}/best.weights.h5, which" in refusal(copied)
+    (copied / workdir.BEST).unlink()
+    assert refusal(copied).endswith("). Train in a new --workdir.")
+
+
+def test_a_record_that_an_editor_saved_is_read(copied):
+    file = copied / workdir.RECIPE
+    recorded = workdir.read_recipe(copied)
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert workdir.read_recipe(copied) == recorded

@@ -1,5 +1,8 @@
 """What all commands share: two lines for a wrong option, one message for an error, safe text."""
 
+import errno
+import os
+
 import pytest
 
 from zoo import terminal
@@ -73,3 +76,24 @@ def test_plain_text_stays_as_it_is(text):
 def test_the_nearest_choice_is_advised():
     assert terminal.nearest("sgg", ("adam", "adamw", "sgd")) == "sgd"
     assert terminal.nearest("xyz", ("adam", "sgd")) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free some space there"),
+        (errno.EROFS, "Make it and its folder readable and writable"),
+        (errno.EISDIR, "Move away what is in its place"),
+        (errno.ENOTDIR, "Move away what is in its place"),
+        (errno.ENOENT, "Check its path"),
+    ],
+)
+def test_an_error_of_the_system_has_the_remedy_of_its_kind(number, remedy, capsys):
+    def command():
+        raise OSError(number, os.strerror(number), "a\x1bb")
+
+    assert terminal.run(command, prog="zoo check") == 2
+    assert capsys.readouterr().err == (
+        f"zoo check: a\\x1bb cannot be read or written ({os.strerror(number)}). {remedy} and run "
+        "the same command again.\n"
+    )

@@ -100,6 +100,11 @@ def _example(
 
 def _instances(files: tuple[tuple[str, ...], ...], index: int) -> np.ndarray:
     file = pathlib.Path(files[index][2])
+    if not file.exists():
+        raise DataError(
+            f"{file}: each image has a file in instances, if there is that folder; this one is "
+            "missing. Add it, or remove the folder instances."
+        )
     numbers = read_numbers(file)
     if numbers.dtype == np.uint8:
         numbers = np.where(numbers == IGNORE_LABEL, 0, numbers)

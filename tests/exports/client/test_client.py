@@ -1,8 +1,10 @@
 """The client of TensorFlow Serving, asked against a stand-in for it with a toy behind."""
 
 import base64
+import errno
 import io
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -10,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFont, ImageOps
 
 import zoo
 from exports.client import Class, RefusedError, ServerError, connected
@@ -18,6 +20,7 @@ from tests.support import serving_double as double
 from tests.support import specs
 from tests.support.serving_faults import http_answer, one_that_says
 from tests.support.toys import toy_images
+from zoo import fonts
 
 ROOT = pathlib.Path(__file__).parents[3]
 IMAGES = toy_images("unet").astype(np.uint8)
@@ -323,3 +326,75 @@ def test_the_client_needs_neither_tensorflow_nor_keras(served, tmp_path):
             )
         assert (run.returncode, run.stderr) == (0, "")
         assert (tmp_path / url[:4] / "a-mask.png").is_file()
+
+
+@pytest.mark.parametrize("out", ["a.png", "a.png/out", "gone", "n" * 300])
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_sent(out, tmp_path, said):
+    file = saved(tmp_path, "a.png", IMAGES[0])
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    out = tmp_path / out
+    with one_that_says(b"") as place:  # asked, it would answer with status 1
+        asked = [file, "--url", f"http://{place}", "--model", "unet", "--out", out]
+        status, printed = said(*asked)
+    assert status == 2
+    text = f"zoo ask: --out is a folder that files can be written to; {out} cannot be written ("
+    assert text in printed
+    assert "Choose another --out." in printed or "Give the image or the folder a shorter" in printed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "gone"]
+
+
+def test_a_name_that_becomes_too_long_is_told_before_anything_is_sent(tmp_path, said):
+    file = saved(tmp_path, "n" * 246 + ".png", IMAGES[0])
+    asked = [file, "--url", "http://127.0.0.1:9", "--model", "unet", "--out", tmp_path / "out"]
+    status, printed = said(*asked)
+    assert status == 2
+    assert f"{tmp_path / 'out' / file.stem}-overlay.png cannot be written (" in printed
+    assert "Give the image or the folder a shorter name." in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_is_full_meanwhile_fails_its_image(url, tmp_path, said, monkeypatch):
+    files = [saved(tmp_path, f"{name}.png", IMAGES[0]) for name in "ab"]
+    save, out = Image.Image.save, tmp_path / "out"
+
+    def full(self, target, *rest, **options):
+        if pathlib.Path(target).name == "a-overlay.png":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return save(self, target, *rest, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    status, printed = said(*files, "--url", url, "--model", "unet", "--out", out)
+    assert status == 1
+    assert f"zoo ask: {files[0]} has no mask ([Errno 28] No space left on device" in printed
+    assert "Send it again when that is mended." in printed
+    assert sorted(path.name for path in out.iterdir()) == ["b-mask.png", "b-overlay.png"]
+
+
+def test_the_font_of_the_legend_is_chosen(served_with, model, tmp_path, said):
+    file, font = saved(tmp_path, "a.png", IMAGES[0]), tmp_path / "own.ttf"
+    font.write_bytes(ImageFont.load_default(20).path.getvalue())
+    names = ("sky", "road", "背景", "sun")
+    asked = [file, "--model", "unet", "--out", tmp_path, "--font", font]
+    fonts._warn.cache_clear()
+    with served_with(class_names=names) as loaded, double.rest(loaded) as url:
+        status, printed = said(*asked, "--url", url)
+    text = "zoo ask: The font has not '景背'; boxes stand in their place. Pass another, or none to "
+    assert (status, printed.count("\n")) == (0, 3)
+    assert f"{text}search the system's fonts.\n" in printed
+    class_map = class_map_of(model, IMAGES[0])
+    assert 2 in class_map
+    drawn = zoo.pictures.overlay(IMAGES[0], class_map, names, background=None, font=font)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "a-overlay.png")), drawn)
+
+
+def test_a_font_that_is_none_is_told_before_anything_is_sent(tmp_path, said):
+    file = saved(tmp_path, "a.png", IMAGES[0])
+    asked = [file, "--url", "http://127.0.0.1:9", "--model", "unet", "--out", tmp_path / "out"]
+    for font in (file, tmp_path, tmp_path / "none.ttf"):
+        status, printed = said(*asked, "--font", font)
+        assert status == 2
+        assert printed.count("\n") == 2
+        text = f"zoo ask: argument --font: A font is a TrueType or OpenType file; {font} is none ("
+        assert text in printed
+        assert "Pass another, or none to search the system's fonts." in printed
+    assert not (tmp_path / "out").exists()

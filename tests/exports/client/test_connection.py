@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from exports.client import RefusedError, ServerError, connected, messages
+from exports.client import RefusedError, ServerError, connected, errors, messages
 from exports.client.server import Server
 from tests.support import serving_double as double
 from tests.support.serving_faults import http_answer, one_that_says
@@ -185,6 +185,26 @@ def test_the_server_says_when_to_come_back_within_the_time(wish, least, most):
     assert least <= time.monotonic() - began <= most
 
 
+@pytest.mark.parametrize(
+    ("wish", "timeout", "retries", "text"),
+    [
+        ("7", 5, 3, ", 7 s by its Retry-After, goes beyond --timeout 5. Ask again later, or pass a "
+         "longer --timeout."),
+        ("7", 5, 0, "goes beyond --timeout 5. Ask again later, or pass a longer --timeout and more "
+         "--retries."),
+        ("99999", 5, 3, ", 99,999 s by its Retry-After, goes beyond --timeout 5. Ask again then."),
+        ("0", 0.2, 3, "the pause before the next try goes beyond --timeout 0.2. Ask again later"),
+    ],
+)  # fmt: skip
+def test_a_pause_beyond_the_time_is_told(wish, timeout, retries, text):
+    with (
+        one_that_says(http_answer("503 Busy", b"", f"Retry-After: {wish}")) as place,
+        connected(f"http://{place}", "unet", timeout=timeout, retries=retries) as server,
+        pytest.raises(ServerError, match=re.escape(text)),
+    ):
+        server.mask_png(b"")
+
+
 @SERVERS
 def test_a_version_or_a_label_is_chosen(server, served, image_bytes):
     with getattr(double, server)(served) as url:
@@ -197,6 +217,10 @@ def test_a_version_or_a_label_is_chosen(server, served, image_bytes):
         text = r"label: new\. Pass a --label that the server's models\.config gives to a version"
         with connected(url, "unet", label="new") as asked, pytest.raises(RefusedError, match=text):
             asked.mask_png(image_bytes)
+    for version in (-1, 2**63):
+        text = rf"a whole number from 0 to {2**63 - 1}; received {version}\. Pass one that"
+        with pytest.raises(ValueError, match=text), connected(url, "unet", version=version):
+            pass
     text = "by its number or by its label; received the number 1 and the label 'a'. Pass one of"
     with pytest.raises(ValueError, match=text), connected(url, "unet", version=1, label="a"):
         pass
@@ -266,11 +290,30 @@ def test_an_encrypted_connection_trusts_whom_it_is_told_to(
         assert "Pass a PEM file with the certificate of who signed the server's as --ca." in printed
         assert printed.count("\n") == 1
         assert said(*asked, "--ca", PEM)[0] == 0
-        with (
-            connected(url.replace("localhost", "127.0.0.2"), "unet", ca=PEM) as other,
-            pytest.raises(ServerError, match="does not answer"),
-        ):
-            other.mask_png(b"")
+        if server == "rest":
+            with (
+                connected(url.replace("https", "grpcs"), "unet", ca=PEM) as other,
+                pytest.raises(ServerError, match=f"Pass {url} if that is the port of REST"),
+            ):
+                other.mask_png(b"")
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] IP address mismatch, certificate is not", "with a host"),
+        ("verification check failed: Hostname Verification Check failed.", "with a host that the"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired", "that is valid today."),
+        ("CERTIFICATE_VERIFY_FAILED: unable to get local issuer certificate", "server's as --ca."),
+        (
+            "CERTIFICATE_VERIFY_FAILED: self signed certificate",
+            "of who signed the server's as --ca",
+        ),
+        ("Connection reset by peer", "a server that encrypts is asked by https:// or grpcs://."),
+    ],
+)
+def test_each_fault_of_a_certificate_has_its_remedy(said, remedy):
+    assert remedy in str(errors.away(HERE, said))
 
 
 def test_certificates_that_are_none_are_refused(image, tmp_path, said):
@@ -285,7 +328,8 @@ def test_certificates_that_are_none_are_refused(image, tmp_path, said):
     assert "received 'grpc://localhost' and a --ca. Pass such a --url, or no --ca." in printed
     status, printed = said(*asked, "grpcs://localhost", "--ca", tmp_path / "none.pem")
     assert status == 2
-    assert str(tmp_path / "none.pem") in printed
+    text = f"to trust; {tmp_path / 'none.pem'} cannot be read (No such file or directory). Pass "
+    assert text in printed
 
 
 def test_a_proxy_of_the_environment_is_asked(monkeypatch):

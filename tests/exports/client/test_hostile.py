@@ -107,6 +107,9 @@ def test_a_message_that_is_too_large_is_not_read(served, monkeypatch, refused):
         b'{"predictions": [' + b"[]," * 15_000_000 + b"1]}",
         b'{"predictions": [' + b"9" * 50_000_000 + b"]}",
         b'{"predictions": [' + b"0." + b"9" * 50_000_000 + b"]}",
+        b'{"predictions": [{"valid": 0.'
+        + b"9" * 60_000_000
+        + b', "mask_png_bytes": {"b64": ""}}]}',
         b'{"predictions": [{"valid": 1, "mask_png_bytes": {"b64": "' + b"\xff" * 99 + b'"}}]}',
         b'{"predictions": [{"valid": "yes", "mask_png_bytes": {"b64": ""}}]}',
         b'{"predictions": [{"valid": [1, 1], "mask_png_bytes": {"b64": ""}}]}',
@@ -235,6 +238,34 @@ def test_an_image_is_sent_on_to_nobody(status, scheme, refused):
     assert text in printed
 
 
+@pytest.mark.parametrize(
+    "status", ["301 Moved", "302 Found", "304 Same", "300 M", "204 No", "207 X"]
+)
+def test_a_status_that_leads_nowhere_is_explained(status, refused):
+    with one_that_says(http_answer(status, b"")) as place:
+        printed = refused(f"http://{place}")
+    text = (
+        f"what answers at http://{place} said {status[:3]}. Pass the --url of TensorFlow Serving."
+    )
+    assert text in printed
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("https://zoo.invalid/v1/models/unet:predict", "https://zoo.invalid"),
+        ("//zoo.invalid:8501/v1/models/unet:predict", "http://zoo.invalid:8501"),
+        ("http://[", "http://["),
+    ],
+)
+def test_where_a_server_sends_on_to_can_be_passed_on(location, url, refused):
+    with one_that_says(http_answer("301 Moved", b"", f"Location: {location}")) as place:
+        printed = refused(f"http://{place}")
+    assert f"sends on to '{url}'. Pass the address of that one as --url" in printed
+    with one_that_says(http_answer("301 Moved", b"", "Location: /a")) as place:
+        assert f"sends on to 'http://{place}/a'. Pass" in refused(f"http://{place}")
+
+
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\r\b\u202e" + "x" * 100_000
 
 
@@ -267,10 +298,15 @@ def test_nothing_that_a_grpc_server_says_takes_over_the_terminal(served, monkeyp
         assert "with PERMISSION_DENIED: \\x1b[2J" in refused(url)
 
 
-def test_the_command_alone_says_what_is_wrong(served, image, tmp_path):
+@pytest.mark.parametrize("server", ["rest", "grpc_server"])
+@pytest.mark.parametrize("scheme", ["https", "grpcs"])
+def test_a_server_that_does_not_encrypt_is_told_on_one_line(
+    server, scheme, served, image, tmp_path
+):
     """GRPC has a log of its own, on the terminal."""
-    with double.grpc_server(served) as url:
-        url = url.replace("grpc:", "grpcs:")
+    with getattr(double, server)(served) as url:
+        place = url.partition("//")[2]
+        url = f"{scheme}://{place}"
         asked = [image, "--url", url, "--model", "unet", "--out", tmp_path / "out"]
         run = subprocess.run(
             [sys.executable, "-m", "zoo", "ask", *map(str, asked)],
@@ -281,6 +317,8 @@ def test_the_command_alone_says_what_is_wrong(served, image, tmp_path):
         )
     assert run.returncode == 1
     assert run.stderr.startswith(f"zoo ask: The server at {url} does not answer (")
+    text = f"{scheme}:// encrypts, and what answers there does not. Pass http://{place} if that is"
+    assert f"{text} the port of REST, or grpc://{place} if it is that of gRPC." in run.stderr
     assert run.stderr.count("\n") == 1
 
 

@@ -133,7 +133,7 @@ def test_an_unknown_colour_is_named_with_a_pixel(folder):
     assert str(error.value).endswith(
         f"{folder}/masks/p1.png: a pixel has the colour of a class, or void's (224, 224, 192); the "
         "one in row 3, column 5 has (9, 8, 7), and 1 more unknown occur. Correct the "
-        "mask, or add the colour to classes.txt."
+        "mask, or add the colour to classes.txt: as that of a class, or in a last line void R G B."
     )
 
 

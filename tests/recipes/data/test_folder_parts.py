@@ -150,7 +150,10 @@ def test_objects_that_are_missing_or_of_another_size_are_named(folder):
         )
     text = problem(folder)
     assert text.startswith("2 of the 5 examples")
-    assert "instances/n0.png: there is no such file. Add it" in text
+    assert (
+        "instances/n0.png: each image has a file in instances, if there is that folder; this one "
+        "is missing. Add it, or remove the folder instances."
+    ) in text
     assert "instances/n2.png: objects have their label's size; it is 23×30 and" in text
 
 

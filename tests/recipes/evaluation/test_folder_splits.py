@@ -84,3 +84,16 @@ def test_a_label_that_cannot_be_scored_is_named(weights, folder, capsys):
     Image.fromarray(np.zeros((16, 19), np.uint8)).save(folder / "masks/n2.png")
     assert command.evaluate(words(weights, folder, "--channels", "3")) == 2
     assert "masks/n2.png: a label has its image's size; it is 16×19" in capsys.readouterr().err
+
+
+def test_nets_of_other_channels_are_scored_alone(weights, folder, capsys):
+    grey = folder / "grey\x1b.weights.h5"
+    zoo.weights.save(zoo.build("unet", classes=2, channels=1, filters=2, depth=1), grey)
+    assert command.evaluate([str(grey), *words(weights, folder)]) == 2
+    assert capsys.readouterr().err.endswith(
+        "; or score it alone, and read its images with --channels 3.\n"
+    )
+    assert command.evaluate(words(weights, folder, "--channels", "3")) == 0
+    assert command.evaluate(words(grey, folder)) == 0
+    assert "grey\\x1b.weights.h5" in (out := capsys.readouterr().out)
+    assert "\x1b" not in out

@@ -1,7 +1,10 @@
 """Examples that change while a run reads them: the file is named, and nothing is trained on it."""
 
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -157,3 +160,36 @@ def test_the_remedy_works(folder, monkeypatch, capsys):
     assert "the split train of --data folder has changed" in capsys.readouterr().err
     shutil.copy(kept, folder / "masks/p1.png")
     assert command.train([*words, "--limit-steps", "4"]) == 0
+
+
+def test_an_example_that_changes_is_told_without_a_trace(folder):
+    code = """if True:
+        import sys
+        from recipes import command
+        from zoo import quiet
+        quiet.import_tensorflow()
+        from recipes.training import checkpoints
+        save, file = checkpoints.save, sys.argv.pop(1)
+        def save_and_change(state, out):
+            save(state, out)
+            if int(state.step) == 2:
+                open(file, "w").close()
+        checkpoints.save = save_and_change
+        sys.exit(command.train(sys.argv[1:]))
+    """
+    words = ("folder_unet", "--workdir", folder.parent / "run", "--data-dir", folder, *WORDS)
+    changed = folder / "masks/p1.png"
+    root = pathlib.Path(__file__).parents[3]
+    environment = {name: os.environ[name] for name in os.environ if name != "TF_CPP_MIN_LOG_LEVEL"}
+    run = subprocess.run(
+        [sys.executable, "-c", code, changed, *words],
+        env=environment,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr == (
+        f"zoo train: {changed}: cannot be read as an image (it is empty). Replace it.\n"
+    )

@@ -22,7 +22,7 @@ import recipes.data
 import zoo
 from recipes import command, runs, scoring
 from recipes.data import pipeline
-from recipes.training import checkpoints, environment, loop, records, train, weights
+from recipes.training import checkpoints, devices, environment, loop, records, train, weights
 from recipes.training import model as models
 from recipes.training.recipe import Recipe, RunError
 from zoo import files
@@ -405,13 +405,13 @@ def test_a_row_is_a_mean_also_when_the_run_is_resumed_with_other_rows(tmp_path, 
     assert set(rows) == {2, *(step for step in range(4, 9) if step % log_every == 0), 8}
 
 
-@pytest.mark.parametrize("torn", ["8,0.", "8,0.5,1", "8,0.5\n", "\0\0\0\0"])
+@pytest.mark.parametrize("torn", ["8,0.", "8,0.5,1", "8,0.5\n", "\0\0\0\0", "\0" * 500])
 def test_a_torn_row_is_repaired_and_told(tmp_path, capsys, whole, half, torn):
     workdir = half.copy(tmp_path / "run")
     with open(workdir / "log.csv", "a") as file:
         file.write(torn)
     train.train(RECIPE, workdir)
-    told = f"log.csv: its last row, {torn.strip()!r}, was not written to its end; removed"
+    told = f"log.csv: its last row, {torn.strip()[:60]!r}, was not written to its end; removed"
     assert capsys.readouterr().out.count(told) == 1
     assert log(whole.workdir) == log(workdir)
 
@@ -1058,7 +1058,7 @@ def test_a_full_disk_while_the_best_weights_are_written_loses_nothing(
 
 
 def test_a_row_of_scores_without_its_checkpoint_is_not_kept_twice(tmp_path, monkeypatch):
-    """As of a run that was told to stop while it scored, then killed after it scored again."""
+    """As of a run that was told to stop while it scored, then killed after its next score."""
     shared_scores, save, killed = loop.shared_scores, checkpoints.save, []
 
     def told_to_stop(*arguments, stopped):
@@ -1170,3 +1170,36 @@ def test_the_commit_is_that_of_our_own_clone_only(tmp_path, monkeypatch):
     (tmp_path / "venv/pyproject.toml").write_text('[project]\nname = "segmentation-zoo"\n')
     assert environment.checkout() == tmp_path / "venv"
     assert environment.commit() is None  # the repository is around it
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "log.csv", "checkpoints/steps.json"])
+def test_a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for(tmp_path, half, name):
+    file = half.copy(tmp_path / "run") / name
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ValueError, match=rf"^{file} is (no file|damaged)"):
+        train.train(RECIPE, tmp_path / "run")
+
+
+def test_a_folder_in_the_place_of_the_weights_is_not_a_full_disk(tmp_path, whole):
+    workdir = whole.copy(tmp_path / "run")
+    weights_file = workdir / "model.weights.h5"
+    weights_file.unlink()
+    weights_file.mkdir()
+    with pytest.raises(RunError, match="Is a directory") as error:
+        train.train(RECIPE, workdir)
+    assert str(error.value).endswith(
+        " Move away what is in its place and run the same command again."
+    )
+    weights_file.rename(tmp_path / "mine")
+    train.train(RECIPE, workdir)
+    assert weights.are_written(workdir, 8)
+
+
+def test_a_gpu_that_tensorflow_does_not_find_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(devices, "_NVIDIA", tmp_path)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    devices.choose_strategy("auto", batch_size=2)
+    assert capsys.readouterr().out == (
+        "TensorFlow finds no GPU, and trains without; TF_CPP_MIN_LOG_LEVEL=0 lets it say why\n"
+    )
