@@ -44,7 +44,7 @@ from benchmarks.unpooling import INSTALL
 from recipes.data import pipeline
 from recipes.data.dataset import Dataset
 from recipes.data.sets import voc
-from recipes.training.records import hardware
+from recipes.training.environment import hardware
 
 try:
     import torch

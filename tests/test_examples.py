@@ -113,6 +113,8 @@ def given(place: str) -> dict[str, Any]:
     }
     if place.startswith("zoo.metrics"):
         names["model"] = BUILD("unet", **TOYS["unet"].options | {"classes": 21})
+    if place.startswith("zoo.inference.tiles"):
+        names |= {"model": small("unet"), "predict": lambda image: image}
     if place.startswith("zoo.weights.saving"):
         names["model"] = small("unet")
     if place.startswith(("zoo.pictures", "zoo.class_names")):
@@ -150,6 +152,7 @@ def check_answers(code: str, names: dict[str, Any]) -> None:
         assert value == said, f"the example says {said!r}"
 
 
+@pytest.mark.filterwarnings("ignore:encoder_weights left")  # as README says
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_the_python_of_a_document_runs(path, folder):
     """Its blocks one after the other, as its readers run them."""
@@ -161,6 +164,7 @@ def test_the_python_of_a_document_runs(path, folder):
             check_answers(example.code, names)
 
 
+@pytest.mark.filterwarnings("ignore:encoder_weights left")  # as README says
 @pytest.mark.parametrize("example", blocks(), ids=lambda example: example.place)
 def test_the_block_of_a_docstring_runs(example, folder):
     names = names_of(example.place)

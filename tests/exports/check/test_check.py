@@ -238,7 +238,7 @@ def test_files_that_are_none_are_refused_in_cpp(tmp_path):
 
 @both
 def test_images_of_one_class_prove_nothing(form, tmp_path):
-    text = "two classes or more: .* 'unet' gives class 0 to every pixel of these. Pass images of"
+    text = "two classes or more: .* 'unet' gives class 0 to every pixel of these. Pass "
     with pytest.raises(ValueError, match=text):
         exports.export(changed(1e4), tmp_path, [form], size=(9, 12))
     assert not list(tmp_path.iterdir())

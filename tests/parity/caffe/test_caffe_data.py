@@ -51,8 +51,8 @@ def test_an_image_of_nyudv2_is_answered_as_the_authors_net_does(
     size = (97, 141)
     for part in (f"data/{images}", "segmentation"):
         (tmp_path / part).mkdir(parents=True)
-    for split in ("train", "val", "test"):
-        (tmp_path / f"{split}.txt").write_text("5001\n")
+    for split, number in (("train", 5002), ("val", 5003), ("test", 5001)):
+        (tmp_path / f"{split}.txt").write_text(f"{number}\n")
     stored = image_of(size, 3)[0].astype(np.uint8)
     Image.fromarray(stored).save(tmp_path / "data" / images / "img_5001.png")
     label = {"segmentation": np.ones(size, np.uint8)}
