@@ -164,9 +164,7 @@ class Examples:
         if any(lacking for _, lacking in short):
             image = np.pad(image, (*short, (0, 0)), mode="edge")
             label = np.pad(label, short, constant_values=255)
-        half = self.crop // 2
-        drawn = [rng.integers(-half, side - half + 1) for side in label.shape]
-        top, left = np.clip(drawn, 0, np.subtract(label.shape, self.crop))
+        top, left = (rng.integers(side - self.crop + 1) for side in label.shape)
         image, label = (x[top:, left:][: self.crop, : self.crop] for x in (image, label))
         if rng.random() < 0.5:
             image, label = image[:, ::-1], label[:, ::-1]
