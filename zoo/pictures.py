@@ -31,6 +31,13 @@ def voc_palette(classes: int = 256) -> np.ndarray:
     return np.packbits(dealt, axis=2)[..., 0]
 
 
+def with_colours(palette: np.ndarray, colours: Sequence[tuple[int, int, int]] | None) -> np.ndarray:
+    """A palette whose first classes have these colours, uint8; with None as it is."""
+    if colours is None:
+        return palette
+    return np.concatenate([np.array(colours, np.uint8), palette[len(colours) :]])
+
+
 def bright_palette(classes: int = 256) -> np.ndarray:
     """Colours that stand out on grey and on dark images, uint8 `[classes, 3]`.
 

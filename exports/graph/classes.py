@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from exports.graph import requests
-from zoo.pictures import voc_palette
+from zoo.pictures import voc_palette, with_colours
 from zoo.spec import Spec
 
 
@@ -35,8 +35,7 @@ def classes_of(spec: Spec | None, count: int) -> Classes:
         return Classes(
             tuple(f"class {number}" for number in range(count)), None, voc_palette(count)
         )
-    colours = voc_palette(count) if spec.colours is None else np.array(spec.colours, np.uint8)
-    return Classes(spec.names, spec.background, colours)
+    return Classes(spec.names, spec.background, with_colours(voc_palette(count), spec.colours))
 
 
 def class_names_signature(classes: Classes) -> Callable:

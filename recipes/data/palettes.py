@@ -17,13 +17,12 @@ import numpy as np
 
 from recipes.data.dataset import IGNORE_LABEL, Dataset
 from zoo.class_names import CLASS_NAMES
-from zoo.images import palette_of
-from zoo.pictures import voc_palette
+from zoo.images import ENDINGS, palette_of
+from zoo.pictures import voc_palette, with_colours
 
 Colour = tuple[int, int, int]
 
 _COMMON = 7  # the last of VOC's colours of 0 and 128 only: black, maroon, green and so on
-_ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def shown(label_file: str, values: np.ndarray) -> dict[int, Colour]:
@@ -33,7 +32,7 @@ def shown(label_file: str, values: np.ndarray) -> dict[int, Colour]:
         ImageError: The file cannot be read.
     """
     file = pathlib.Path(label_file)
-    palette = palette_of(file) if file.suffix.lower() in _ENDINGS and file.is_file() else None
+    palette = palette_of(file) if file.suffix.lower() in ENDINGS and file.is_file() else None
     if palette is None:
         return {}
     colours = {
@@ -56,9 +55,7 @@ def misplaced(
         used: All colours of its data set that stand for an index other than 255.
     """
     names = dict(enumerate(dataset.class_names)) | {IGNORE_LABEL: "void"}
-    meant = voc_palette()
-    if dataset.colours:
-        meant[: len(dataset.colours)] = dataset.colours
+    meant = with_colours(voc_palette(), dataset.colours)
     class_of = {tuple(map(int, meant[index])): index for index in reversed(names)}
     wrong = {
         index: class_of[colour]

@@ -14,6 +14,7 @@ from recipes.data import palettes, watching
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from zoo.images import ImageError
 from zoo.progress import told
+from zoo.terminal import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,7 @@ def table(dataset: Dataset, examined: Examined) -> str:
     sizes = f"{heights[0]}×{widths[0]}"
     if len(heights) > 1:
         sizes = f"{len(heights)} sizes, {min(heights)}–{max(heights)}×{min(widths)}–{max(widths)}"
-    lines = [f"{dataset.split}: {_examples(len(dataset))}, {sizes} (height × width)"]
+    lines = [f"{dataset.split}: {counted(len(dataset), 'example')}, {sizes} (height × width)"]
     counts = dict(zip(dataset.class_names, examined.pixels, strict=True))
     counts[f"{IGNORE_LABEL} (void)"] = examined.ignored
     first, total = max(map(len, counts)), sum(counts.values())
@@ -166,9 +167,8 @@ def _compared(
 
 def _look(dataset: Dataset, index: int, instances: bool) -> _Example:
     _, label_file, *objects_file = dataset.files[index]
-    stamps = watching.stamps(
-        dataset.files[index]
-    )  # before the files are read: a later change is noticed
+    # Before the files are read: a later change is noticed.
+    stamps = watching.stamps(dataset.files[index])
     try:
         image, label = dataset.example(index)
         pixels = check(dataset, index, image, label)
@@ -212,7 +212,7 @@ def _examined(
                 "lists all of them"
             )
         raise DataError(
-            f"{len(problems)} of the {_examples(len(examples))} of {dataset.name} "
+            f"{len(problems)} of the {counted(len(examples), 'example')} of {dataset.name} "
             f"({dataset.split}) cannot be used:\n  " + "\n  ".join(lines)
         )
     pixels, sizes = np.zeros(256, np.int64), collections.Counter()
@@ -252,10 +252,6 @@ def _check_size(
             f"{file}: {rule}; it is {sizes[0]} and {other} is {sizes[1]} (height × width). Replace "
             "one of them."
         )
-
-
-def _examples(count: int) -> str:
-    return f"{count} example{'s' * (count != 1)}"
 
 
 def _values(values: list[int] | np.ndarray) -> str:

@@ -3,8 +3,6 @@
 import pathlib
 import shutil
 
-import numpy as np
-
 import zoo.pictures
 from recipes.data.classes import text_of
 from recipes.data.dataset import Dataset
@@ -40,10 +38,8 @@ def write_indices(splits: dict[str, Dataset], out: pathlib.Path) -> None:
 
 
 def _write(splits: dict[str, Dataset], folder: pathlib.Path) -> None:
-    palette = zoo.pictures.voc_palette()
     classes = splits["train"]
-    if classes.colours:
-        palette[: len(classes.colours)] = np.array(classes.colours, np.uint8)
+    palette = zoo.pictures.with_colours(zoo.pictures.voc_palette(), classes.colours)
     for part in ("images", "masks", *(["instances"] * bool(classes.instances))):
         (folder / part).mkdir(parents=True)
     text = text_of(classes.class_names, classes.colours)

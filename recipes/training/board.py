@@ -35,9 +35,7 @@ class Board:
 
     def pictures(self, step: int, predict: Predictor, dataset: Dataset) -> None:
         """The first examples, each with its label on the left and its class map on the right."""
-        palette = zoo.pictures.bright_palette()
-        if dataset.colours:
-            palette[: len(dataset.colours)] = dataset.colours
+        palette = zoo.pictures.with_colours(zoo.pictures.bright_palette(), dataset.colours)
         for index in range(min(PICTURES, len(dataset))):
             if self.writer is None:
                 return
