@@ -47,14 +47,14 @@ def choose(version: int | None, taken: Collection[int], places: Iterable[str]) -
         FileExistsError: One of the paths exists.
     """
     free = max(taken, default=0) + 1
-    if version is None:
-        version = free
+    version = free if version is None else version
     is_whole = isinstance(version, int) and not isinstance(version, bool)
     if not (is_whole and 1 <= version <= MAX_VERSION):
-        unused = next(number for number in itertools.count(1) if number not in taken)
+        if free > MAX_VERSION:  # the highest is taken
+            free = next(number for number in itertools.count(1) if number not in taken)
         raise ValueError(
             f"A version is a whole number from 1 to {MAX_VERSION}; received {version!r}. Pass "
-            f"version={free if free <= MAX_VERSION else unused}."
+            f"version={free}."
         )
     for place in places:
         if pathlib.Path(place.format(version)).exists():
