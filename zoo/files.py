@@ -5,6 +5,7 @@ whose name is `writing-` and eight hexadecimal digits. The process that writes h
 folder, so that `sweep` can tell what a killed process left from what is still being written.
 """
 
+import codecs
 import contextlib
 import os
 import pathlib
@@ -100,6 +101,16 @@ def _naming(target: str | os.PathLike) -> Iterator[None]:
         if error.errno is not None and UNFINISHED in str(error.filename or UNFINISHED):
             error.filename = str(target)
         raise
+
+
+def decoded(content: bytes, *, errors: str = "strict") -> str:
+    """The text of a file in UTF-8, or in UTF-16 as Windows writes it; with or without a mark.
+
+    Raises:
+        UnicodeDecodeError: It is no such text, and `errors` is "strict".
+    """
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig", errors)
 
 
 @contextlib.contextmanager

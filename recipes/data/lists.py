@@ -10,7 +10,6 @@ A list is UTF-8, or UTF-16 with a byte order mark; blank lines, spaces around a 
 begin with # do not count.
 """
 
-import codecs
 import os
 import pathlib
 import re
@@ -18,6 +17,7 @@ import unicodedata
 from typing import NamedTuple
 
 from recipes.data.dataset import DataError
+from zoo.files import decoded
 from zoo.images import ENDINGS
 
 _ENDING = rf"\.(?:{'|'.join(ending[1:] for ending in ENDINGS)})"
@@ -49,9 +49,7 @@ def read_lines(file: pathlib.Path, *, remedy: str) -> dict[int, str]:
         DataError: The file is missing, is not text, or is empty.
     """
     try:
-        content = file.read_bytes()
-        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        text = content.decode("utf-16" if wide else "utf-8")
+        text = decoded(file.read_bytes())
         if "\0" in text:
             raise ValueError("it holds zeros: UTF-16 without a byte order mark, or no text at all")
     except FileNotFoundError:

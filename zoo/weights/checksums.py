@@ -1,11 +1,12 @@
 """The `.sha256` file beside a file, in the formats that `sha256sum --check` reads."""
 
-import codecs
 import hashlib
 import os
 import pathlib
 import re
 import stat
+
+from zoo.files import decoded
 
 MAX_RECORD = 1 << 16
 """The largest `.sha256` file that is read, in bytes; one line has about 100."""
@@ -71,7 +72,8 @@ def _recorded(record: pathlib.Path, name: str) -> str:
         raise ValueError("it is a folder or no regular file")
     if status.st_size > MAX_RECORD:
         raise ValueError(f"it has more than {MAX_RECORD:,} bytes")
-    lines = [line.strip() for line in _text(record.read_bytes()).splitlines()]
+    text = decoded(record.read_bytes(), errors="replace")
+    lines = [line.strip() for line in text.splitlines()]
     found = [entry for line in lines if (entry := _entry(line))]
     if not found:
         raise ValueError("it holds no line such as the 64 digits of a SHA-256 and the file's name")
@@ -88,9 +90,3 @@ def _entry(line: str) -> tuple[str, str | None] | None:
     if match := _BSD.fullmatch(line):
         return match[2].lower(), match[1]
     return None
-
-
-def _text(content: bytes) -> str:
-    """The text of a file in UTF-8, or in UTF-16 as PowerShell writes it; with or without a mark."""
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
