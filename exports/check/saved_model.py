@@ -73,8 +73,7 @@ def check_saved_model(
     """
     limits = limits or Limits(model.input_shape[-1])
     asked = reference.of_model(model, _within(images, limits), limits.fit(*reference.ANY_SIZE))
-    _check_bytes(asked.images, limits)
-    return _reported(_findings(directory, asked, spec, limits.max_batch), report)
+    return _reported(_findings(directory, asked, spec, limits), report)
 
 
 def check_loaders(
@@ -104,8 +103,7 @@ def check_loaders(
             *(scores_of, str(directory), limits.channels),
             *(_within(images, limits), limits.fit(*reference.ANY_SIZE)),
         )
-        _check_bytes(asked.images, limits)
-        return _reported(_findings(directory, asked, spec, limits.max_batch), report)
+        return _reported(_findings(directory, asked, spec, limits), report)
 
 
 def _within(images: np.ndarray | None, limits: Limits) -> np.ndarray | None:
@@ -118,16 +116,6 @@ def _within(images: np.ndarray | None, limits: Limits) -> np.ndarray | None:
     return images
 
 
-def _check_bytes(images: np.ndarray, limits: Limits) -> None:
-    length = max(len(tf.io.encode_png(image).numpy()) for image in images)
-    if length > limits.max_bytes:
-        raise ValueError(
-            f"A version is checked with files that it takes, of at most {limits.max_bytes} bytes; "
-            f"one of these images is a PNG of {length}. Pass max_bytes={length} or more; on the "
-            "command line --max-bytes."
-        )
-
-
 def _reported(findings: Iterator[Finding], report: Callable[[str], None]) -> list[Finding]:
     found = []
     for finding in findings:
@@ -137,8 +125,11 @@ def _reported(findings: Iterator[Finding], report: Callable[[str], None]) -> lis
 
 
 def _findings(
-    directory: pathlib.Path, asked: Reference, spec: Spec | None, max_batch: int
+    directory: pathlib.Path, asked: Reference, spec: Spec | None, limits: Limits
 ) -> Iterator[Finding]:
+    for image in asked.images:
+        limits.check_file(tf.io.encode_png(image).numpy())
+    max_batch = limits.max_batch
     scores = asked.in_batches(max_batch)
     classes = classes_of(spec, scores.shape[-1])
     for loader in ("Python", "C++"):

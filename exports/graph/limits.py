@@ -37,6 +37,16 @@ class Limits:
                     f"Pass max_pixels={MAX_PIXELS} and max_batch={MAX_BATCH}, for example."
                 )
 
+    def check_file(self, image_bytes: bytes) -> None:
+        """Raises ValueError if a file that an export sends itself is one that it would refuse."""
+        length = len(image_bytes)
+        if length > self.max_bytes:
+            raise ValueError(
+                f"A version takes the files that it is checked with, of at most {self.max_bytes} "
+                f"bytes: one of them is a PNG of {length}. Pass max_bytes={length} or more; on the "
+                "command line --max-bytes."
+            )
+
     def fit(self, height: int, width: int) -> tuple[int, int]:
         """A height and a width, or smaller ones of about this ratio within `max_pixels`."""
         scale = min(1, (self.max_pixels / (height * width)) ** 0.5)

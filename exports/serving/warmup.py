@@ -31,10 +31,16 @@ _NAME, _SIGNATURE = 1, 3
 
 
 def write(directory: pathlib.Path, model: str, limits: Limits) -> None:
-    """Writes a request for each signature, about one image of noise or one class."""
+    """Writes a request for each signature, about one image of noise or one class.
+
+    Raises:
+        ValueError: The limits refuse that image.
+    """
     shape = (1, *limits.fit(_SIDE, _SIDE), limits.channels)
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    image_bytes = np.array([tf.io.encode_png(image[0]).numpy()], object)
+    content = tf.io.encode_png(image[0]).numpy()
+    limits.check_file(content)
+    image_bytes = np.array([content], object)
     requests = [
         (SERVING_DEFAULT, "image", image),
         (CLASS_MAP_FROM_BYTES, "image_bytes", image_bytes),

@@ -90,7 +90,7 @@ def test_a_version_is_never_overwritten(form, model, tmp_path, unchecked):
 
 
 @both
-@pytest.mark.parametrize("version", [0, -1, True, 1.0, "1"])
+@pytest.mark.parametrize("version", [0, -1, True, 1.0, "1", 2**63])
 def test_a_version_is_a_positive_whole_number(form, version, model, tmp_path):
     text = (
         f"A version is a whole number from 1 to {2**63 - 1}; received {version!r}. Pass version=1."
@@ -98,6 +98,26 @@ def test_a_version_is_a_positive_whole_number(form, version, model, tmp_path):
     with pytest.raises(ValueError, match=re.escape(text)):
         export(form, model, tmp_path, version=version)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_a_number_that_no_server_reads_takes_none(model, tmp_path):
+    places = ["unet/{}"]
+    for name in ("3", str(2**63), "9" * 250):
+        (tmp_path / "unet" / name).mkdir(parents=True)
+    assert versions.taken(tmp_path, places) == {3}
+    (tmp_path / "unet" / str(versions.MAX_VERSION)).mkdir()
+    taken = versions.taken(tmp_path, places)
+    with pytest.raises(ValueError, match=r"Pass version=1\."):
+        versions.choose(None, taken, [])
+
+
+def test_a_limit_of_bytes_below_the_images_of_the_check_is_told(model, tmp_path):
+    text = r"of at most 10 bytes: one of them is a PNG of (\d+)\. Pass max_bytes="
+    with pytest.raises(ValueError, match=text) as raised:
+        exports.export(model, tmp_path, max_bytes=10)
+    assert not list(tmp_path.iterdir())
+    needed = int(re.search(text, str(raised.value))[1])
+    exports.export(model, tmp_path, max_bytes=needed)
 
 
 @both
