@@ -21,6 +21,7 @@ import tensorflow as tf
 from recipes.training.recipe import RunError
 from zoo import files
 from zoo import workdir as workdirs
+from zoo.terminal import remedy, tell
 from zoo.weights.checkpoint import readable
 
 _KEPT = 3  # the newest, and two to fall back to
@@ -75,12 +76,12 @@ def save(state: State, workdir: pathlib.Path) -> None:
     except (OSError, tf.errors.OpError) as error:
         if not workdir.is_dir():
             raise
-        closed = getattr(error, "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS)
+        # TensorFlow's errors have no number; a full disk is what they mostly are.
+        known = error if isinstance(error, OSError) else OSError(errno.ENOSPC, str(error))
         raise RunError(
             f"The checkpoint of step {step} cannot be written to {folder} "
             f"({first_line(error)}){_missing(state, folder)}. {intact(workdir)} "
-            f"{'Make that folder writable' if closed else 'Free some space there'} and run the "
-            "same command again."
+            f"{remedy(known)}"
         ) from error
     for old in own - {step, *workdirs.steps(workdir)[:_KEPT]}:
         for part in reversed(_parts(folder, old)):  # without its index it is not read
@@ -141,7 +142,7 @@ def resume(state: State, workdir: pathlib.Path) -> None:
             IndexError,
             RuntimeError,
         ) as error:  # IndexError: cut off
-            print(f"the checkpoint of step {step} is damaged ({first_line(error)})", flush=True)
+            tell(f"the checkpoint of step {step} is damaged ({first_line(error)})")
             continue
         except (AssertionError, ValueError) as error:
             raise RunError(
