@@ -20,19 +20,15 @@ class Kind(Enum):
 
 _KERAS = "Give weights that Keras saved, or a .caffemodel"
 _AGAIN = "Download the file itself; its address may need a login, or the file has moved"
-# What a file begins with, what it is then, and what to do.
+_ARCHIVES = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c")
+# What a file begins with (or with one of these), what it is then, and what to do.
 _STARTS = (
     (b"version https://git-lfs", "a pointer of Git LFS in the place of a file", "Run git lfs pull"),
     (b"<", "a web page or XML", _AGAIN),
     (b"{", "a text in JSON", _AGAIN),
-    (b"\x1f\x8b", "a compressed archive", "Unpack it"),
-    (b"BZh", "a compressed archive", "Unpack it"),
-    (b"\xfd7zXZ\x00", "a compressed archive", "Unpack it"),
-    (b"7z\xbc\xaf\x27\x1c", "a compressed archive", "Unpack it"),
+    (_ARCHIVES, "a compressed archive", "Unpack it"),
     (b"\x80\x02", "a pickle, as PyTorch once saved weights", _KERAS),
-    (b"\x80\x03", "a pickle of Python", _KERAS),
-    (b"\x80\x04", "a pickle of Python", _KERAS),
-    (b"\x80\x05", "a pickle of Python", _KERAS),
+    ((b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle of Python", _KERAS),
     (b"\x93NUMPY", "an array of NumPy", _KERAS),
 )
 

@@ -30,8 +30,8 @@ class Source:
     `name` is for messages. `layers` maps layer names to arrays in Keras's order and layouts:
     anything with a shape that NumPy can read, such as a variable or an array in an open file.
     `model` is the name in the zoo of the model that was saved, and `spec` its Spec, if known.
-    `of_caffe`: the file holds the fixed
-    numbers of layers without weights, too. `error` is raised if the weights do not fit.
+    `of_caffe` says that the file holds the fixed numbers of layers without weights, too. `error` is
+    raised if the weights do not fit.
     """
 
     name: str
