@@ -23,6 +23,8 @@ lint: .venv/ready
 		"Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --constraint constraints.txt --editable '.[test]'
+	.venv/bin/python -m pip install --constraint constraints.txt --editable '.[crf]' \
+		|| echo "The CRF is not installed, which a C++ compiler is needed for: its tests are skipped."
 	touch .venv/ready
 
 # MediaPipe brings an OpenCV that would replace the one of the tests. Not every machine has a MediaPipe.

@@ -10,6 +10,7 @@ import tensorflow as tf
 import zoo.metrics
 from recipes.data import Dataset, verify
 from zoo.inference import tiles
+from zoo.inference.reach import reach
 from zoo.progress import told
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
@@ -80,7 +81,7 @@ def of_model(model: keras.Model) -> Predictor:
         scores = model(image[tf.newaxis], training=False)
         return tf.argmax(scores[0], axis=-1, output_type=tf.int32)
 
-    margin, stride = tiles.reach(model)
+    margin, stride = reach(model)
     return tiles.tiled(
         lambda image: class_map(image.astype(np.float32)).numpy(), margin=margin, stride=stride
     )

@@ -30,7 +30,14 @@ MAY = {
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
-    "zoo.inference": ("zoo.inference", "zoo.layers"),
+    "zoo.inference": (
+        *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
+        *("zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.weights"),
+    ),
+    # It opens the files of `exports`, in functions; nothing of `exports` imports it.
+    "zoo.inference.exported": (
+        *("exports.reading", "exports.runtimes", "zoo.class_names", "zoo.inference", "zoo.spec"),
+    ),
     "zoo.commands": ("zoo",),
     "zoo.__main__": ("zoo",),  # it names the modules of the other verbs, and imports none
     "zoo": (*LEAVES, "zoo.layers", "zoo.metrics", "zoo.spec"),

@@ -5,7 +5,8 @@ import pytest
 
 import zoo
 from tests.support.toys import NAMES, build_toy, difference, toy_images
-from zoo.inference.tiles import reach, tiled
+from zoo.inference.reach import reach
+from zoo.inference.tiles import tiled
 
 
 def assert_same_scores(found, expected):

@@ -1,0 +1,209 @@
+"""Scorers of the files that `zoo export` writes: SavedModel, TFLite, ONNX, OpenVINO.
+
+The runtimes are those of `exports`, imported when a file is opened.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from zoo.class_names import named
+from zoo.inference.reach import reach_of
+from zoo.inference.scorers import CLASSES, PROBABILITIES, Scorer
+from zoo.spec import Spec
+
+_SAVED_MODEL, _TFLITE, _ONNX, _OPENVINO = "saved_model.pb", ".tflite", ".onnx", ".xml"
+_NAMES = (_SAVED_MODEL, "model.onnx", "model.xml")
+# Of a file whose net the zoo does not know. DeconvNet sees so far, a U-Net deeper than 5 further.
+_MARGIN, _STRIDE = 480, 32
+
+
+def find(path: pathlib.Path) -> pathlib.Path | None:
+    """The exported file at a path, which may be its folder, or a folder of numbered versions.
+
+    None where there is none.
+    """
+    if path.is_dir():
+        versions = [one for one in path.iterdir() if one.name.isdecimal() and one.is_dir()]
+        newest = max(versions, key=lambda one: int(one.name), default=path)
+        there = (folder / name for folder in (path, newest) for name in _NAMES)
+        return next((file for file in there if file.exists()), None)
+    return path if path.suffix in (_TFLITE, _ONNX, _OPENVINO) or path.name == _SAVED_MODEL else None
+
+
+def of_file(path: pathlib.Path, *, class_names: Sequence[str] | str | None = None) -> Scorer:
+    """The Scorer of a file that `find` gave.
+
+    A SavedModel gives probabilities; other files give classes. Some files take images of one size:
+    others are scaled to it, and the answers back; a warning says so once.
+
+    Args:
+        path: The file.
+        class_names: Of a file that does not say them.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is damaged, is no export, or says other classes.
+        ImportError: Its runtime is not installed; the message says how to.
+    """
+    if path.name == _SAVED_MODEL:
+        return _of_saved_model(path.parent, class_names)
+    return _of_class_map_file(path, class_names)
+
+
+def _of_saved_model(folder: pathlib.Path, class_names: Sequence[str] | str | None) -> Scorer:
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(folder))
+        answer = loaded.signatures["serving_default"]
+        takes = answer.structured_input_signature[1]["image"]
+        answer.structured_outputs["class_map"]
+    except Exception as error:  # for damaged bytes TensorFlow raises errors of any kind
+        raise ValueError(
+            f"{folder} cannot be read as a SavedModel whose signature serving_default takes an "
+            f"image and gives a class_map ({error}). Pass the folder of an exported version, which "
+            "holds saved_model.pb."
+        ) from error
+    scores = loaded.signatures.get("scores")
+    classes = scores.structured_outputs["probabilities"].shape[-1] if scores is not None else None
+    spec = _spec(folder, class_names, channels=takes.shape[-1], classes=classes)
+
+    # The signatures live only as long as the loaded object.
+    def ask(image: np.ndarray, keep: object = loaded) -> np.ndarray:
+        image = tf.constant(_as_uint8(image)[np.newaxis])
+        if scores is not None:
+            return scores(image=image)["probabilities"].numpy()[0]
+        return _one_hot(answer(image=image)["class_map"].numpy()[0], spec.classes)
+
+    limits = _record(folder).get("limits")
+    most = limits.get("max_pixels") if isinstance(limits, dict) else None
+    return _scorer(
+        ask,
+        spec,
+        gives=CLASSES if scores is None else PROBABILITIES,
+        max_pixels=most if isinstance(most, int) else None,
+    )
+
+
+def _of_class_map_file(path: pathlib.Path, class_names: Sequence[str] | str | None) -> Scorer:
+    """Of a file of another runtime, whose only signature gives the class map."""
+    from exports.runtimes import UnableError, litert, onnx_runtime, openvino
+
+    loader = {_TFLITE: litert, _ONNX: onnx_runtime, _OPENVINO: openvino}[path.suffix]
+    if not path.exists():
+        raise FileNotFoundError(f"An exported file is read; there is none at {path}. Check it.")
+    try:
+        port = _port(path)
+        *size, channels = port["shape"][1:]
+        ask_file = contextlib.ExitStack().enter_context(loader.loaded(path))
+    except (ValueError, KeyError, TypeError, RuntimeError, UnableError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a file that takes an image and gives a class_map ({error}). "
+            "Pass a file that zoo export wrote."
+        ) from error
+    spec = _spec(path if path.suffix == _TFLITE else path.parent, class_names, channels=channels)
+
+    def ask(image: np.ndarray) -> np.ndarray:
+        image = image.astype(port["type"]) if port["type"] != "uint8" else _as_uint8(image)
+        found = ask_file("serving_default", {"image": image[np.newaxis]})["class_map"][0]
+        return _one_hot(found, spec.classes)
+
+    if None in size:
+        return _scorer(ask, spec, gives=CLASSES)
+    return dataclasses.replace(_scorer(_scaled(ask, size, path), spec, gives=CLASSES), margin=0)
+
+
+def _scorer(ask: Callable[[np.ndarray], np.ndarray], spec: Spec, **fields) -> Scorer:
+    """One image is asked at a time: a file may have a limit of images."""
+    try:
+        margin, stride = reach_of(spec)
+    except ValueError:
+        margin, stride = _MARGIN, _STRIDE
+    return Scorer(
+        lambda images: np.stack([ask(image) for image in images]), spec, margin, stride, **fields
+    )
+
+
+def _spec(
+    path: pathlib.Path,
+    class_names: Sequence[str] | str | None,
+    *,
+    channels: int,
+    classes: int | None = None,
+) -> Spec:
+    """What the file says; of a file that does not say it, what was given."""
+    from exports.reading import read_spec
+
+    try:
+        return read_spec(path)
+    except ValueError:
+        if class_names is None and classes is None:
+            raise
+    names, background = (None, None) if class_names is None else named(class_names)
+    count = len(names) if classes is None else classes
+    options = {"classes": count, "channels": channels}
+    return Spec("exported", options, names, background)
+
+
+def _record(folder: pathlib.Path) -> dict:
+    from exports.reading import read_record
+
+    try:
+        return read_record(folder)
+    except ValueError:
+        return {}
+
+
+def _port(path: pathlib.Path) -> dict:
+    """The type and shape of the image that a file takes; None in the shape stands for any."""
+    from exports.runtimes import litert
+
+    if path.suffix == _TFLITE:
+        return litert.signature(path)["takes"]["image"]
+    signatures = _record(path.parent).get("signatures", {})
+    if not signatures:
+        raise ValueError(f"{path.parent} has no export.json that tells what its file takes")
+    return signatures["serving_default"]["takes"]["image"]
+
+
+def _scaled(
+    ask: Callable[[np.ndarray], np.ndarray], size: Sequence[int], path: pathlib.Path
+) -> Callable[[np.ndarray], np.ndarray]:
+    """For a file of one size: other images are scaled to it, bilinear, and the answers back."""
+    height, width = size
+    has_told = False
+
+    def resized(image: np.ndarray, to: tuple[int, int], how: Image.Resampling) -> np.ndarray:
+        bands = [Image.fromarray(band).resize(to, how) for band in np.moveaxis(image, -1, 0)]
+        return np.stack([np.asarray(band) for band in bands], axis=-1)
+
+    def scaled(image: np.ndarray) -> np.ndarray:
+        nonlocal has_told
+        if image.shape[:2] == (height, width):
+            return ask(image)
+        if not has_told:
+            has_told = True
+            warnings.warn(
+                f"{path} takes images of {height}×{width} (height × width): others are scaled to "
+                "it, and their answers back",
+                stacklevel=2,
+            )
+        small = resized(image.astype(np.float32), (width, height), Image.Resampling.BILINEAR)
+        found = ask(small)
+        return resized(found, image.shape[1::-1], Image.Resampling.NEAREST)
+
+    return scaled
+
+
+def _one_hot(class_map: np.ndarray, classes: int) -> np.ndarray:
+    return (class_map[..., np.newaxis] == np.arange(classes)).astype(np.float32)
+
+
+def _as_uint8(image: np.ndarray) -> np.ndarray:
+    return image if image.dtype == np.uint8 else np.rint(image).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,172 @@
+"""What answers for each class at each pixel of an image: a model, a file, and what is made of them.
+
+Inference composes one type. `scorer` makes a `Scorer` of a model, of a trained model's path or of
+an exported file; tiles, flips, proposals, ensembles and a CRF are functions from Scorers to one.
+"""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+import zoo.loading
+from zoo.inference.reach import reach
+from zoo.spec import Spec
+
+PROBABILITIES, SCORES, CLASSES = "probabilities", "scores", "classes"
+"""What a Scorer gives: numbers from 0 to 1 that add up to 1, the scores of the last layer before
+its softmax, or 1 for the class and 0 for all others, where a file answers with classes alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scorer:
+    """Answers an image `[h, w, channels]`, 0-255, with float32 `[h, w, classes]`.
+
+    ```python
+    answer = zoo.inference.scorer("runs/coins")
+    answer(image).argmax(-1)  # the class map [h, w]
+    answer.spec.class_names  # ("background", "coin")
+    ```
+
+    Args:
+        answer: From images of one size `[n, h, w, channels]`, of any numeric type, to float32
+            `[n, h, w, classes]`.
+        spec: What the classes and channels are. Its `options` may lack those of a builder.
+        margin: How many pixels around it an answer depends on, at most.
+        stride: Tiles begin at multiples of it, so that pooling meets the same pixels.
+        gives: `PROBABILITIES`, `SCORES` or `CLASSES`.
+        max_pixels: The most pixels of an image that it takes; None for any number.
+    """
+
+    answer: Callable[[np.ndarray], np.ndarray]
+    spec: Spec
+    margin: int
+    stride: int
+    gives: str = PROBABILITIES
+    max_pixels: int | None = None
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """The answer to one image."""
+        return self.answer(image[np.newaxis])[0]
+
+
+def scorer(
+    source: "Scorer | keras.Model | str | os.PathLike", *, scores: bool = False, **options: Any
+) -> Scorer:
+    """Makes a Scorer of anything that answers for the classes of an image.
+
+    ```python
+    answer = zoo.inference.scorer("runs/coins", checkpoint="best")
+    answer = zoo.inference.scorer("served/unet")  # the newest version of an export
+    ```
+
+    Args:
+        source: A Keras model; what `zoo.load` takes; a SavedModel, TFLite, ONNX or OpenVINO file
+            that `zoo export` wrote, or its folder; or a Scorer, which is given back.
+        scores: Give the scores of the last layer, before the softmax. Files cannot.
+        **options: Of `zoo.load`, such as `checkpoint` and `model`.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is no model, is damaged, or does not say what its classes are.
+        ImportError: The runtime of a file is not installed; the message says how to.
+    """
+    if isinstance(source, Scorer):
+        return source
+    if isinstance(source, keras.Model):
+        return of_model(source, scores=scores)
+    path = pathlib.Path(source)
+    from zoo.inference import exported
+
+    if (file := exported.find(path)) is not None:
+        if scores:
+            raise ValueError(
+                f"An exported file gives no scores before the softmax; received {path}. Give the "
+                "weights file or the workdir that it was exported from."
+            )
+        return exported.of_file(file, class_names=options.get("class_names"))
+    model = zoo.loading.load(path, **options)
+    if model.spec.options.get("border") == "valid":  # both borders take the same weights
+        model = zoo.loading.load(path, **options | {"border": "mirror"})
+    return of_model(model, scores=scores)
+
+
+def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:
+    """The Scorer of a Keras model that takes `[n, h, w, channels]` and gives scores of that size.
+
+    Args:
+        model: It may be trained on: its weights are used as they are at each call.
+        scores: As of `scorer`.
+
+    Raises:
+        ValueError: It gives something else, or a smaller answer than its image.
+    """
+    spec = _spec_of(model)
+    margin, stride = reach(model)
+
+    def answer(images):
+        found = keras.ops.cast(model(images, training=False), "float32")
+        return found if scores else keras.ops.softmax(found)
+
+    if keras.backend.backend() == "tensorflow":
+        answer = _compiled(answer, spec.channels)
+
+    return Scorer(
+        lambda images: keras.ops.convert_to_numpy(answer(np.asarray(images, np.float32))),
+        spec,
+        margin,
+        stride,
+        SCORES if scores else PROBABILITIES,
+    )
+
+
+def _compiled(answer: Callable, channels: int) -> Callable:
+    """One graph for every size; a lack of memory is a MemoryError."""
+    import tensorflow as tf
+
+    graph = tf.function(
+        answer, input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32)]
+    )
+
+    def compiled(images: np.ndarray) -> tf.Tensor:
+        try:
+            return graph(images)
+        except tf.errors.ResourceExhaustedError as error:
+            count, height, width, _ = images.shape
+            raise MemoryError(
+                f"The memory does not suffice to answer {count} × {height} × {width} pixels at "
+                f"once ({str(error).splitlines()[0][:200]}). Answer in smaller tiles (tile=, or "
+                "--tile), or set CUDA_VISIBLE_DEVICES=-1, which takes the memory of the host and "
+                "not of a GPU."
+            ) from error
+
+    return compiled
+
+
+def _spec_of(model: keras.Model) -> Spec:
+    spec = getattr(model, "spec", None)
+    takes, gives = model.input_shape, model.output_shape
+    fits = all(isinstance(shape, tuple) and len(shape) == 4 for shape in (takes, gives))
+    if not fits or None in (takes[-1], gives[-1]):
+        raise ValueError(
+            "A model answers images [n, h, w, channels] with scores [n, h, w, classes]; "
+            f"{model.name!r} takes {takes} and gives {gives}. Pass a model of the zoo, or one that "
+            "does."
+        )
+    if spec is None:
+        return Spec("model", {"classes": gives[-1], "channels": takes[-1]})
+    if spec.options.get("border") == "valid":
+        raise ValueError(
+            "An answer has the size of its image; this U-Net with border='valid' gives a smaller "
+            "one. Build it with border='mirror', which takes the same weights."
+        )
+    return spec
+
+
+def class_map(answer: Scorer, image: np.ndarray) -> np.ndarray:
+    """The best class of each pixel of an image `[h, w, channels]`, uint8 `[h, w]`."""
+    return answer(image).argmax(-1).astype(np.uint8)
