@@ -8,12 +8,14 @@ import pathlib
 import sys
 
 from zoo import quiet, terminal
+from zoo.inference import methods
 
 _EVALUATE = """\
-Scores trained models and exported files on a data set. A PATH is a workdir, a weights file, the
-folder of an exported SavedModel (with saved_model.pb) or a .tflite file. Each is a column of the
-table. Every image of the split is scored whole, at the size of its label, and all pixels of the
-split go into one confusion matrix. IoU, intersection over union, is the Jaccard index."""
+Scores trained models and exported files on a data set. A PATH is a workdir, a weights file, or an
+exported SavedModel, TFLite, ONNX or OpenVINO file. Each is a column of the table. Every image of
+the split is scored at the size of its label, and all pixels of the split go into one confusion
+matrix. IoU, intersection over union, is the Jaccard index. The options by which an image is
+answered are those of zoo predict."""
 
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
@@ -100,13 +102,17 @@ def _evaluate(given: argparse.Namespace) -> int:
     from recipes.evaluation import results
     from recipes.evaluation.evaluate import evaluate as score
     from recipes.evaluation.table import as_json, as_table
+    from zoo.inference import scorer
 
+    method = methods.of_options(given)
     if given.record:
         results.check(given.paths, given.checkpoint)
     # The standard output is for the JSON alone.
     with contextlib.redirect_stdout(sys.stderr if given.json else sys.stdout):
+        others = [scorer(path) for path in given.ensemble]
         dataset, found = score(
             given.paths,
+            composed=lambda answer: method.composed(answer, others),
             data_name=given.data,
             data_dir=given.data_dir,
             split=given.split,
@@ -150,6 +156,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help="options of the model, for a weights file that does not say them",
     )
+    methods.add_options(parser)
     data = parser.add_argument_group("data and output")
     data.add_argument(
         "--data",

@@ -18,6 +18,7 @@ LEAVES = (
 )
 MAY = {
     **dict.fromkeys(LEAVES, ()),
+    "zoo.terminal": ("zoo.fonts",),  # for argparse's `type`
     "zoo.images": ("zoo.image_files", "zoo.multiband"),
     "zoo.multiband": ("zoo.image_files",),
     "zoo.progress": (),

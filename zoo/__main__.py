@@ -17,6 +17,7 @@ VERBS = {
     "convert": ("zoo.commands", "a .caffemodel or other file as .weights.h5"),
     "verify": ("recipes.command", "read every file of a data set"),
     "train": ("recipes.command", "train a model, or go on training"),
+    "predict": ("zoo.inference.command", "the classes of images as pictures"),
     "evaluate": ("recipes.command", "the scores of a trained or exported model"),
     "export": ("exports.command", "files for TensorFlow Serving, phones and other engines"),
     "check": ("exports.command", "check an exported version again"),

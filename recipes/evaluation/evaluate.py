@@ -1,13 +1,14 @@
 """Scores everything that is given on one data set."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from recipes import data, scoring
-from recipes.evaluation.predictors import is_exported, predictor
+from recipes.evaluation.predictors import predictor
 from zoo import loading
 from zoo import workdir as workdirs
+from zoo.inference import Scorer, exported
 from zoo.terminal import tell
 
 
@@ -21,6 +22,7 @@ class Result(NamedTuple):
 def evaluate(
     paths: Sequence[pathlib.Path],
     *,
+    composed: Callable[[Scorer], Scorer] = lambda answer: answer,
     data_name: str | None = None,
     data_dir: pathlib.Path | None = None,
     split: str = "val",
@@ -33,6 +35,7 @@ def evaluate(
 
     Args:
         paths: As `recipes.evaluation.predictors.predictor` takes them.
+        composed: How an image is answered, from the Scorer of each path.
         data_name: The data set; that of the workdirs among the paths if None.
         data_dir: Its folder; that of the first workdir's run if None.
         split: "train", "val" or, if the data set has it, "test".
@@ -50,7 +53,7 @@ def evaluate(
     """
     recorded = {path: _recorded(path) for path in paths}
     for path, recipe in recorded.items():
-        if recipe is None and not is_exported(path):
+        if recipe is None and exported.find(path) is None:
             loading.find(path)  # what cannot be loaded is told before anything else
     runs = {path: found for path, found in recorded.items() if found is not None}
     if checkpoint is not None and not runs:
@@ -66,7 +69,14 @@ def evaluate(
         )
     dataset = splits[split]
     predictors = {
-        path: predictor(path, dataset, checkpoint=checkpoint, model=model, options=options)
+        path: predictor(
+            path,
+            dataset,
+            composed=composed,
+            checkpoint=checkpoint,
+            model=model,
+            options=options,
+        )
         for path in paths
     }
     results = {}
