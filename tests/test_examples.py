@@ -41,7 +41,8 @@ NOT_RUN = {
 """What is only held to the names that there are, and why."""
 
 METHODS = tuple(
-    f"zoo.inference.{name}" for name in ("augmented", "crf", "ensembles", "probabilities")
+    f"zoo.inference.{name}"
+    for name in ("augmented", "crf", "ensembles", "probabilities", "proposals")
 )
 
 

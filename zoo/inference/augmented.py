@@ -13,9 +13,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from zoo.inference.probabilities import probabilities
+from zoo.inference.resizing import resized
 from zoo.inference.scorers import PROBABILITIES, Scorer
 
 # Quarter turns, counter-clockwise, of the image or (True) of its mirror image.
@@ -86,24 +86,6 @@ def augmented(
     smallest = sizes[0]
     margin = answer.margin if len(sizes) == 1 else math.ceil((answer.margin + 2) / smallest)
     return dataclasses.replace(answer, answer=mean, margin=margin, gives=PROBABILITIES)
-
-
-def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Images `[n, h, w, channels]` of another size, bilinear, averaged where they are made smaller.
-
-    Args:
-        images: Of any numeric type.
-        size: Height and width.
-
-    Returns:
-        float32.
-    """
-    found = np.empty((len(images), *size, images.shape[-1]), np.float32)
-    for image, scaled in zip(images, found, strict=True):
-        for channel in range(image.shape[-1]):
-            band = Image.fromarray(np.ascontiguousarray(image[..., channel], np.float32))
-            scaled[..., channel] = band.resize(size[::-1], Image.Resampling.BILINEAR)
-    return found
 
 
 def _checked(scales: Sequence[float]) -> list[float]:
