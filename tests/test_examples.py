@@ -42,7 +42,7 @@ NOT_RUN = {
 
 METHODS = tuple(
     f"zoo.inference.{name}"
-    for name in ("augmented", "crf", "ensembles", "probabilities", "proposals")
+    for name in ("augmented", "crf", "ensembles", "probabilities", "proposals", "windows")
 )
 
 
