@@ -25,7 +25,7 @@ MAY = {
     "zoo.workdir": ("zoo.spec",),
     "zoo.spec": (),
     "zoo.layers": ("zoo.layers",),
-    "zoo.metrics": (),
+    "zoo.metrics": ("zoo.metrics",),
     "zoo.fonts": (),
     "zoo.pictures": ("zoo.files", "zoo.fonts"),
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),

@@ -4,6 +4,9 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+import zoo.metrics
 from recipes import data, scoring
 from recipes.evaluation.predictors import predictor
 from zoo import loading
@@ -13,9 +16,10 @@ from zoo.terminal import tell
 
 
 class Result(NamedTuple):
-    """The file that was read, and the scores of `zoo.metrics.scores`."""
+    """The file that was read, its confusion matrix, and the scores of `zoo.metrics.scores`."""
 
     file: pathlib.Path
+    matrix: np.ndarray
     scores: dict[str, Any]
 
 
@@ -62,12 +66,7 @@ def evaluate(
             "--checkpoint out."
         )
     splits = _splits(runs, data_name, data_dir, channels)
-    if split not in splits:
-        raise ValueError(
-            f"--split is one of {', '.join(splits)}; received {split}. Write the names of the test "
-            "images into a test.txt of the folder, or pass --split val."
-        )
-    dataset = splits[split]
+    dataset = chosen(splits, split)
     predictors = {
         path: predictor(
             path,
@@ -82,8 +81,23 @@ def evaluate(
     results = {}
     for path, scored in predictors.items():
         tell(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}")
-        results[str(path)] = Result(scored.file, scoring.measure(scored.predict, dataset))
+        matrix = scoring.confusion_matrix(scored.predict, dataset)
+        results[str(path)] = Result(scored.file, matrix, zoo.metrics.scores(matrix))
     return dataset, results
+
+
+def chosen(splits: dict[str, data.Dataset], split: str) -> data.Dataset:
+    """The split of this name.
+
+    Raises:
+        ValueError: The data set has none.
+    """
+    if split not in splits:
+        raise ValueError(
+            f"--split is one of {', '.join(splits)}; received {split}. Write the names of the test "
+            "images into a test.txt of the folder, or pass --split val."
+        )
+    return splits[split]
 
 
 def _recorded(path: pathlib.Path) -> dict[str, Any] | None:
