@@ -43,7 +43,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "FCN-8s, 3 scales": ("shapes_fcn8s", {"scales": (0.75, 1.25)}),
     "FCN-8s, CRF": ("shapes_fcn8s", {"crf": True}),
     "DeconvNet": ("shapes_deconvnet", {}),
-    "DeconvNet, proposals": ("shapes_deconvnet", {"proposals": "edge_boxes"}),
+    "DeconvNet, proposals": ("shapes_deconvnet", {"proposals": True}),
     "DeconvNet, 4 flips": ("shapes_deconvnet", {"flips": "four"}),
     "ensemble of FCN-8s and DeconvNet": ("shapes_fcn8s", {"with": "shapes_deconvnet"}),
     "ensemble, product": ("shapes_fcn8s", {"with": "shapes_deconvnet", "product": True}),
@@ -109,7 +109,8 @@ def composed(runs: pathlib.Path, run: str, options: dict[str, Any]) -> Scorer:
     """The Scorer of a row."""
     options = dict(options)
     others = [scorer(runs / options.pop("with"))] if "with" in options else []
-    return Method(**options).composed(scorer(runs / run), others)
+    method = Method(**options)
+    return method.composed(method.scorer(runs / run), others)
 
 
 def measured(runs: pathlib.Path, row: str, images: int) -> dict[str, Any]:

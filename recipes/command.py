@@ -113,10 +113,10 @@ def _evaluate(given: argparse.Namespace) -> int:
         confusion.check(file)
     # The standard output is for the JSON alone.
     with contextlib.redirect_stdout(sys.stderr if given.json else sys.stdout):
-        others = [scorer(path) for path in given.ensemble]
         dataset, found = score(
             given.paths,
-            composed=lambda answer: method.composed(answer, others),
+            method=method,
+            others=[scorer(path) for path in given.ensemble],
             data_name=given.data,
             data_dir=given.data_dir,
             split=given.split,

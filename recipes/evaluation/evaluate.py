@@ -1,7 +1,7 @@
 """Scores everything that is given on one data set."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from recipes import data, scoring
 from recipes.evaluation.predictors import predictor
 from zoo import loading
 from zoo import workdir as workdirs
-from zoo.inference import Scorer, exported
+from zoo.inference import Method, Scorer, exported
 from zoo.terminal import tell
 
 
@@ -26,7 +26,8 @@ class Result(NamedTuple):
 def evaluate(
     paths: Sequence[pathlib.Path],
     *,
-    composed: Callable[[Scorer], Scorer] = lambda answer: answer,
+    method: Method = Method(),  # noqa: B008
+    others: Sequence[Scorer] = (),
     data_name: str | None = None,
     data_dir: pathlib.Path | None = None,
     split: str = "val",
@@ -39,7 +40,8 @@ def evaluate(
 
     Args:
         paths: As `recipes.evaluation.predictors.predictor` takes them.
-        composed: How an image is answered, from the Scorer of each path.
+        method: How an image is answered.
+        others: Further members of an ensemble with each path.
         data_name: The data set; that of the workdirs among the paths if None.
         data_dir: Its folder; that of the first workdir's run if None.
         split: "train", "val" or, if the data set has it, "test".
@@ -71,7 +73,8 @@ def evaluate(
         path: predictor(
             path,
             dataset,
-            composed=composed,
+            method=method,
+            others=others,
             checkpoint=checkpoint,
             model=model,
             options=options,

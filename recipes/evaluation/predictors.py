@@ -1,15 +1,16 @@
 """What can be scored, by its path: a trained model or an exported file."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import keras
 
 import zoo.loading
 from recipes import scoring
 from recipes.data import Dataset
 from zoo import workdir
-from zoo.inference import Scorer, exported
-from zoo.inference.scorers import class_map, of_model
+from zoo.inference import Method, Scorer, class_map, exported
 from zoo.terminal import tell
 
 
@@ -24,7 +25,8 @@ def predictor(
     path: pathlib.Path,
     dataset: Dataset,
     *,
-    composed: Callable[[Scorer], Scorer],
+    method: Method,
+    others: Sequence[Scorer] = (),
     checkpoint: str | None = None,
     model: str | None = None,
     options: dict[str, Any] | None = None,
@@ -34,7 +36,8 @@ def predictor(
     Args:
         path: An exported file or its folder, or what `zoo.load` takes.
         dataset: The split that it is scored on.
-        composed: How an image is answered, from the model's Scorer.
+        method: How an image is answered.
+        others: Further members of an ensemble.
         checkpoint: As for `zoo.load`, if the path is a workdir.
         model: As for `zoo.load`, if the file does not say it.
         options: As for `zoo.load`; its classes and channels follow from the data set.
@@ -48,11 +51,12 @@ def predictor(
     if file is not None:
         answer, file = exported.of_file(file, class_names=dataset.class_names), path
     else:
-        answer, file = _trained(path, dataset, checkpoint, model, dict(options or {}))
+        loaded, file = _trained(path, dataset, checkpoint, model, dict(options or {}))
+        answer = method.scorer(loaded)
     check_made_for(dataset, path, answer)
     if answer.spec.class_names not in (None, dataset.class_names):
         tell(f"{path} has other class names than {dataset.name}, which the table has")
-    answer = composed(answer)
+    answer = method.composed(answer, others)
     return Scored(file, lambda image: class_map(answer, image))
 
 
@@ -62,8 +66,8 @@ def _trained(
     checkpoint: str | None,
     model: str | None,
     options: dict[str, Any],
-) -> tuple[Scorer, pathlib.Path]:
-    """The Scorer of what `zoo.load` takes, and the file that was read."""
+) -> tuple[keras.Model, pathlib.Path]:
+    """The model at what `zoo.load` takes, and the file that was read."""
     inside = checkpoint if (path / workdir.RECIPE).exists() else None
     found = zoo.loading.find(path, inside)
     if found.spec is None and model is not None:
@@ -77,8 +81,7 @@ def _trained(
     )
     if spec.options.get("border") == "valid":  # both borders take the same weights
         options["border"] = "mirror"
-    loaded, file = zoo.loading.build_found(found, spec, **options)
-    return of_model(loaded), file
+    return zoo.loading.build_found(found, spec, **options)
 
 
 def check_made_for(dataset: Dataset, what: pathlib.Path, answer: Scorer) -> None:

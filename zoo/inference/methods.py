@@ -5,9 +5,14 @@ model → proposals, or mirror images, turns and scales in tiles → ensemble �
 
 import argparse
 import dataclasses
+import functools
 import math
+import os
+import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from zoo.terminal import positive
 
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 
 AUTO, WHOLE = "auto", "whole"
 FLIPS = ("none", "horizontal", "vertical", "four")
-EDGE_BOXES = "edge_boxes"
+RULES = ("paper", "release")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +36,9 @@ class Method:
             "vertical" or "four".
         turns: Average over the four turns by 90°.
         scales: Average over these sizes of the image, too; 1 is its own.
-        proposals: Answer the boxes that are most likely to hold an object, as DeconvNet does:
-            "edge_boxes" finds them; a path is a list of them. None for no boxes.
+        proposals: Answer the windows that are most likely to hold an object, as DeconvNet does.
+        rules: Of the proposals: those of the "paper", or of the authors' "release".
+        edges: The file of a structured forest that finds the edges of the proposals.
         product: Multiply the members of an ensemble instead of averaging them.
         crf: Refine the answer with a fully connected CRF.
     """
@@ -42,7 +48,9 @@ class Method:
     flips: str = FLIPS[0]
     turns: bool = False
     scales: tuple[float, ...] = ()
-    proposals: str | None = None
+    proposals: bool = False
+    rules: str = RULES[0]
+    edges: str | None = None
     product: bool = False
     crf: bool = False
 
@@ -51,19 +59,46 @@ class Method:
         """The option for which the whole image is needed at once; None if there is none."""
         return "--proposals" if self.proposals else "--crf" if self.crf else None
 
-    def composed(self, answer: "Scorer", others: "Sequence[Scorer]" = ()) -> "Scorer":
-        """The Scorer of an image.
+    def scorer(self, source: Any, **options: Any) -> "Scorer":
+        """The Scorer of a model, with the scores of its last layer where a method wants them.
 
         Args:
-            answer: The model.
+            source: As of `zoo.inference.scorer`, and so `options`.
+            **options: See above.
+        """
+        from zoo.inference import exported, scorers
+
+        # DeconvNet joins scores; a file that gives probabilities alone has those joined.
+        scores = self.proposals and (
+            not isinstance(source, str | os.PathLike) or exported.find(pathlib.Path(source)) is None
+        )
+        return scorers.scorer(source, scores=scores, **options)
+
+    def composed(
+        self,
+        answer: "Scorer",
+        others: "Sequence[Scorer]" = (),
+        *,
+        boxes: np.ndarray | None = None,
+    ) -> "Scorer":
+        """The Scorer of an image, which gives probabilities if the model does or gives scores.
+
+        Args:
+            answer: Of the model, as `scorer` gives it.
             others: Further members of an ensemble. They are asked without proposals.
+            boxes: Of this image, instead of EdgeBoxes; as of `zoo.inference.proposals`.
 
         Raises:
             ValueError: An option does not suit the model, or the members differ in their classes.
             ImportError: An extra is not installed; the message names it.
         """
-        first = self._with_proposals(answer) if self.proposals else self._in_tiles(answer)
-        found = self._joined([first, *map(self._in_tiles, others)])
+        from zoo.inference.probabilities import probabilities
+
+        if self.proposals:
+            first = self._averaged(self._with_proposals(answer, boxes))
+        else:
+            first = self._in_tiles(answer)
+        found = probabilities(self._joined([first, *map(self._in_tiles, others)]))
         if self.crf:
             from zoo.inference.crf import crf
 
@@ -109,10 +144,13 @@ class Method:
 
         return augmented(answer, flips=self.flips, turns=self.turns, scales=self.scales)
 
-    def _with_proposals(self, answer: "Scorer") -> "Scorer":
-        from zoo.inference.proposals import proposals
+    def _with_proposals(self, answer: "Scorer", boxes: np.ndarray | None) -> "Scorer":
+        from zoo.inference import edge_boxes, proposals
 
-        return self._averaged(proposals(answer, boxes=self.proposals))
+        rules = dict(zip(RULES, (proposals.PAPER, proposals.RELEASE), strict=True))[self.rules]
+        if boxes is None:
+            boxes = functools.partial(edge_boxes.edge_boxes, edges=self.edges)
+        return proposals.proposals(answer, boxes, rules=rules)
 
     def _joined(self, members: "list[Scorer]") -> "Scorer":
         if len(members) == 1:
@@ -122,8 +160,8 @@ class Method:
         return ensemble(members, how="product" if self.product else "mean")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a `Method`, and `--ensemble`."""
+def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Adds the options of a `Method`, and `--ensemble`; gives their group."""
     group = parser.add_argument_group("how an image is answered")
     group.add_argument(
         "--tile",
@@ -157,11 +195,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--proposals",
-        nargs="?",
-        const=EDGE_BOXES,
-        metavar="BOXES",
-        help="answer the boxes that are likely to hold an object, as DeconvNet does; BOXES is a "
-        "file with lines NAME,X0,Y0,X1,Y1 (default: EdgeBoxes finds them)",
+        action="store_true",
+        help="answer the windows that are likely to hold an object, as DeconvNet does; EdgeBoxes "
+        "finds them",
+    )
+    group.add_argument(
+        "--rules",
+        choices=RULES,
+        default=RULES[0],
+        help="of the proposals: those of the paper, or of the authors' release (default: paper)",
+    )
+    group.add_argument(
+        "--edges",
+        metavar="FILE",
+        help="a structured forest, which finds the edges of the proposals (default: the largest "
+        "differences of neighbouring pixels of the smoothed image)",
     )
     group.add_argument(
         "--ensemble",
@@ -176,6 +224,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--crf", action="store_true", help="refine the answer with a fully connected CRF"
     )
+    return group
 
 
 def of_options(given: argparse.Namespace) -> Method:
@@ -186,6 +235,9 @@ def of_options(given: argparse.Namespace) -> Method:
     """
     if given.product and not given.ensemble:
         raise ValueError("--product is for an ensemble; received none. Add --ensemble MODEL.")
+    for name in ("edges", "rules"):
+        if not given.proposals and getattr(given, name) != getattr(Method, name):
+            raise ValueError(f"--{name} is for proposals. Add --proposals, or leave --{name} out.")
     fields = {field.name: getattr(given, field.name) for field in dataclasses.fields(Method)}
     return Method(**fields | {"scales": tuple(given.scales)})
 

@@ -18,7 +18,7 @@ from zoo import images, pictures
 from zoo.inference import heatmaps, inputs, journal
 from zoo.inference.inputs import Picture
 from zoo.inference.methods import Method
-from zoo.inference.scorers import Scorer, class_map, scorer
+from zoo.inference.scorers import Scorer, class_map
 from zoo.spec import Spec
 
 _READERS = 4  # threads that read ahead, and images that are held for that
@@ -49,8 +49,9 @@ def predict(
         FileNotFoundError: There is no model at the path.
         ValueError: The model or the image cannot be used, or an option does not suit.
     """
-    answer = scorer(model)
-    return class_map(Method(**options).composed(answer), inputs.read(image, answer.spec))
+    method = Method(**options)
+    answer = method.scorer(model)
+    return class_map(method.composed(answer), inputs.read(image, answer.spec))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +79,11 @@ class Wanted:
 
 
 def write_answers(
-    answer: Scorer,
+    answer_of: Callable[[pathlib.Path], Scorer],
     paths: Sequence[pathlib.Path],
     folder: pathlib.Path,
     *,
+    spec: Spec,
     request: dict[str, Any],
     wanted: Wanted = Wanted(),
     report: Say = lambda line: None,
@@ -91,9 +93,10 @@ def write_answers(
     """Writes the answers to images into a folder; run again, it goes on where it was.
 
     Args:
-        answer: How an image is answered.
+        answer_of: The Scorer of an image file.
         paths: Image files.
         folder: Made if it is not there.
+        spec: Of the model.
         request: What is asked of every image, as JSON has it: it must be the same to go on.
         wanted: What is written.
         report: Called with a line on each image that is answered.
@@ -122,12 +125,12 @@ def write_answers(
         for path in todo:
             kept.check_free(path, list(wanted.names(names[path]).values()))
         progress(len(paths) - len(todo), len(paths))
-        for done, (path, image) in enumerate(_read_ahead(todo, answer.spec), start=1):
+        for done, (path, image) in enumerate(_read_ahead(todo, spec), start=1):
             if isinstance(image, Exception):
                 without.append(path)
                 warn(str(image))
             else:
-                report(_write(answer, path, image, names[path], kept, wanted, warn))
+                report(_write(answer_of(path), path, image, names[path], kept, wanted, warn))
             progress(len(paths) - len(todo) + done, len(paths))
     return without
 
