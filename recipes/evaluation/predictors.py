@@ -10,7 +10,9 @@ import zoo.loading
 from recipes import scoring
 from recipes.data import Dataset
 from zoo import workdir
+from zoo.inference.scorers import Scorer
 from zoo.inference.tiles import tiled
+from zoo.spec import Spec
 from zoo.terminal import tell
 
 # A file does not tell how far its scores see: DeconvNet so far, a U-Net deeper than 5 further.
@@ -96,7 +98,7 @@ def of_saved_model(folder: pathlib.Path, dataset: Dataset) -> scoring.Predictor:
     check_made_for(dataset, folder, channels=takes.shape[-1], classes=classes)
     # The signature lives only as long as the loaded object.
     return _of_any_size(
-        lambda image, keep=loaded: answer(image=image[np.newaxis])["class_map"].numpy()[0]
+        lambda image, keep=loaded: answer(image=image[np.newaxis])["class_map"].numpy()[0], dataset
     )
 
 
@@ -140,11 +142,18 @@ def of_tflite(file: pathlib.Path, dataset: Dataset) -> scoring.Predictor:
             return found
         return tf.image.resize(found[..., np.newaxis], image.shape[:2], "nearest")[..., 0].numpy()
 
-    return _of_any_size(class_map) if size == [-1, -1] else class_map
+    return _of_any_size(class_map, dataset) if size == [-1, -1] else class_map
 
 
-def _of_any_size(predict: scoring.Predictor) -> scoring.Predictor:
-    return tiled(predict, margin=_MARGIN, stride=_STRIDE)
+def _of_any_size(predict: scoring.Predictor, dataset: Dataset) -> scoring.Predictor:
+    """In tiles; the one number of each pixel is its class."""
+
+    def numbers(images: np.ndarray) -> np.ndarray:
+        return predict(images[0])[np.newaxis, ..., np.newaxis].astype(np.float32)
+
+    spec = Spec("exported", {"classes": 1, "channels": dataset.channels})
+    answer = tiled(Scorer(numbers, spec, _MARGIN, _STRIDE))
+    return lambda image: answer(image)[..., 0].astype(np.int32)
 
 
 def check_made_for(
