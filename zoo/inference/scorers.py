@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 import zoo.loading
+from zoo.inference import memory
 from zoo.inference.reach import reach
 from zoo.spec import Spec
 
@@ -40,6 +41,7 @@ class Scorer:
         stride: Tiles begin at multiples of it, so that pooling meets the same pixels.
         gives: `PROBABILITIES`, `SCORES` or `CLASSES`.
         max_pixels: The most pixels of an image that it takes; None for any number.
+        bytes_per_pixel: The memory that an answer takes, beside the weights; None if unknown.
     """
 
     answer: Callable[[np.ndarray], np.ndarray]
@@ -48,6 +50,7 @@ class Scorer:
     stride: int
     gives: str = PROBABILITIES
     max_pixels: int | None = None
+    bytes_per_pixel: float | None = None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """The answer to one image."""
@@ -121,6 +124,7 @@ def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:
         margin,
         stride,
         SCORES if scores else PROBABILITIES,
+        bytes_per_pixel=memory.bytes_per_pixel(model),
     )
 
 
