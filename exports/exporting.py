@@ -20,6 +20,7 @@ from exports.graph.limits import Limits
 from exports.graph.signatures import channels_of, check_classes
 from exports.runtimes import UnableError
 from exports.serving import export_json, versions
+from zoo import registry
 from zoo.spec import Spec
 
 
@@ -108,6 +109,7 @@ def export(
     formats = check_formats(formats)
     versions.check_name(model.name)
     spec = getattr(model, "spec", None) if spec is None else spec
+    _check_task(spec, model)
     pixels = MAX_PIXELS if max_pixels is None else max_pixels
     limits = Limits(channels_of(model), pixels, max_batch, max_bytes)
     settings = Settings(
@@ -194,6 +196,15 @@ def _sizes(form: Format, unfinished: pathlib.Path, target: pathlib.Path) -> dict
     if form.is_file:
         return {target.name: unfinished.stat().st_size}
     return export_json.sizes(unfinished)
+
+
+def _check_task(spec: Spec | None, model: keras.Model) -> None:
+    if spec is not None and registry.is_classifier(spec.model):
+        raise ValueError(
+            f"An exported file answers with a class map of its image's size; {model.name!r} is a "
+            "classifier, which answers for the cells of a coarse grid. Export it with Keras alone: "
+            "model.export(FOLDER)."
+        )
 
 
 def _check_spec(spec: Spec | None, model: keras.Model) -> None:

@@ -13,12 +13,13 @@ OURS = ("zoo", "exports", "recipes", "tests", "benchmarks")
 # What a module may import of ours, by the longest prefix of its name. Names without a package are
 # leaves; nothing runs back up.
 LEAVES = (
-    *("zoo.class_names", "zoo.files", "zoo.image_files", "zoo.lazy", "zoo.quiet", "zoo.registry"),
-    "zoo.terminal",
+    *("zoo.class_names", "zoo.files", "zoo.image_files", "zoo.imagenet_classes", "zoo.lazy"),
+    *("zoo.quiet", "zoo.registry", "zoo.terminal"),
 )
 MAY = {
     **dict.fromkeys(LEAVES, ()),
     "zoo.terminal": ("zoo.fonts",),  # for argparse's `type`
+    "zoo.class_names": ("zoo.imagenet_classes",),
     "zoo.images": ("zoo.image_files", "zoo.multiband"),
     "zoo.multiband": ("zoo.image_files",),
     "zoo.progress": (),

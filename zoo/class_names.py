@@ -19,11 +19,15 @@ Each list was compared with at least one other source:
 - nyudv2: the 40 classes of Gupta, Arbelaez and Malik, "Perceptual Organization and Recognition of
   Indoor Scenes from RGB-D Images", CVPR 2013, as in `eval_semseg.py` of facebookresearch/astmt.
 - sift_flow: `siftflow.py` of BebDong/MXNetSeg.
+- imagenet: see `zoo.imagenet_classes`. These 1000 are the classes of images, not of pixels: of the
+  nets whose card has the task "classification".
 - sift_flow_geometric: scripts of other projects for Tighe and Lazebnik's SuperParsing, the source
   of both kinds of labels.
 """
 
 from collections.abc import Sequence
+
+from zoo.imagenet_classes import IMAGENET_CLASSES
 
 _VOC_OBJECTS = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -56,6 +60,7 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
         *("sign", "sky", "staircase", "streetlight", "sun", "tree", "window"),
     ),
     "sift_flow_geometric": ("sky", "horizontal", "vertical"),
+    "imagenet": IMAGENET_CLASSES,
 }
 
 BACKGROUND = {"voc": 0, "pascal_context": 0}

@@ -32,7 +32,7 @@ def list_(arguments: list[str]) -> int:
         print(table(chosen.pattern))
         return 0
     for name in names:
-        print(f"{name:14} {zoo.describe(name).summary}")
+        print(f"{name:16} {zoo.describe(name).summary}")
     return 0
 
 
@@ -181,7 +181,7 @@ def table(pattern: str = "*") -> str:
 
 def published() -> str:
     """A line for each file that the authors published."""
-    row = "{:39}  {:12}  {:14}  {:>8}  {}"
+    row = "{:39} {:16} {:14} {:>8}  {}"
     lines = [row.format("file", "model", "data set", "mean IoU", "licence")]
     for record in catalog.records():
         model = record.model or ("encoder" if record.encoder_of else "none")

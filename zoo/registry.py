@@ -24,6 +24,10 @@ class Card:
     neighbouring scores before the last up-sampling of an FCN, and between neighbouring features at
     the bottom of DeconvNet and U-Net; `receptive_field` is what one feature at the bottom sees.
     `classes` is the builder's default.
+
+    `task` says what a model answers with: "segmentation" with scores of the size of the image,
+    "classification" with those of a coarse grid, `[n, rows, columns, classes]`, a row for each
+    `stride` pixels. Such a model makes heat maps (`zoo.inference.heatmaps`) and no class map.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Card:
     receptive_field: int
     classes: int
     weights_licence: str
+    task: str = "segmentation"
 
     @property
     def builder(self) -> "Callable[..., keras.Model]":
@@ -61,6 +66,14 @@ def _fcn(name: str, summary: str, **numbers: int) -> Card:
         **numbers,
     )
 
+
+def _heatmap(name: str, summary: str, paper: str, **numbers: Any) -> Card:
+    return Card(
+        name, "heatmaps", summary, paper, classes=1000, task="classification", stride=32, **numbers
+    )
+
+
+_VERY_DEEP = "Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556"
 
 CARDS = (
     _fcn(
@@ -122,6 +135,33 @@ CARDS = (
         classes=2,
         weights_licence="not stated",
     ),
+    _heatmap(
+        "vgg16_heatmap",
+        "VGG-16 as a convolutional classifier: a coarse heat map for each of 1000 classes.",
+        _VERY_DEEP,
+        year=2015,
+        parameters=138_357_544,
+        receptive_field=404,
+        weights_licence="CC BY 4.0",
+    ),
+    _heatmap(
+        "vgg19_heatmap",
+        "VGG-19 as a convolutional classifier: a coarse heat map for each of 1000 classes.",
+        _VERY_DEEP,
+        year=2015,
+        parameters=143_667_240,
+        receptive_field=460,
+        weights_licence="CC BY 4.0",
+    ),
+    _heatmap(
+        "caffenet_heatmap",
+        "CaffeNet as a convolutional classifier: a coarse heat map for each of 1000 classes.",
+        "Caffe: Convolutional Architecture for Fast Feature Embedding, arXiv:1408.5093",
+        year=2014,
+        parameters=60_965_224,
+        receptive_field=355,
+        weights_licence="unrestricted use",
+    ),
 )
 
 
@@ -145,6 +185,15 @@ def describe(name: str) -> Card:
         f"A model is built by its name in the zoo; no model is called {name!r}. {hint}"
         f"The zoo has {', '.join(list_models())}."
     )
+
+
+def is_classifier(name: str) -> bool:
+    """Whether a model of the zoo has this name and answers with a coarse grid, not each pixel.
+
+    >>> is_classifier("vgg16_heatmap"), is_classifier("unet")
+    (True, False)
+    """
+    return any(card.name == name and card.task == "classification" for card in CARDS)
 
 
 def build(name: str, /, **options: Any) -> "keras.Model":

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_BYTES = 1 << 15
-"""The largest Spec that is written or read, as JSON text. One of 255 classes has about 10 kB."""
+"""The largest Spec that is written or read, as JSON text. One of 255 classes has about 10 kB,
+one of ImageNet's 1000 has 27."""
 
-MAX_NAME = 100
+MAX_CLASSES = 1000
+"""Those of ImageNet; a class map holds 255 at most, which the builders of its models check."""
+
+MAX_NAME = 128
 MAX_OPTIONS = 64
 
 _FORMAT = 1
@@ -54,8 +58,12 @@ class Spec:
             raise ValueError(f"options are what a model is; {wrong[0]} is not one of them.")
         object.__setattr__(self, "options", options)
         classes = options.get("classes")
-        if isinstance(classes, bool) or not isinstance(classes, int) or not 2 <= classes <= 255:
-            raise ValueError(f"options holds classes, from 2 to 255; received {classes!r}.")
+        whole = isinstance(classes, int) and not isinstance(classes, bool)
+        if not whole or not 2 <= classes <= MAX_CLASSES:
+            raise ValueError(
+                f"options holds classes, from 2 to {MAX_CLASSES}; received {classes!r}. Pass the "
+                "number of classes."
+            )
         if self.class_names is not None:
             object.__setattr__(self, "class_names", _checked_names(self.class_names, classes))
         _check_background(self.background, classes)

@@ -26,6 +26,11 @@ def check(recipe: Recipe) -> None:
         FileNotFoundError: The weights to start from are missing.
     """
     card = zoo.describe(recipe.model)
+    if card.task != "segmentation":
+        raise ValueError(
+            f"A class map is trained at the size of its image; {recipe.model} is a classifier, "
+            "which answers for the cells of a coarse grid. Train another model, such as fcn32s."
+        )
     registry.check_options(card, recipe.options)
     if recipe.encoder_weights != "imagenet":
         _check_start(recipe.encoder_weights)

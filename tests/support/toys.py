@@ -1,4 +1,7 @@
-"""The conformance table: one toy of every registered model. A test names the model without one."""
+"""The conformance tables: one toy of every registered model. A test names the model without one.
+
+`TOYS` answers each pixel of an image, `CLASSIFIER_TOYS` the cells of a coarse grid.
+"""
 
 import contextlib
 import dataclasses
@@ -38,10 +41,23 @@ TOYS = {
 }
 NAMES = sorted(TOYS)
 
+_VGG_HEATMAP = Toy({"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}, (300, 390), "fc8")
+CLASSIFIER_TOYS = {
+    "caffenet_heatmap": Toy(
+        {"classes": 4, "stages": (8, 8, 12, 12, 8), "head": 12}, (300, 390), "fc8"
+    ),
+    "vgg16_heatmap": _VGG_HEATMAP,
+    "vgg19_heatmap": _VGG_HEATMAP,
+}
+CLASSIFIERS = sorted(CLASSIFIER_TOYS)
+ALL_TOYS = TOYS | CLASSIFIER_TOYS
+ALL = sorted(ALL_TOYS)
+"""All models: what holds for each is tested with these."""
+
 
 def toy_images(name: str, count: int = 2, size: tuple[int, int] | None = None) -> np.ndarray:
     """Smooth random colours, float32 whole numbers 0-255 [count, h, w, 3], the same every time."""
-    height, width = size or TOYS[name].size
+    height, width = size or ALL_TOYS[name].size
     rng = np.random.default_rng(7)
     coarse = rng.uniform(0, 255, (count, height // 12 + 3, width // 12 + 3, 3))
     rows = np.linspace(0, coarse.shape[1] - 1.01, height)
@@ -60,7 +76,7 @@ def toy_weights(name: str) -> list[np.ndarray]:
     An untrained net answers one class everywhere, and then equal class maps prove nothing. So:
     random kernels, the images' own moving statistics, class biases that level the classes.
     """
-    model = zoo.build(name, **TOYS[name].options)
+    model = zoo.build(name, **ALL_TOYS[name].options)
     rng = np.random.default_rng(11)
     for variable in model.trainable_variables:
         shape = variable.shape
@@ -83,7 +99,7 @@ def toy_weights(name: str) -> list[np.ndarray]:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0  # the moving statistics become those of the next batch
     model(images, training=True)
-    bias = model.get_layer(TOYS[name].score).bias
+    bias = model.get_layer(ALL_TOYS[name].score).bias
     scores = keras.ops.convert_to_numpy(model(images))
     bias.assign_add(keras.ops.ones_like(bias))
     response = keras.ops.convert_to_numpy(model(images)) - scores
@@ -108,7 +124,7 @@ def levelling(scores: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 def build_toy(name: str, **options: Any) -> keras.Model:
     """The toy of a model, with weights that let every class win somewhere."""
-    model = zoo.build(name, **(TOYS[name].options | options))
+    model = zoo.build(name, **(ALL_TOYS[name].options | options))
     model.set_weights(toy_weights(name))
     return model
 
@@ -132,8 +148,8 @@ def dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy("float32")
 
 
-def keras_vgg(stages, head, *, trunk="vgg16") -> keras.Model:
-    """A net with the layers and names of Keras's VGG, in any widths."""
+def keras_vgg(stages, head, *, trunk="vgg16", classes=9) -> keras.Model:
+    """A net with the layers and names of Keras's VGG, in any widths; it gives scores."""
     counts = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}[trunk]
     x = image = keras.Input((224, 224, 3))
     for stage, (count, width) in enumerate(zip(counts, stages, strict=True), 1):
@@ -144,4 +160,4 @@ def keras_vgg(stages, head, *, trunk="vgg16") -> keras.Model:
     x = keras.layers.Flatten()(x)
     x = keras.layers.Dense(head, "relu", name="fc1")(x)
     x = keras.layers.Dense(head, "relu", name="fc2")(x)
-    return keras.Model(image, keras.layers.Dense(9, name="predictions")(x), name=trunk)
+    return keras.Model(image, keras.layers.Dense(classes, name="predictions")(x), name=trunk)

@@ -1,5 +1,7 @@
 """The names of each data set's classes, compared with a second source, and where they appear."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from PIL import ImageDraw
@@ -30,6 +32,9 @@ OTHERS = {
         staircase streetlight sun tree window""",
     "sift_flow_geometric": "sky horizontal vertical",
 }
+# SHA-256 of the 1000 names in Keras's imagenet_class_index.json, a line each, with spaces for "_".
+KERAS = "1f386e0d1cb6e28b9c2dac651c3dea6801e98ad1b41a14ce6bb1a093d72069f5"
+OF_PIXELS = sorted(set(CLASS_NAMES) - {"imagenet"})
 # Where the FCN authors' list says otherwise than the data set's.
 RENAMED = {"table": "diningtable", "cloth": "clothes", "bedclothes": "bedcloth"}
 COUNTS = {
@@ -38,6 +43,7 @@ COUNTS = {
     "nyudv2": 40,
     "sift_flow": 33,
     "sift_flow_geometric": 3,
+    "imagenet": 1000,
 }
 
 
@@ -53,7 +59,8 @@ def test_the_lists_are_those_of_a_second_source():
 @pytest.mark.parametrize("data", CLASS_NAMES)
 def test_a_name_is_one_line_of_its_own_and_no_number_is_void(data):
     names = CLASS_NAMES[data]
-    assert len(set(names)) == len(names) <= zoo.pictures.VOID == 255
+    assert len(set(names)) == len(names)
+    assert len(names) <= zoo.pictures.VOID == 255 or data == "imagenet"
     assert all(name == name.strip() and name.splitlines() == [name] for name in names)
     assert "void" not in names
 
@@ -66,7 +73,18 @@ def test_voc_is_read_with_them(tmp_path):
     assert voc.load(tmp_path)["train"].class_names == CLASS_NAMES["voc"]
 
 
-@pytest.mark.parametrize("data", CLASS_NAMES)
+def test_imagenets_names_are_kerass():
+    """Of all 1000 of Keras's `imagenet_class_index.json`, by their digest, and some to read."""
+    first = [name.split(",")[0].split(" (")[0] for name in CLASS_NAMES["imagenet"]]
+    known = {0: "tench", 134: "crane", 207: "golden retriever", 281: "tabby", 517: "crane"}
+    known |= {639: "maillot", 850: "teddy", 999: "toilet tissue"}
+    assert {number: first[number] for number in known} == known
+    assert hashlib.sha256("\n".join(first).encode()).hexdigest() == KERAS
+    assert CLASS_NAMES["imagenet"][281] == "tabby, tabby cat"
+    assert CLASS_NAMES["imagenet"][517] == "crane (machine)"
+
+
+@pytest.mark.parametrize("data", OF_PIXELS)
 def test_a_legend_names_every_class_and_void(data, monkeypatch):
     written = []
     monkeypatch.setattr(

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.support.toys import TOYS
+from tests.support.toys import ALL_TOYS, CLASSIFIERS
 from zoo import registry
 from zoo.__main__ import main
 from zoo.models.options import checked, parameters_at_most
 
-NAMES = ["deconvnet", "fcn16s", "fcn32s", "fcn8s", "fcn8s_atonce", "fcn_alexnet", "unet"]
+SEGMENTING = ["deconvnet", "fcn16s", "fcn32s", "fcn8s", "fcn8s_atonce", "fcn_alexnet", "unet"]
+NAMES = sorted([*SEGMENTING, *CLASSIFIERS])
 
 
 def test_names_and_patterns():
@@ -25,7 +26,8 @@ def test_the_card_describes_the_builder(name):
     card = zoo.describe(name)
     assert card.name == name
     assert card.classes == card.options["classes"]
-    assert card.year == 2015
+    assert card.year == (2014 if name == "caffenet_heatmap" else 2015)
+    assert card.task == ("classification" if name in CLASSIFIERS else "segmentation")
     assert "arXiv:" in card.paper
     assert card.summary.endswith(".")
 
@@ -33,7 +35,7 @@ def test_the_card_describes_the_builder(name):
 def test_an_unknown_name_gets_near_matches():
     with pytest.raises(ValueError, match=r"no model is called 'fcn-8s'. Did you mean 'fcn8s'"):
         zoo.build("fcn-8s")
-    with pytest.raises(ValueError, match="The zoo has deconvnet, fcn16s"):
+    with pytest.raises(ValueError, match="The zoo has caffenet_heatmap, deconvnet, fcn16s"):
         zoo.describe("resnet")
 
 
@@ -46,6 +48,14 @@ def test_an_unknown_option_gets_the_options():
 @pytest.mark.parametrize("name", ["unet", "fcn8s", "fcn_alexnet", "deconvnet"])
 def test_wrong_class_counts(name, classes):
     with pytest.raises(ValueError, match=r"a whole number from 2 to 255.*received.*Pass"):
+        zoo.build(name, classes=classes)
+
+
+@pytest.mark.parametrize("classes", [0, 1, 1001, 2.0, True, "21", None])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_wrong_class_counts_of_a_classifier(name, classes):
+    message = r"a whole number from 2 to 1000; received .*\. Pass the number .*such as 1000"
+    with pytest.raises(ValueError, match=message):
         zoo.build(name, classes=classes)
 
 
@@ -127,9 +137,9 @@ def test_a_model_that_asks_for_all_memory_is_refused_before_it_is_built(name, op
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bound_on_the_parameters_is_near_their_count(name):
     card = zoo.describe(name)
-    bound = parameters_at_most(checked(card.options))
+    bound = parameters_at_most(checked(card.options, most_classes=card.classes))
     assert card.parameters <= bound < 3 * card.parameters
-    toy = zoo.build(name, **TOYS[name].options, channels=7)
+    toy = zoo.build(name, **ALL_TOYS[name].options, channels=7)
     assert toy.count_params() <= 1.2 * parameters_at_most(toy.spec.options)
 
 
@@ -143,7 +153,8 @@ def test_every_builder_has_one_card_and_every_card_a_builder():
 
 def test_the_command_lists_and_shows(capsys):
     assert main(["list", "fcn*s"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == NAMES[1:4]
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == ["fcn16s", "fcn32s", "fcn8s"]
     assert main(["show", "fcn8s"]) == 0
     shown = capsys.readouterr().out
     assert "parameters       134,362,751" in shown
@@ -153,5 +164,5 @@ def test_the_command_lists_and_shows(capsys):
 def test_the_command_says_what_is_wrong(capsys):
     assert main(["show", "fcn9s"]) == 2
     assert "Did you mean 'fcn8s'" in capsys.readouterr().err
-    assert main(["list", "vgg*"]) == 2
-    assert "no model matches 'vgg*'" in capsys.readouterr().err
+    assert main(["list", "res*"]) == 2
+    assert "no model matches 'res*'" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 import zoo.loading
+from zoo import registry
 from zoo.inference import memory
 from zoo.inference.reach import reach
 from zoo.spec import Spec
@@ -153,6 +154,12 @@ def _compiled(answer: Callable, channels: int) -> Callable:
 
 def _spec_of(model: keras.Model) -> Spec:
     spec = getattr(model, "spec", None)
+    if spec is not None and registry.is_classifier(spec.model):
+        raise ValueError(
+            f"A Scorer answers for each pixel of an image; {model.name!r} is a classifier, which "
+            "answers for the cells of a coarse grid. Make heat maps with it: "
+            'zoo.inference.heatmaps(model, image, ["tabby"]), or --heatmaps tabby.'
+        )
     takes, gives = model.input_shape, model.output_shape
     fits = all(isinstance(shape, tuple) and len(shape) == 4 for shape in (takes, gives))
     if not fits or None in (takes[-1], gives[-1]):

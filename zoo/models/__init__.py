@@ -2,9 +2,11 @@
 
 from zoo.models.deconvnet import deconvnet
 from zoo.models.fcn import fcn8s, fcn8s_atonce, fcn16s, fcn32s, fcn_alexnet
+from zoo.models.heatmaps import caffenet_heatmap, vgg16_heatmap, vgg19_heatmap
 from zoo.models.unet import unet
 
 __all__ = [
+    "caffenet_heatmap",
     "deconvnet",
     "fcn8s",
     "fcn8s_atonce",
@@ -12,4 +14,6 @@ __all__ = [
     "fcn32s",
     "fcn_alexnet",
     "unet",
+    "vgg16_heatmap",
+    "vgg19_heatmap",
 ]

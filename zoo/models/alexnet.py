@@ -1,4 +1,4 @@
-"""The AlexNet trunk of FCN-AlexNet: image → pool5.
+"""The AlexNet trunk of FCN-AlexNet and CaffeNet: image → pool5.
 
 This is the variant CaffeNet, which pools before it normalizes: Krizhevsky, Sutskever and Hinton,
 "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012; layers and settings of
@@ -13,7 +13,7 @@ WIDTHS = (96, 256, 384, 384, 256)
 
 
 def alexnet(x: keras.KerasTensor, *, stages: tuple[int, ...]) -> keras.KerasTensor:
-    """Applies the five stages to an image that is preprocessed and padded by 100 pixels.
+    """Applies the five stages to an image that is preprocessed and, for the FCN, padded.
 
     Args:
         x: The image, `[n, h, w, c]`.

@@ -4,38 +4,52 @@ import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 
 from zoo import spec
-from zoo.models.options import checked
+from zoo.class_names import CLASS_NAMES
+from zoo.models.options import MAX_CLASSES, MEAN, checked
 from zoo.weights.hdf5 import stored_spec
+from zoo.weights.imagenet import IMAGENET
 
 # The types in which layers may hold weights and compute. Halves lose what a solver adds to a
 # weight, and the quantized types are not for a whole model.
 POLICIES = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 
 
-def builder(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+def builder(
+    function: Callable[..., keras.Model] | None = None,
+    *,
+    most_classes: int = MAX_CLASSES,
+    mean: Sequence[float] = MEAN,
+) -> Callable:
     """Decorates a builder: its model gets the attribute `spec`, a `zoo.Spec`.
 
     The builder gets its options checked. Where `weights` is a file with a Spec, the options must
     agree with it, and the class names and the background are the file's. Of Keras's global settings
     the dtype policy counts; images are float32 `[n, h, w, channels]` whatever the others say.
 
+    Args:
+        function: The builder; None where the decorator is called with what follows.
+        most_classes: The largest number of classes of the builder's models.
+        mean: The authors' mean red, green and blue, for an image of three channels.
+
     Raises:
         ValueError: An option is invalid, the options contradict the weights file, or a global
             setting of Keras does not suit.
     """
+    if function is None:
+        return functools.partial(builder, most_classes=most_classes, mean=mean)
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def build(**options: Any) -> keras.Model:
         bound = signature.bind(**options)
         bound.apply_defaults()
-        options = checked(bound.arguments)
+        options = checked(bound.arguments, most_classes=most_classes, mean=mean)
         _check_name(options["name"])
         file = options["weights"]
         stored = None if file is None else stored_spec(file)
@@ -46,6 +60,8 @@ def builder(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
         built = spec.of_options(function.__name__, options)
         if stored is not None:
             built = built.named_as(stored)
+        elif file == IMAGENET:
+            built = built.replace(class_names=CLASS_NAMES[IMAGENET])
         model.spec = built
         return model
 

@@ -131,7 +131,7 @@ def fcn_alexnet(
     x = subtract_mean(image, mean=mean, channel_order=channel_order)
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     x = alexnet_trunk.alexnet(x, stages=stages)
-    x = _classifier(x, kernel=6, head=head)
+    x = classifier(x, kernel=6, head=head)
     scores = _decode(HEADS["fcn_alexnet"], image, x, pools={}, classes=classes)
     model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
@@ -387,14 +387,14 @@ def _fcn_vgg(
     # With this border the 7 × 7 window of fc6 fits at any image size, even 1 × 1.
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages)
-    x = _classifier(pools["pool5"], kernel=7, head=head)
+    x = classifier(pools["pool5"], kernel=7, head=head)
     learned = upsampling == "learned"
     scores = _decode(row, image, x, pools=pools, classes=classes, learned=learned)
     model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
-def _classifier(x: keras.KerasTensor, *, kernel: int, head: int) -> keras.KerasTensor:
+def classifier(x: keras.KerasTensor, *, kernel: int, head: int) -> keras.KerasTensor:
     """The fully connected layers fc6 and fc7 of the trunk, as convolutions."""
     for name, size in (("6", kernel), ("7", 1)):
         x = keras.layers.Conv2D(

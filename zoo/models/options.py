@@ -3,16 +3,16 @@
 import itertools
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_CHANNELS = 1000
+MAX_CLASSES = 255  # of a class map
 MAX_PARAMETERS = 1 << 30
 """The most that a model may have; the authors' have 252 million at most. As float32: 4 GiB."""
 
 # The mean red, green and blue of the authors' data layers for VOC.
 MEAN = (122.67892, 116.66877, 104.00699)
-GREY = math.fsum(MEAN) / 3
 
 # For each choice its words and what they mean; the first word is the authors'.
 CHOICES = {
@@ -23,16 +23,23 @@ CHOICES = {
 }
 
 
-def checked(options: Mapping[str, Any]) -> dict[str, Any]:
+def checked(
+    options: Mapping[str, Any], *, most_classes: int = MAX_CLASSES, mean: Sequence[float] = MEAN
+) -> dict[str, Any]:
     """The options of a builder, by name, as Python's own numbers and tuples and with none open.
 
     `mean` and `channel_order` follow from `channels` where they are None.
+
+    Args:
+        options: As they were given, each with a value.
+        most_classes: The largest number of classes.
+        mean: That of red, green and blue for an image of three channels.
 
     Raises:
         ValueError: An option breaks its rule; the message names the rule, the value and a remedy.
     """
     found = dict(options)
-    found["classes"] = _classes(found["classes"])
+    found["classes"] = _classes(found["classes"], most_classes)
     for name in {"channels", "head", "filters", "depth"} & set(found):
         found[name] = _whole(
             name, found[name], maximum=MAX_CHANNELS if name == "channels" else None
@@ -44,7 +51,7 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     if "dropout" in found:
         found["dropout"] = _dropout(found["dropout"])
     if "mean" in found:
-        found["mean"] = _mean(found["mean"], found["channels"])
+        found["mean"] = _mean(found["mean"], found["channels"], mean)
         found["channel_order"] = _channel_order(found["channel_order"], found["channels"])
     _check_parameters(found)
     return found
@@ -80,14 +87,19 @@ def _counted(count: int) -> str:
     return f"{count:,}" if count < 1 << 64 else "more than can be counted"
 
 
-def _classes(value: Any) -> int:
+def _classes(value: Any, most: int) -> int:
     try:
-        return _whole("classes", value, minimum=2, maximum=255)
+        return _whole("classes", value, minimum=2, maximum=most)
     except ValueError:
+        why, remedy = "", "Pass the number of classes that the net tells apart, such as 1000."
+        if most == MAX_CLASSES:
+            why = (
+                ", the background included, because class maps are uint8 and 255 marks ignored "
+                "pixels"
+            )
+            remedy = "Pass the number of classes of your labels, such as classes=21."
         raise ValueError(
-            "classes is a whole number from 2 to 255, the background included, because class maps "
-            f"are uint8 and 255 marks ignored pixels; received {_short(value)}. "
-            "Pass the number of classes of your labels, such as classes=21."
+            f"classes is a whole number from 2 to {most}{why}; received {_short(value)}. {remedy}"
         ) from None
 
 
@@ -138,9 +150,9 @@ def _dropout(value: Any) -> float:
     return number
 
 
-def _mean(value: Any, channels: int) -> tuple[float, ...]:
+def _mean(value: Any, channels: int, default: Sequence[float]) -> tuple[float, ...]:
     if value is None:
-        return MEAN if channels == 3 else (GREY,) * channels
+        return tuple(default) if channels == 3 else (math.fsum(default) / 3,) * channels
     numbers = tuple(map(_real, _listed(value)))
     if len(numbers) != channels or not all(0 <= number <= 255 for number in numbers):
         example = ", ".join(["114.5"] * min(channels, 3)) + ("," if channels == 1 else "")

@@ -1,4 +1,4 @@
-"""The VGG trunk of the FCNs: image → pool1 … pool5. DeconvNet takes its numbers from here, too.
+"""The VGG trunk: image → pool1 … pool5. DeconvNet takes its numbers from here, too.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR
 2015, Table 1, configurations D (VGG-16) and E (VGG-19).
@@ -12,16 +12,16 @@ WIDTHS = (64, 128, 256, 512, 512)
 
 
 def vgg(
-    x: keras.KerasTensor, *, trunk: str, stages: tuple[int, ...]
+    x: keras.KerasTensor, *, trunk: str, stages: tuple[int, ...], padding: str = "valid"
 ) -> dict[str, keras.KerasTensor]:
-    """Applies the five stages to an image that is preprocessed and padded by 100 pixels.
-
-    `conv1_1` does not pad, because in the authors' definition its padding is these 100 pixels.
+    """Applies the five stages to an image that is preprocessed.
 
     Args:
         x: The image, `[n, h, w, c]`.
         trunk: "vgg16" or "vgg19".
         stages: Number of filters in each stage.
+        padding: Of `conv1_1`: "valid" in the FCNs, whose authors pad the image by 100 pixels there,
+            and "same" in VGG itself.
 
     Returns:
         The outputs `pool1` … `pool5` by name; each halves the height and width, rounded up.
@@ -32,7 +32,7 @@ def vgg(
             x = keras.layers.Conv2D(
                 width,
                 3,
-                padding="valid" if (stage, index) == (1, 1) else "same",
+                padding=padding if (stage, index) == (1, 1) else "same",
                 activation="relu",
                 kernel_initializer="he_normal",
                 name=f"conv{stage}_{index}",

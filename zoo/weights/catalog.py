@@ -7,7 +7,7 @@ hashes are quoted from their sources, not measured here.
 Sources: the README and `caffemodel-url` files of github.com/shelhamer/fcn.berkeleyvision.org, and
 its authors' gists for the files of 2015; the README and `model/get_model.sh` of
 github.com/HyeonwooNoh/DeconvNet; `models/bvlc_reference_caffenet` of github.com/BVLC/caffe;
-Simonyan's gist 211839e770f7b538e2d8 for VGG.
+Simonyan's gists 211839e770f7b538e2d8 and 3785162f95cd2d5fee77 for VGG.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ class Record:
     `model`, built with `options`, loads the whole file as `weights=`; it is None if the zoo has no
     such net. The models in `encoder_of` load its trunk as `encoder_weights=`. `classes` is the
     number of classes of `data`; their names are in `zoo.class_names.CLASS_NAMES[data]`, except for
-    ImageNet and PhC-U373. `member` is the weights file in an archive.
+    PhC-U373. `member` is the weights file in an archive.
     """
 
     file: str
@@ -220,7 +220,7 @@ RECORDS = (
         notes="Oxford's VGG-16, below, with its fully connected layers as convolutions.",
     ),
     Record(
-        *("VGG_ILSVRC_16_layers.caffemodel", None, "imagenet", CLASSES["imagenet"]),
+        *("VGG_ILSVRC_16_layers.caffemodel", "vgg16_heatmap", "imagenet", CLASSES["imagenet"]),
         *(OXFORD + "VGG_ILSVRC_16_layers.caffemodel", "CC BY 4.0"),
         encoder_of=(*VGG, "deconvnet"),
         scores=(Score("ILSVRC-2012 val, dense, multi-scale", {"top_5_accuracy": 92.5}, "gist"),),
@@ -228,7 +228,13 @@ RECORDS = (
         notes='encoder_weights="imagenet" takes VGG-16 from Keras, fetched and checked by Keras.',
     ),
     Record(
-        *("bvlc_reference_caffenet.caffemodel", None, "imagenet", CLASSES["imagenet"]),
+        *("VGG_ILSVRC_19_layers.caffemodel", "vgg19_heatmap", "imagenet", CLASSES["imagenet"]),
+        *(OXFORD + "VGG_ILSVRC_19_layers.caffemodel", "CC BY 4.0"),
+        notes='weights="imagenet" takes VGG-19 from Keras, fetched and checked by Keras.',
+    ),
+    Record(
+        *("bvlc_reference_caffenet.caffemodel", "caffenet_heatmap"),
+        *("imagenet", CLASSES["imagenet"]),
         BERKELEY + "bvlc_reference_caffenet.caffemodel",
         "unrestricted use (BVLC model licence)",
         encoder_of=("fcn_alexnet",),

@@ -1,7 +1,6 @@
 """Fills a model from a file: all of its weights, or those of its trunk."""
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import warnings
@@ -44,7 +43,7 @@ def load(
             a whole model, or the `.caffemodel` or `.caffemodel.h5` of its authors. Sets every
             weight. Caffe's file of DeconvNet must be the one for inference: each normalization has
             a scale and a shift with the averages folded in, or a scale, a shift, a mean and a
-            variance.
+            variance. For the heat map nets on VGG, Keras's VGG or `"imagenet"`, too.
         encoder_weights: `"imagenet"`, or a file as above of any net with the same trunk, such as a
             coarser FCN or a VGG, or the workdir of a run. Sets the layers that both nets have by
             name; the file must have the whole trunk. The other layers, and score layers for another
@@ -65,7 +64,10 @@ def load(
             "weights sets every layer and would overwrite encoder_weights; received "
             f"weights={str(weights)!r} and encoder_weights={str(encoder_weights)!r}. Pass one."
         )
-    if weights is not None:
+    if weights == imagenet.IMAGENET and imagenet.is_classifier(model):
+        source = imagenet.imagenet(model, "weights")
+        fill(model, source, fixed={}, remedy=remedy, progress=progress)
+    elif weights is not None:
         with _opened(model, "weights", weights) as source:
             built = getattr(model, "spec", None)
             if built is not None and source.spec is not None:
@@ -74,12 +76,12 @@ def load(
             fill(model, source, fixed=fixed, remedy=remedy, progress=progress)
         if built is not None and source.spec is not None:
             model.spec = built.named_as(source.spec)
-    elif encoder_weights == "imagenet":
-        fill_encoder(model, imagenet.imagenet(model), progress=progress)
+    elif encoder_weights == imagenet.IMAGENET:
+        source = imagenet.imagenet(model, "encoder_weights")
+        fill_encoder(model, source, progress=progress)
     elif encoder_weights is not None:
         with _opened(model, "encoder_weights", _file_of(encoder_weights)) as source:
-            layers = {imagenet.author_name(n): arrays for n, arrays in source.layers.items()}
-            fill_encoder(model, dataclasses.replace(source, layers=layers), progress=progress)
+            fill_encoder(model, source, progress=progress)
     if encoder_weights is not None:
         _warn_of_zeros(model)
     return model
@@ -141,4 +143,5 @@ def _opened(model: keras.Model, option: str, path: str | os.PathLike) -> Iterato
         # Without a Spec the model's name tells what it is, unless its user gave it one.
         saved = found.name if spec is None else spec.model
         known = saved if saved in registry.list_models() else None
-        yield Source(str(path), found.layers, model=known, spec=spec)
+        layers = {imagenet.author_name(name): found.layers[name] for name in found.layers}
+        yield Source(str(path), layers, model=known, spec=spec)

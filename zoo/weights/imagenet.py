@@ -10,17 +10,21 @@ import keras
 
 from zoo.weights.transplant import Source
 
+IMAGENET = "imagenet"  # in the place of a path; and the name of its classes
+CLASSIFIER = "fc8"  # the layer of the 1000 classes, which the nets of the heat maps keep
+
 # Which VGG a model has, by its last convolution. VGG-19 has conv5_3, too, so it comes first.
 VGG = {"conv5_4": keras.applications.VGG19, "conv5_3": keras.applications.VGG16}
 # Kernels to compare: if these have VGG's shapes, all have. `conv1_1` also tells grey from colour.
 SHAPES = {"conv1_1": (3, 3, 3, 64), "conv5_3": (3, 3, 512, 512), "fc7": (1, 1, 4096, 4096)}
-FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7"}
+FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7", "predictions": CLASSIFIER}
 
 
-def imagenet(model: keras.Model) -> Source:
+def imagenet(model: keras.Model, option: str) -> Source:
     """The weights of VGG trained on ImageNet, for a model with this trunk.
 
-    Keras downloads the file once, checks it and keeps it in its cache.
+    Keras downloads the file once, checks it and keeps it in its cache. Messages name the `option`
+    that asked for the weights.
 
     Raises:
         ValueError: The model has another trunk, or VGG's with other widths.
@@ -30,14 +34,14 @@ def imagenet(model: keras.Model) -> Source:
     vgg = next((VGG[name] for name in VGG if name in layers), None)
     if vgg is None:
         raise ValueError(
-            f'encoder_weights="imagenet" is for nets on VGG; {model.name} is not one. Give the '
-            "path of a .caffemodel of its trunk, or leave encoder_weights out."
+            f'{option}="imagenet" is for nets on VGG; {model.name} is not one. Give the path of a '
+            f".caffemodel of its trunk, or leave {option} out."
         )
     for name, shape in SHAPES.items():
         kernel = tuple(layers[name].kernel.shape)
         if kernel != shape:
             raise ValueError(
-                f'encoder_weights="imagenet" fits VGG in its own widths; {name} of this '
+                f'{option}="imagenet" fits VGG in its own widths; {name} of this '
                 f"{model.name} has the shape {list(kernel)} and not {list(shape)}. Build with "
                 "channels=3 and leave stages and head as they are."
             )
@@ -48,7 +52,12 @@ def imagenet(model: keras.Model) -> Source:
             f"The ImageNet weights could not be fetched: {error}. Connect this machine to the "
             "network, or put the file into the folder models of Keras's cache (~/.keras)."
         ) from error
-    return Source("imagenet", {author_name(x.name): x.weights for x in trained.layers if x.weights})
+    return Source(IMAGENET, {author_name(x.name): x.weights for x in trained.layers if x.weights})
+
+
+def is_classifier(model: keras.Model) -> bool:
+    """Whether a model has the layer of the classes of ImageNet."""
+    return any(layer.name == CLASSIFIER for layer in model.layers)
 
 
 def author_name(name: str) -> str:

@@ -16,7 +16,9 @@ from zoo import registry
 from zoo.spec import Spec
 
 # The layers that are trained on ImageNet; fully connected ones are convolutions here.
-TRUNK = re.compile(r"conv\d+(_\d+)?|fc\d+")
+TRUNK = re.compile(r"conv\d+(_\d+)?|fc[67]")
+# Those that score the classes; fc8 is the one of the ImageNet classifiers.
+SCORES = re.compile(r".*score.*|fc8")
 # The up-samplings between the skips, which the FCNs of 2015 learned.
 LEARNED = ("upscore2", "upscore_pool4")
 # FCN-8s at-once scales its pools by 0.01 and less: scores that were trained without would vanish.
@@ -152,7 +154,10 @@ def _fits(have: tuple[int, ...], need: tuple[int, ...]) -> bool:
 def _trained_classes(model: keras.Model, layer: keras.layers.Layer, source: Source) -> int | None:
     """The number of classes that a score layer was trained for, if nothing else differs."""
     have, need = tuple(source.layers[layer.name][0].shape), tuple(layer.weights[0].shape)
-    if "score" not in layer.name or len(have) != len(need) or need[-1] != model.output_shape[-1]:
+    if have == need[2:3] + have[-1:] and need[:2] == (1, 1):  # a fully connected kernel
+        have = (1, 1, *have)
+    classes = model.output_shape[-1]
+    if not SCORES.fullmatch(layer.name) or len(have) != len(need) or need[-1] != classes:
         return None
     axes = 2 if layer.name.startswith("upscore") else 1  # whose length is the number of classes
     return have[-1] if have[:-axes] == need[:-axes] and have != need else None

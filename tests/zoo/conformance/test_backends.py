@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.support.toys import NAMES, TOYS, build_toy, difference, scores_of, toy_images
+from tests.support.toys import ALL, ALL_TOYS, build_toy, difference, scores_of, toy_images
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 def test_another_backend_gives_tensorflows_scores(backend, tmp_path, tolerance):
     if backend == "torch":
         pytest.importorskip("torch", reason="PyTorch comes with the extra `benchmarks`")
-    for name in NAMES:
+    for name in ALL:
         build_toy(name).save_weights(tmp_path / f"{name}.weights.h5")
         np.save(tmp_path / f"{name}.npy", toy_images(name))
     code = (
@@ -32,7 +32,7 @@ def test_another_backend_gives_tensorflows_scores(backend, tmp_path, tolerance):
         "    numpy.save(folder / f'{name}.scores.npy', scores)\n"
         "print(keras.backend.backend())\n"
     )
-    options = json.dumps({name: toy.options for name, toy in TOYS.items()})
+    options = json.dumps({name: toy.options for name, toy in ALL_TOYS.items()})
     run = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), options],
         env=os.environ | {"KERAS_BACKEND": backend},
@@ -42,7 +42,7 @@ def test_another_backend_gives_tensorflows_scores(backend, tmp_path, tolerance):
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.split()[-1] == backend
-    for name in NAMES:
+    for name in ALL:
         other = np.load(tmp_path / f"{name}.scores.npy")
         expected = scores_of(build_toy(name), toy_images(name))
         assert difference(other, expected) < tolerance.engine, name

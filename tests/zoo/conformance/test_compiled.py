@@ -3,11 +3,11 @@
 import pytest
 import tensorflow as tf
 
-from tests.support.toys import NAMES, build_toy, difference, scores_of, toy_images
+from tests.support.toys import ALL, build_toy, difference, scores_of, toy_images
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_compiled_equals_eager(name, jit_compile, tolerance):
     model = build_toy(name)
     images = toy_images(name)

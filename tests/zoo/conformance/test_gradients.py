@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.toys import NAMES, build_toy, toy_images
+from tests.support.toys import ALL, build_toy, toy_images
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_weight_gets_a_gradient(name):
     model = build_toy(name)
     with tf.GradientTape() as tape:

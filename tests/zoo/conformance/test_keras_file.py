@@ -6,13 +6,13 @@ import sys
 
 import numpy as np
 
-from tests.support.toys import NAMES, build_toy, difference, scores_of, toy_images
+from tests.support.toys import ALL, build_toy, difference, scores_of, toy_images
 
 ROOT = pathlib.Path(__file__).parents[3]
 
 
 def test_the_keras_file_opens_in_a_fresh_process(tmp_path, tolerance):
-    for name in NAMES:
+    for name in ALL:
         build_toy(name).save(tmp_path / f"{name}.keras")
         np.save(tmp_path / f"{name}.npy", toy_images(name))
     code = (
@@ -25,7 +25,7 @@ def test_the_keras_file_opens_in_a_fresh_process(tmp_path, tolerance):
         "    numpy.save(path.with_suffix('.scores.npy'), keras.ops.convert_to_numpy(scores))\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=ROOT)
-    for name in NAMES:
+    for name in ALL:
         scores = scores_of(build_toy(name), toy_images(name))
         loaded = np.load(tmp_path / f"{name}.scores.npy")
         assert difference(loaded, scores) < tolerance.same, name

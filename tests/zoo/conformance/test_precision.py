@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.support.toys import NAMES, build_toy, dtype_policy, scores_of, toy_images
+from tests.support.toys import ALL, build_toy, dtype_policy, scores_of, toy_images
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_mixed_precision(name, precision, tolerance):
     expected = scores_of(build_toy(name), toy_images(name))
     with dtype_policy(f"mixed_{precision}"):

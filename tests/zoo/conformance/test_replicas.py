@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.toys import NAMES, build_toy, dtype_policy, scores_of, toy_images
+from tests.support.toys import ALL, build_toy, dtype_policy, scores_of, toy_images
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_two_replicas_give_the_numbers_of_one(name, tolerance, mirrored):
     images = toy_images(name)
     labels = scores_of(build_toy(name), images).argmax(-1)[:, ::-1].copy()

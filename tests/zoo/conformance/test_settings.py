@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.support.toys import NAMES, TOYS, build_toy, dtype_policy, scores_of, toy_images
+from tests.support.toys import ALL, ALL_TOYS, build_toy, dtype_policy, scores_of, toy_images
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def setting() -> Iterator[Callable[[str, Any], None]]:
         setter(before)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_the_image_format_is_channels_last_whatever_the_setting(name, setting):
     expected = scores_of(build_toy(name), toy_images(name))
     setting("image_data_format", "channels_first")
@@ -37,11 +37,11 @@ def test_the_image_format_is_channels_last_whatever_the_setting(name, setting):
 
 
 @pytest.mark.parametrize("floatx", ["float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_another_type_of_numbers_is_refused(name, floatx, setting):
     setting("floatx", floatx)
     with pytest.raises(ValueError, match=f"must be 'float32'; received '{floatx}'. Call keras"):
-        zoo.build(name, **TOYS[name].options)
+        zoo.build(name, **ALL_TOYS[name].options)
 
 
 @pytest.mark.parametrize("policy", ["float16", "bfloat16", "int8_from_float32"])
@@ -50,10 +50,10 @@ def test_a_policy_without_whole_weights_is_refused(policy):
         dtype_policy(policy),
         pytest.raises(ValueError, match=rf"one of float32, .*; received '{policy}'. Call keras"),
     ):
-        zoo.build("unet", **TOYS["unet"].options)
+        zoo.build("unet", **ALL_TOYS["unet"].options)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_double_precision_and_another_epsilon_change_no_answer(name, setting, tolerance):
     expected = scores_of(build_toy(name), toy_images(name))
     setting("epsilon", 1e-3)

@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.support.toys import NAMES, TOYS, build_toy, scores_of, toy_images
+from tests.support.toys import ALL, ALL_TOYS, CLASSIFIERS, build_toy, scores_of, toy_images
 
 
 def test_every_model_has_a_toy():
-    missing = sorted(set(zoo.list_models()) - set(TOYS))
+    missing = sorted(set(zoo.list_models()) - set(ALL_TOYS))
     assert not missing, f"Add a toy of {missing} to tests/support/toys.py."
-    assert set(TOYS) == set(zoo.list_models()), (
+    assert set(ALL_TOYS) == set(zoo.list_models()), (
         "tests/support/toys.py holds a model that is not registered"
     )
+    of_cards = [name for name in zoo.list_models() if zoo.describe(name).task == "classification"]
+    assert of_cards == CLASSIFIERS
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_class_wins_somewhere(name):
     """Without this the tests of class maps below could not fail."""
     class_map = scores_of(build_toy(name), toy_images(name)).argmax(-1)

@@ -245,8 +245,8 @@ def check_holds_vgg(model: keras.Model, vgg: keras.Model) -> None:
     for layer in vgg.layers:
         name = imagenet.author_name(layer.name)
         for weight, expected in zip(
-            model.get_layer(name).get_weights() if layer.weights and name != "predictions" else [],
-            layer.get_weights() if name != "predictions" else [],
+            model.get_layer(name).get_weights() if layer.weights and name != "fc8" else [],
+            layer.get_weights() if name != "fc8" else [],
             strict=True,
         ):
             np.testing.assert_array_equal(weight.ravel(), expected.ravel())
