@@ -34,7 +34,7 @@ MAY = {
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
-        *("zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.weights"),
+        *("zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.videos", "zoo.weights"),
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (

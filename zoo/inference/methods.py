@@ -133,7 +133,7 @@ class Method:
         """
         if self.tile not in (AUTO, WHOLE):
             return self.tile
-        from zoo.inference.tiles import auto_side
+        from zoo.inference.tiling import auto_side
 
         return auto_side(answer, overlap=self.overlap)
 

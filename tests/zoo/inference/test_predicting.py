@@ -40,8 +40,9 @@ def ask(weights, photographs, tmp_path, capsys):
 
     def ask(*words, model=weights, status=0):
         given = [model, photographs, "--out", tmp_path / "answers", *words]
-        assert command.predict([str(word) for word in given]) == status
-        return "".join(capsys.readouterr())
+        found, said = command.predict([str(word) for word in given]), capsys.readouterr()
+        assert found == status, said.err
+        return said.out + said.err
 
     return ask
 
@@ -53,10 +54,11 @@ def expected(path):
 
 def test_an_image_becomes_a_class_map_whatever_it_is(weights, photographs):
     path = photographs / "0.png"
-    for image in (path, str(path), Image.open(path), np.asarray(Image.open(path))):
-        found = zoo.predict(weights, image)
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, expected(path))
+    with Image.open(path) as opened:
+        for image in (path, str(path), opened, np.asarray(opened)):
+            found = zoo.predict(weights, image)
+            assert found.dtype == np.uint8
+            np.testing.assert_array_equal(found, expected(path))
     np.testing.assert_array_equal(zoo.predict(build_toy("unet"), path), expected(path))
 
 
@@ -66,11 +68,12 @@ def test_a_folder_becomes_masks_and_pictures(ask, photographs, tmp_path):
         mask = Image.open(tmp_path / f"answers/{index}-mask.png")
         np.testing.assert_array_equal(np.asarray(mask), expected(photographs / f"{index}.png"))
         assert mask.getpalette()[:6] == [1, 2, 3, 4, 5, 6]  # the colours of the Spec
-        overlay = Image.open(tmp_path / f"answers/{index}-overlay.png")
-        assert min(overlay.size) > 300  # enlarged, with a legend
+        with Image.open(tmp_path / f"answers/{index}-overlay.png") as overlay:
+            assert overlay.size > (320, 250)  # enlarged, with a legend
         assert f"answers/{index}-mask.png: " in out
     assert "3 of 3 images" in out
-    lines = [json.loads(line) for line in (tmp_path / "answers/answers.jsonl").open()]
+    text = (tmp_path / "answers/answers.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
     assert lines[1]["files"] == ["0-mask.png", "0-overlay.png"]
     numbers = np.bincount(expected(photographs / "0.png").ravel()) / (33 * 50)
     told = {name: round(share, 6) for name, share in lines[1]["shares"].items()}
@@ -158,7 +161,9 @@ def test_a_full_disk_ends_it_and_leaves_no_half_file(ask, tmp_path, monkeypatch)
 def test_a_torn_or_damaged_journal(ask, tmp_path):
     ask()
     file = tmp_path / "answers/answers.jsonl"
-    file.write_text(file.read_text()[:-20])
+    file.write_text(file.read_text()[:-20])  # which comes before the names of the files
+    for name in ("2-mask.png", "2-overlay.png"):
+        (tmp_path / "answers" / name).unlink()
     assert "2 of 3 images were answered before" in ask()
     file.write_text(file.read_text().replace("files", "bytes", 1))
     out = ask(status=2)
