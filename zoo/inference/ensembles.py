@@ -87,19 +87,21 @@ def _checked_spec(scorers: Sequence[Scorer]) -> Spec:
                 f"({spec.model}) takes {spec.channels}, {best.model} takes {best.channels}. Leave "
                 "one of them out."
             )
-        same = spec.class_names in (None, best.class_names) and spec.classes == best.classes
-        if not same:
+        if spec.classes != best.classes or spec.class_names not in (None, best.class_names):
+            pairs = zip(spec.names, best.names, strict=False)
+            first = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
             raise ValueError(
                 "The members of an ensemble have the same classes in the same order; member "
-                f"{number} ({spec.model}) has {_listed(spec)}, {best.model} has {_listed(best)}. "
-                "Leave one of them out, or train it on the same classes."
+                f"{number} ({spec.model}) has {_told(spec, first)}, {best.model} has "
+                f"{_told(best, first)}. Leave one of them out, or train it on the same classes."
             )
     return best
 
 
-def _listed(spec: Spec) -> str:
-    names = ", ".join(spec.names[:30]) + (", …" if spec.classes > 30 else "")
-    return f"{spec.classes} ({names})"
+def _told(spec: Spec, number: int | None) -> str:
+    """How many classes there are, and the name of the one at which two lists differ."""
+    name = "" if number is None else f" with {spec.names[number]!r} as class {number}"
+    return f"{spec.classes} classes{name}"
 
 
 def _checked_weights(weights: Sequence[float] | None, count: int) -> np.ndarray:
