@@ -17,7 +17,7 @@ from zoo.inference.scorers import PROBABILITIES, Scorer
 
 CLIP = 1e-5  # probabilities below count as this one, as in pydensecrf's own unary_from_softmax
 MAX_PIXELS = 1 << 22
-"""Of an image. The lattice of colours takes up to 1.5 kB for each pixel with 21 classes: 6 GB."""
+"""Of an image. With 21 classes a pixel takes 0.6 kB where colours are alike, and 2 kB in noise."""
 
 
 def crf(

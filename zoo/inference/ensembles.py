@@ -12,6 +12,7 @@ import numpy as np
 
 from zoo.inference.probabilities import probabilities, softmax
 from zoo.inference.scorers import PROBABILITIES, SCORES, Scorer
+from zoo.spec import Spec
 
 MEAN, PRODUCT, RELEASE = "mean", "product", "release"
 _SMALLEST = np.float32(1e-30)  # a probability of 0 excludes a class, but leaves a logarithm
@@ -30,11 +31,11 @@ def ensemble(
     Args:
         scorers: The members. Class names, background and colours are those of the first member
             that knows its class names; members that do not know them are held to the number.
-        weights: Of each member, positive; equal by default.
+        weights: Of each member, positive; 1 by default.
         how: "mean", the paper's: the weighted mean of the probabilities. "product": of the
-            probabilities, each to the power of its weight as a share, scaled so that classes add up
-            to 1. "release", of members that give scores, without weights: the product of the
-            scores, negative ones taken as 0, and its softmax.
+            probabilities, each to the power of its weight, scaled so that classes add up to 1.
+            "release", of members that give scores, without weights: the product of the scores,
+            negative ones taken as 0, and its softmax.
 
     Returns:
         A Scorer of probabilities, with the margin and the stride that suffice for all members.
@@ -45,12 +46,11 @@ def ensemble(
     if how not in (MEAN, PRODUCT, RELEASE):
         raise ValueError(f"how is mean, product or release; received {how!r}. Pass one.")
     spec = _checked_spec(scorers)
-    shares = _checked_weights(weights, len(scorers))
     if how == RELEASE:
         _check_release(scorers, weights)
-        inner = scorers
-    else:
-        inner = [probabilities(one) for one in scorers]
+    weights = _checked_weights(weights, len(scorers))
+    inner = scorers if how == RELEASE else [probabilities(one) for one in scorers]
+    shares = weights / weights.sum() if how == MEAN else weights
 
     def joined(images: np.ndarray) -> np.ndarray:
         total = None
@@ -75,7 +75,7 @@ def ensemble(
     )
 
 
-def _checked_spec(scorers: Sequence[Scorer]):
+def _checked_spec(scorers: Sequence[Scorer]) -> Spec:
     if not scorers:
         raise ValueError("An ensemble has at least one member; received none. Pass a Scorer.")
     specs = [one.spec for one in scorers]
@@ -87,19 +87,21 @@ def _checked_spec(scorers: Sequence[Scorer]):
                 f"({spec.model}) takes {spec.channels}, {best.model} takes {best.channels}. Leave "
                 "one of them out."
             )
-        same = spec.class_names in (None, best.class_names) and spec.classes == best.classes
-        if not same:
+        if spec.classes != best.classes or spec.class_names not in (None, best.class_names):
+            pairs = zip(spec.names, best.names, strict=False)
+            first = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
             raise ValueError(
                 "The members of an ensemble have the same classes in the same order; member "
-                f"{number} ({spec.model}) has {_listed(spec)}, {best.model} has {_listed(best)}. "
-                "Leave one of them out, or train it on the same classes."
+                f"{number} ({spec.model}) has {_told(spec, first)}, {best.model} has "
+                f"{_told(best, first)}. Leave one of them out, or train it on the same classes."
             )
     return best
 
 
-def _listed(spec) -> str:
-    names = ", ".join(spec.names[:30]) + (", …" if spec.classes > 30 else "")
-    return f"{spec.classes} ({names})"
+def _told(spec: Spec, number: int | None) -> str:
+    """How many classes there are, and the name of the one at which two lists differ."""
+    name = "" if number is None else f" with {spec.names[number]!r} as class {number}"
+    return f"{spec.classes} classes{name}"
 
 
 def _checked_weights(weights: Sequence[float] | None, count: int) -> np.ndarray:
@@ -109,7 +111,7 @@ def _checked_weights(weights: Sequence[float] | None, count: int) -> np.ndarray:
             f"weights are positive numbers, one for each of the {count} members; received "
             f"{weights}. Pass such numbers, or leave weights out."
         )
-    return np.array(weights, np.float32) / np.float32(sum(weights))
+    return np.array(weights, np.float32)
 
 
 def _check_release(scorers: Sequence[Scorer], weights: Sequence[float] | None) -> None:
