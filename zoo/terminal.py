@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
@@ -42,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 def run(
     command: Callable[[], int], *, prog: str, failures: tuple[type[Exception], ...] = ()
 ) -> int:
-    """Runs a command and turns its errors into a message and an exit status.
+    """Runs a command and turns its errors into a message and an exit status; warnings are lines.
 
     Args:
         command: Returns the exit status.
@@ -50,8 +51,14 @@ def run(
         failures: Errors that are no fault of the request: exit status 1. ValueError, TypeError,
             OSError and ImportError are faults of the request: 2.
     """
+
+    def warn(message: Warning, *where: Any) -> None:
+        print(f"{prog}: {printable(str(message))}", file=sys.stderr, flush=True)
+
     try:
-        return command()
+        with warnings.catch_warnings():
+            warnings.showwarning = warn
+            return command()
     except BrokenPipeError:
         raise  # the reader of the output has ended, such as `head`
     except KeyboardInterrupt:
