@@ -115,6 +115,10 @@ def given(place: str) -> dict[str, Any]:
         names["model"] = BUILD("unet", **TOYS["unet"].options | {"classes": 21})
     if place.startswith("zoo.inference.tiles"):
         names |= {"model": small("unet"), "predict": lambda image: image}
+    if place.startswith(("zoo.inference.activations", "zoo.inference.heatmaps")):
+        names |= {"image": np.zeros((303, 384, 3), "uint8"), "model": LOAD("runs/coins")}
+    if place.startswith(("zoo.anatomy", "zoo.drawing")):
+        names["model"] = small("fcn8s")
     if place.startswith("zoo.weights.saving"):
         names["model"] = small("unet")
     if place.startswith(("zoo.pictures", "zoo.class_names")):
