@@ -125,6 +125,10 @@ def given(place: str) -> dict[str, Any]:
         answer = scorer(small("unet"))
         names |= dict.fromkeys(("answer", "deconvnet", "fcn8s"), answer)
         names["image"] = toy_images("unet", 1, (60, 80))[0]
+    if place.startswith(("zoo.inference.activations", "zoo.inference.heatmaps")):
+        names |= {"image": np.zeros((303, 384, 3), "uint8"), "model": LOAD("runs/coins")}
+    if place.startswith(("zoo.anatomy", "zoo.drawing")):
+        names["model"] = small("fcn8s")
     if place.startswith("zoo.weights.saving"):
         names["model"] = small("unet")
     if place.startswith(("zoo.pictures", "zoo.class_names")):

@@ -34,13 +34,17 @@ MAY = {
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
-        *("zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.videos", "zoo.weights"),
+        *("zoo.fonts", "zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.videos"),
+        "zoo.weights",
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (
         *("exports.reading", "exports.runtimes", "zoo.class_names", "zoo.inference", "zoo.spec"),
     ),
+    "zoo.anatomy": ("zoo.layers",),
+    "zoo.drawing": ("zoo.anatomy",),
     "zoo.commands": ("zoo",),
+    "zoo.showing": ("zoo",),
     "zoo.__main__": ("zoo",),  # it names the modules of the other verbs, and imports none
     "zoo": (*LEAVES, "zoo.layers", "zoo.metrics", "zoo.spec"),
     "exports": ("exports", "zoo"),

@@ -12,12 +12,14 @@ from zoo import terminal
 VERBS = {
     "list": ("zoo.commands", "the models, a line each"),
     "show": ("zoo.commands", "all that is known about a model"),
+    "draw": ("zoo.showing", "a model as an SVG: stages, sizes, skips"),
     "weights": ("zoo.commands", "the files that the authors published"),
     "fetch": ("zoo.commands", "download one of these files"),
     "convert": ("zoo.commands", "a .caffemodel or other file as .weights.h5"),
     "verify": ("recipes.command", "read every file of a data set"),
     "train": ("recipes.command", "train a model, or go on training"),
     "predict": ("zoo.inference.command", "the classes of images as pictures"),
+    "activations": ("zoo.showing", "what the layers of a trained model give for an image"),
     "evaluate": ("recipes.command", "the scores of a trained or exported model"),
     "bounds": ("recipes.command", "the mean IoU that down-sampled labels can reach"),
     "demo": ("zoo.inference.demo", "a page in the browser on which a model is tried"),
@@ -66,7 +68,7 @@ def _run(words: list[str]) -> int:
 
 def usage() -> str:
     """The verbs with what they do."""
-    lines = [f"  {verb:10} {text}" for verb, (_, text) in VERBS.items()]
+    lines = [f"  {verb:11} {text}" for verb, (_, text) in VERBS.items()]
     return "\n".join(
         [
             "The networks that founded semantic segmentation: build, train, score, export, serve.",

@@ -1,0 +1,150 @@
+"""The way of an image through a model: its stages, their sizes, and what skips from one to another.
+
+All is read from the layers of the model; nothing is computed.
+"""
+
+import dataclasses
+
+import keras
+
+from zoo.layers import (
+    BedOfNailsUnpooling,
+    BilinearUpsampling,
+    CaffeMaxPooling,
+    CropLike,
+    LocalResponseNormalization,
+    MaxPoolingWithArgmax,
+    MaxUnpooling,
+    MirrorPadding,
+    NearestUnpooling,
+    PadToMultiple,
+    ValidTile,
+)
+
+# What a layer is. Others, such as a ReLU, belong to the layer before them.
+KINDS = {
+    "image": (keras.layers.InputLayer,),
+    "convolution": (keras.layers.Conv2D,),
+    "pooling": (keras.layers.MaxPooling2D, CaffeMaxPooling, MaxPoolingWithArgmax),
+    "normalization": (LocalResponseNormalization,),
+    "unpooling": (MaxUnpooling, NearestUnpooling, BedOfNailsUnpooling),
+    "deconvolution": (keras.layers.Conv2DTranspose, BilinearUpsampling),
+    "sum or concatenation": (keras.layers.Add, keras.layers.Concatenate),
+    "padding or crop": (
+        *(keras.layers.ZeroPadding2D, keras.layers.Cropping2D, CropLike, PadToMultiple),
+        *(MirrorPadding, ValidTile),
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Layers in a row of one kind that give one size, `(height, width, channels)`."""
+
+    layers: tuple[str, ...]
+    kind: str
+    size: tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Skip:
+    """A way beside the main one, from a stage to another, by their places in the list of stages.
+
+    `layers` lie on it, and `size` arrives. With `switches`, what arrives is where the maxima were.
+    """
+
+    start: int
+    end: int
+    layers: tuple[str, ...]
+    size: tuple[int, int, int]
+    switches: bool = False
+
+
+@dataclasses.dataclass(eq=False)
+class _Node:
+    """A layer that is a part of the drawing, and those before it."""
+
+    name: str
+    kind: str
+    size: tuple[int, int, int]
+    before: "list[_Node]"
+    depth: int
+    switches: "_Node | None" = None
+
+
+def anatomy(model: keras.Model, size: tuple[int, int]) -> tuple[list[Stage], list[Skip]]:
+    """The stages of a model along its longest way, and the skips between them.
+
+    ```python
+    stages, skips = anatomy(model, (500, 500))
+    stages[0].layers, stages[0].size  # (("image",), (500, 500, 3))
+    ```
+
+    Args:
+        model: A model of the zoo. Its weights need not be there.
+        size: Height and width of the image whose sizes are told.
+
+    Raises:
+        ValueError: The model has no layer that can be drawn, or cannot take the size.
+    """
+    last = _walked(model, size)
+    main = [last]
+    while main[0].before:
+        main.insert(0, max(main[0].before, key=lambda node: node.depth))
+    stages, places = [], {}
+    for node in main:
+        here = stages and (stages[-1].kind, stages[-1].size) == (node.kind, node.size)
+        layers = (*stages.pop().layers, node.name) if here else (node.name,)
+        stages.append(Stage(layers, node.kind, node.size))
+        places[node] = len(stages) - 1
+    skips = []
+    for node in main:
+        for start in node.before:
+            beside = []
+            while start not in places:
+                beside.insert(0, start)
+                (start,) = start.before  # a skip has one way
+            if beside or places[start] < places[node] - 1:
+                arrives = beside[-1] if beside else start
+                names = tuple(x.name for x in beside)
+                skips.append(Skip(places[start], places[node], names, arrives.size))
+        if node.switches in places:
+            skips.append(
+                Skip(places[node.switches], places[node], (), node.switches.size, switches=True)
+            )
+    return stages, skips
+
+
+def _walked(model: keras.Model, size: tuple[int, int]) -> _Node:
+    """The node of the model's answer."""
+    made, node = {}, None
+    sizes = _sizes(model, size)
+    for layer in model.operations:
+        inputs = [made[id(x)] for x in keras.tree.flatten(layer.input) if id(x) in made]
+        kind = next((kind for kind, types in KINDS.items() if isinstance(layer, types)), None)
+        if kind is None:
+            node = inputs[0]
+        else:
+            # What a layer takes for its size alone is no way of the image.
+            before = inputs[:1] if isinstance(layer, CropLike | MaxUnpooling) else inputs
+            node = _Node(
+                layer.name,
+                kind,
+                sizes[layer.name],
+                before,
+                depth=max((x.depth for x in before), default=0) + 1,
+                switches=inputs[1] if isinstance(layer, MaxUnpooling) else None,
+            )
+        for output in keras.tree.flatten(layer.output):
+            made[id(output)] = node
+    return made[id(keras.tree.flatten(model.output)[0])]
+
+
+def _sizes(model: keras.Model, size: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
+    """The size that each layer gives, by its name."""
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    outputs = [keras.tree.flatten(layer.output)[0] for layer in layers]
+    image = keras.KerasTensor((1, *size, model.input_shape[-1]))
+    specs = keras.Model(model.input, outputs).compute_output_spec(image)
+    found = {layer.name: tuple(spec.shape[1:]) for layer, spec in zip(layers, specs, strict=True)}
+    return found | {model.layers[0].name: image.shape[1:]}
