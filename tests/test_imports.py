@@ -27,12 +27,13 @@ MAY = {
     "zoo.metrics": ("zoo.metrics",),
     "zoo.fonts": (),
     "zoo.pictures": ("zoo.files", "zoo.fonts"),
+    "zoo.videos": ("zoo.files", "zoo.images", "zoo.pictures", "zoo.spec"),
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
-        *("zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.weights"),
+        *("zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.videos", "zoo.weights"),
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (
