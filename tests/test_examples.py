@@ -34,6 +34,7 @@ NOT_RUN = {
     "exports.reading.read_spec": "takes long; the tests of exports do it",
     "exports.runtimes.tensorflow_c.loaded": "takes long; the tests of exports do it",
     "recipes.data.mat.read_array": "reads a file of SBD",
+    "zoo.videos.opened": "reads a video",
     "zoo.weights.caffe.read_caffemodel": "reads a file of the authors",
     "zoo.weights.fetching.module": "downloads",
     "zoo.weights.filling.load": "reads a file of the authors",

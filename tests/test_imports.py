@@ -29,6 +29,8 @@ MAY = {
     "zoo.metrics": ("zoo.metrics",),
     "zoo.fonts": (),
     "zoo.pictures": ("zoo.files", "zoo.fonts"),
+    "zoo.ffmpeg": (),
+    "zoo.videos": ("zoo.ffmpeg", "zoo.files", "zoo.images", "zoo.pictures", "zoo.spec"),
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
