@@ -55,10 +55,11 @@ def _duration(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def counting(unit: str, *, rate: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+def counting(unit: str, *, rate: bool = False) -> Iterator[Callable[..., None]]:
     """A bar for a count: a function of what is done and of the total, or None if it is unknown.
 
-    With `rate` it shows how much a second is done, without what was done at the first call.
+    A third value is a text on the item that is being worked on. With `rate` the bar shows how much
+    a second is done, without what was done at the first call.
     """
     columns = (
         rich.progress.BarColumn(),
@@ -71,12 +72,13 @@ def counting(unit: str, *, rate: bool = False) -> Iterator[Callable[[int, int | 
     with rich.progress.Progress(*columns, disable=not terminal) as bar:
         task = bar.add_task("", total=None)
 
-        def show(done: int, total: int | None) -> None:
+        def show(done: int, total: int | None, detail: str = "") -> None:
             nonlocal told_at, said, first
             first = done if first is None else first
             text = f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"
             if rate and done > first:
                 text += f"  {(done - first) / (time.monotonic() - began):.2g} {unit}/s"
+            text = f"{text}  {detail}".rstrip()
             bar.update(task, completed=done, total=total, description=text)
             last = done == total and not said
             if not terminal and (time.monotonic() - told_at > _EVERY or last):

@@ -54,11 +54,8 @@ class Journal:
                     "another --out, or move the file away."
                 )
 
-    @contextlib.contextmanager
-    def writing(
-        self, image: pathlib.Path, names: list[str], **told: Any
-    ) -> Iterator[dict[str, pathlib.Path]]:
-        """Paths for the answers to an image by their names; they appear together after the block.
+    def announce(self, image: pathlib.Path, names: list[str], **told: Any) -> None:
+        """Says which files an image will have, before the first of them is there.
 
         Args:
             image: The image.
@@ -66,16 +63,11 @@ class Journal:
             **told: What else its line says.
 
         Raises:
-            OSError: Something cannot be written; nothing of it is there then.
+            OSError: The journal cannot be written.
         """
-        with contextlib.ExitStack() as stack:
-            written = {
-                name: stack.enter_context(files.replacing(self.folder / name)) for name in names
-            }
-            yield written
-            line = {"image": _identity(image), "files": names, **told}
-            files.append_text(self.folder / NAME, _text(line))
-            self.lines[line["image"]["path"]] = line
+        line = {"image": _identity(image), "files": names, **told}
+        files.append_text(self.folder / NAME, _text(line))
+        self.lines[line["image"]["path"]] = line
 
 
 @contextlib.contextmanager
