@@ -226,7 +226,7 @@ def ask_parser() -> terminal.Parser:
     )
     parser.add_argument(
         "--font",
-        type=_font,
+        type=terminal.font,
         metavar="FILE",
         help="a TrueType or OpenType file for the class names of the legend (default: Pillow's own "
         "font, or for a name with other letters one of this system that has them)",
@@ -275,16 +275,6 @@ def ask_parser() -> terminal.Parser:
         help="a PEM file with the certificates to trust instead of the system's",
     )
     return parser
-
-
-def _font(text: str) -> str:
-    from zoo import fonts
-
-    try:
-        fonts.load(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return text
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -1,19 +1,22 @@
-"""The commands `zoo train`, `zoo verify` and `zoo evaluate`; they import what is heavy late."""
+"""The commands `zoo train`, `verify`, `evaluate` and `bounds`; they import what is heavy late."""
 
 import argparse
 import contextlib
 import json
+import math
 import os
 import pathlib
 import sys
 
 from zoo import quiet, terminal
+from zoo.inference import methods
 
 _EVALUATE = """\
-Scores trained models and exported files on a data set. A PATH is a workdir, a weights file, the
-folder of an exported SavedModel (with saved_model.pb) or a .tflite file. Each is a column of the
-table. Every image of the split is scored whole, at the size of its label, and all pixels of the
-split go into one confusion matrix. IoU, intersection over union, is the Jaccard index."""
+Scores trained models and exported files on a data set. A PATH is a workdir, a weights file, or an
+exported SavedModel, TFLite, ONNX or OpenVINO file. Each is a column of the table. Every image of
+the split is scored at the size of its label, and all pixels of the split go into one confusion
+matrix. IoU, intersection over union, is the Jaccard index, and Dice is F1. The options by which an
+image is answered are those of zoo predict."""
 
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
@@ -21,7 +24,8 @@ With --json an object is printed, and progress goes to the standard error:
   scores                 for each PATH:
     file                 the file or folder that was read
     pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
-    iou_per_class        for each class, by its name
+    iou_per_class, precision_per_class, recall_per_class, dice_per_class
+                         for each class, by its name
 A score is a number from 0 to 1, or null if there is no pixel to count."""
 
 
@@ -97,16 +101,22 @@ def evaluate(arguments: list[str]) -> int:
 
 def _evaluate(given: argparse.Namespace) -> int:
     quiet.import_tensorflow()
-    from recipes.evaluation import results
+    from recipes.evaluation import confusion, results
     from recipes.evaluation.evaluate import evaluate as score
     from recipes.evaluation.table import as_json, as_table
+    from zoo.inference import scorer
 
+    method = methods.of_options(given)
     if given.record:
         results.check(given.paths, given.checkpoint)
+    for file in given.confusion:
+        confusion.check(file)
     # The standard output is for the JSON alone.
     with contextlib.redirect_stdout(sys.stderr if given.json else sys.stdout):
         dataset, found = score(
             given.paths,
+            method=method,
+            others=[scorer(path) for path in given.ensemble],
             data_name=given.data,
             data_dir=given.data_dir,
             split=given.split,
@@ -127,6 +137,10 @@ def _evaluate(given: argparse.Namespace) -> int:
         images = terminal.counted(len(dataset), "image")
         print(f"{dataset.name}, split {dataset.split}, {images}")
         print(terminal.printable(as_table(scores, dataset.class_names)))
+    for file in given.confusion:
+        matrices = {path: one.matrix for path, one in found.items()}
+        confusion.write(file, matrices, dataset.class_names)
+        print(terminal.printable(f"written: {file}"), file=sys.stderr)
     if given.record:
         file = results.add(given.paths[0], dataset, scores[str(given.paths[0])])
         print(terminal.printable(f"added to {file}"), file=sys.stderr)
@@ -150,6 +164,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help="options of the model, for a weights file that does not say them",
     )
+    methods.add_options(parser)
     data = parser.add_argument_group("data and output")
     data.add_argument(
         "--data",
@@ -173,8 +188,74 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--json", action="store_true", help="print JSON instead of a table")
     data.add_argument(
+        "--confusion",
+        type=pathlib.Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the confusion matrix as a table (.csv, .md) or a picture (.png); repeatable",
+    )
+    data.add_argument(
         "--record",
         action="store_true",
         help="add the scores of a finished run to docs/results.csv; in a clone only",
     )
     return parser
+
+
+def bounds(arguments: list[str]) -> int:
+    """`zoo bounds`: the mean IoU that labels themselves reach after down-sampling."""
+    from recipes import data
+
+    parser = terminal.Parser(
+        prog="zoo bounds",
+        description="The mean IoU that labels themselves reach when they are down-sampled by 128, "
+        "64, 32, 16, 8 and 4\nand brought back: what a stride costs. Each cell becomes the class "
+        "that most of its pixels have; void, 255,\nis not counted.",
+    )
+    parser.add_argument(
+        "labels", type=pathlib.Path, metavar="LABELS", help="a folder of class maps, as PNG"
+    )
+    parser.add_argument(
+        "--data",
+        choices=data.NAMES,
+        metavar="NAME",
+        help="read LABELS as the folder of this data set, as zoo verify NAME DIR does",
+    )
+    parser.add_argument(
+        "--split", choices=("train", "val", "test"), help="of the data set (default: val)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = parser.parse_args(arguments)
+    if given.split and given.data is None:
+        parser.error("--split is of a data set. Pass its name as --data, or leave --split out.")
+    return terminal.run(
+        lambda: _bounds(given), prog="zoo bounds", failures=(data.DataError, data.ImageError)
+    )
+
+
+def _bounds(given: argparse.Namespace) -> int:
+    quiet.import_tensorflow()
+    from recipes import data
+    from recipes.evaluation import bounds as measured
+    from recipes.evaluation.evaluate import chosen
+    from zoo.progress import told
+
+    with contextlib.redirect_stdout(sys.stderr if given.json else sys.stdout):
+        if given.data is None:
+            paths = measured.class_map_files(given.labels)
+            count, labels, classes = len(paths), measured.read_all(paths), measured.MAX_NUMBERS
+        else:
+            dataset = chosen(data.load(given.data, given.labels), given.split or "val")
+            count, classes = len(dataset), len(dataset.class_names)
+            labels = (dataset.example(index)[1] for index in range(count))
+        found = measured.upper_bounds(
+            told(labels, "down-sampling the labels", count), classes=classes
+        )
+    if given.json:
+        scores = {factor: None if math.isnan(iou) else iou for factor, iou in found.items()}
+        print(json.dumps({"labels": count, "mean_iou": scores}, indent=2))
+    else:
+        terminal.tell(f"{given.labels}, {terminal.counted(count, 'label')}")
+        print(measured.as_table(found))
+    return 0

@@ -30,6 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _print_files(workdir: pathlib.Path) -> int:
     terminal.tell("\n".join(["\nwritten:", *(f"  {file}" for file in demonstrate(workdir))]))
+    command = pathlib.Path(sys.executable).with_name("zoo")
+    terminal.tell(
+        f"Next: {command} predict {workdir} YOUR-PHOTOGRAPH.jpg --out answers\n"
+        "finds the coins in a photograph of your own, and draws them."
+    )
     return 0
 
 

@@ -5,12 +5,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import zoo.metrics
 from recipes.data import Dataset, verify
-from zoo.inference import tiles
-from zoo.inference.reach import reach
+from zoo.inference import scorers, strips
 from zoo.progress import told
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
@@ -60,13 +58,8 @@ def confusion_matrix(
         verify.check(dataset, index, image, label)
         try:
             class_map = predict(image)
-        except tf.errors.ResourceExhaustedError as error:
-            raise MemoryError(
-                f"{dataset.files[index][0]}: the memory does not suffice to score {_size(label)} "
-                f"pixels, at most {tiles.MAX_SIDE}×{tiles.MAX_SIDE} at a time "
-                f"({str(error).splitlines()[0][:200]}). Score on a machine with more, or set "
-                "CUDA_VISIBLE_DEVICES=-1, which takes the memory of the host and not of a GPU."
-            ) from error
+        except MemoryError as error:
+            raise MemoryError(f"{dataset.files[index][0]}: {error}") from error
         _check(class_map, label, dataset, index)
         matrix += zoo.metrics.confusion_matrix(label, class_map, classes=classes)
     return matrix
@@ -74,17 +67,8 @@ def confusion_matrix(
 
 def of_model(model: keras.Model) -> Predictor:
     """Takes the class of the highest score, one image at a time; a large one tile by tile."""
-    channels = model.input_shape[-1]
-
-    @tf.function(input_signature=[tf.TensorSpec((None, None, channels), tf.float32)])
-    def class_map(image: tf.Tensor) -> tf.Tensor:
-        scores = model(image[tf.newaxis], training=False)
-        return tf.argmax(scores[0], axis=-1, output_type=tf.int32)
-
-    margin, stride = reach(model)
-    return tiles.tiled(
-        lambda image: class_map(image.astype(np.float32)).numpy(), margin=margin, stride=stride
-    )
+    answer = scorers.of_model(model, scores=True)
+    return lambda image: strips.class_map(answer, image)
 
 
 def _check(class_map: np.ndarray, label: np.ndarray, dataset: Dataset, index: int) -> None:

@@ -20,6 +20,7 @@ import zoo
 from tests.support import examples
 from tests.support.examples import ROOT, Example
 from tests.support.toys import TOYS, keras_vgg, toy_images
+from zoo.inference.scorers import scorer
 from zoo.weights import catalog, imagenet
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -38,6 +39,11 @@ NOT_RUN = {
     "zoo.weights.filling.load": "reads a file of the authors",
 }
 """What is only held to the names that there are, and why."""
+
+METHODS = tuple(
+    f"zoo.inference.{name}"
+    for name in ("augmented", "crf", "ensembles", "probabilities", "proposals", "windows")
+)
 
 
 BUILD, LOAD = zoo.build, zoo.load
@@ -119,6 +125,10 @@ def given(place: str) -> dict[str, Any]:
         names |= {"image": np.zeros((303, 384, 3), "uint8"), "model": LOAD("runs/coins")}
     if place.startswith(("zoo.anatomy", "zoo.drawing")):
         names["model"] = small("fcn8s")
+    if place.startswith(METHODS):
+        answer = scorer(small("unet"))
+        names |= dict.fromkeys(("answer", "deconvnet", "fcn8s"), answer)
+        names["image"] = toy_images("unet", 1, (60, 80))[0]
     if place.startswith("zoo.weights.saving"):
         names["model"] = small("unet")
     if place.startswith(("zoo.pictures", "zoo.class_names")):

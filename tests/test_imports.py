@@ -18,6 +18,7 @@ LEAVES = (
 )
 MAY = {
     **dict.fromkeys(LEAVES, ()),
+    "zoo.terminal": ("zoo.fonts",),  # for argparse's `type`
     "zoo.class_names": ("zoo.imagenet_classes",),
     "zoo.images": ("zoo.image_files", "zoo.multiband"),
     "zoo.multiband": ("zoo.image_files",),
@@ -25,7 +26,7 @@ MAY = {
     "zoo.workdir": ("zoo.spec",),
     "zoo.spec": (),
     "zoo.layers": ("zoo.layers",),
-    "zoo.metrics": (),
+    "zoo.metrics": ("zoo.metrics",),
     "zoo.fonts": (),
     "zoo.pictures": ("zoo.files", "zoo.fonts"),
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
@@ -33,7 +34,8 @@ MAY = {
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
-        *("zoo.fonts", "zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.weights"),
+        *("zoo.fonts", "zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.videos"),
+        "zoo.weights",
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (

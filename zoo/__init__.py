@@ -1,9 +1,9 @@
 """The networks that founded semantic segmentation, exact to their authors' definitions.
 
-`build(name)` gives a plain `keras.Model`, `load(path)` a trained one; `list_models()` and
-`describe(name)` say what there is. Nothing is imported before it is used: neither TensorFlow nor
-Keras comes with `import zoo`. (To open a `.keras` file with Keras, import Keras first, or
-`zoo.layers`: Keras has to know the layers of the zoo.)
+`build(name)` gives a plain `keras.Model`, `load(path)` a trained one, and `predict(model, image)`
+the class of each pixel; `list_models()` and `describe(name)` say what there is. Nothing is imported
+before it is used: neither TensorFlow nor Keras comes with `import zoo`. (To open a `.keras` file
+with Keras, import Keras first, or `zoo.layers`: Keras has to know the layers of the zoo.)
 """
 
 import sys as _sys
@@ -22,21 +22,27 @@ __all__ = [
     "class_names",
     "describe",
     "images",
+    "inference",
     "layers",
     "list_models",
     "load",
     "metrics",
     "models",
     "pictures",
+    "predict",
     "read_spec",
     "weights",
 ]
 
-_PARTS = ("class_names", "images", "layers", "metrics", "models", "pictures", "weights")
+_PARTS = (
+    *("class_names", "images", "inference", "layers", "metrics", "models", "pictures", "weights"),
+)
 
 __getattr__ = _lazy.attach(
     "zoo",
-    {name: f"zoo.{name}" for name in _PARTS} | {"load": "zoo.loading", "read_spec": "zoo.loading"},
+    {name: f"zoo.{name}" for name in _PARTS}
+    | dict.fromkeys(("load", "read_spec"), "zoo.loading")
+    | {"predict": "zoo.inference.predicting"},
 )
 
 if "keras" in _sys.modules:  # it may open a `.keras` file, whose layers it has to know by then

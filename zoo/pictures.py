@@ -2,7 +2,7 @@
 
 import colorsys
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,8 +10,6 @@ from PIL import Image, ImageDraw
 from zoo import files, fonts
 
 VOID = 255
-
-_SMALLEST = 320  # pixels on the longer side, below which an overlay is enlarged to be readable
 
 
 def voc_palette(classes: int = 256) -> np.ndarray:
@@ -101,6 +99,9 @@ def overlay(
     opacity: float = 0.45,
     palette: np.ndarray | None = None,
     font: str | pathlib.Path | None = None,
+    hidden: Collection[int] = (),
+    legend: Sequence[int] | None = None,
+    smallest: int = 320,
 ) -> Image.Image:
     """Draws the classes over an image in colour, and below it a legend of the classes that occur.
 
@@ -122,6 +123,10 @@ def overlay(
         font: The path of a font file for the legend. By default one that has the letters of a name
             is looked for on this system; if there is none, a warning says so. Names that run from
             right to left or join their letters are laid out as in `zoo.fonts`.
+        hidden: Numbers of classes that are drawn as the background is.
+        legend: Numbers of the classes in the legend; None for those that occur, whose number
+            decides how high the picture becomes.
+        smallest: Pixels on the longer side, below which the image is enlarged; 1 for never.
 
     Returns:
         An RGB image of Pillow.
@@ -143,19 +148,21 @@ def overlay(
         )
     palette = _checked_palette(bright_palette() if palette is None else palette)
 
-    factor = -(-_SMALLEST // max(class_map.shape))
+    factor = -(-smallest // max(class_map.shape))
     image = image.repeat(factor, axis=0).repeat(factor, axis=1)
     class_map = class_map.repeat(factor, axis=0).repeat(factor, axis=1)
 
-    strength = np.where(class_map == background, 0, opacity)
-    strength[_outline(class_map) & (class_map != background)] = 1
+    untinted = {background, *hidden} - {None}
+    is_plain = np.isin(class_map, list(untinted))
+    strength = np.where(is_plain, 0, opacity)
+    strength[_outline(class_map) & ~is_plain] = 1
     tinted = image + strength[..., None] * (palette[class_map] - image.astype(float))
     entries = [
         (
             class_names[number] if number < len(class_names) else "void",
-            None if number == background else tuple(int(part) for part in palette[number]),
+            None if number in untinted else tuple(int(part) for part in palette[number]),
         )
-        for number in occurring
+        for number in (occurring if legend is None else legend)
     ]
     return _with_legend(Image.fromarray(np.round(tinted).astype(np.uint8)), entries, font)
 

@@ -55,21 +55,28 @@ def _duration(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def counting(unit: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar for a count: a function of what is done and of the total, or None if it is unknown."""
+def counting(unit: str, *, rate: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar for a count: a function of what is done and of the total, or None if it is unknown.
+
+    With `rate` it shows how much a second is done, without what was done at the first call.
+    """
     columns = (
         rich.progress.BarColumn(),
         rich.progress.TextColumn("{task.description}"),
         rich.progress.TimeRemainingColumn(),
     )
     terminal = rich.console.Console().is_terminal
-    told_at, said = time.monotonic(), False
+    began = told_at = time.monotonic()
+    first, said = None, False
     with rich.progress.Progress(*columns, disable=not terminal) as bar:
         task = bar.add_task("", total=None)
 
         def show(done: int, total: int | None) -> None:
-            nonlocal told_at, said
+            nonlocal told_at, said, first
+            first = done if first is None else first
             text = f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"
+            if rate and done > first:
+                text += f"  {(done - first) / (time.monotonic() - began):.2g} {unit}/s"
             bar.update(task, completed=done, total=total, description=text)
             last = done == total and not said
             if not terminal and (time.monotonic() - told_at > _EVERY or last):

@@ -174,6 +174,21 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def font(text: str) -> str:
+    """The path of a font file, for argparse's `type`.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    from zoo import fonts
+
+    try:
+        fonts.load(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def json_object(text: str) -> dict[str, Any]:
     """The value of `--options`, for argparse's `type`.
 

@@ -1,18 +1,11 @@
-"""Lists of boxes in the images of a data set, one text file each.
-
-An image has a line for each of its boxes, or one line with its name if it has no box:
-
-    NAME,X0,Y0,X1,Y1    pixels from 0 at the left and at the top; X1 and Y1 are outside the box
-    NAME
+"""Lists of boxes in the images of a data set, one text file each: zoo/inference/boxes.py says how.
 
 More numbers may follow those of the box.
 """
 
-import array
 import concurrent.futures
 import os
 import pathlib
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -20,13 +13,10 @@ import numpy as np
 from recipes.data.dataset import DataError, Dataset
 from recipes.data.lists import read_lines
 from zoo import files
+from zoo.inference.boxes import BOX, Boxes, of_lines
 from zoo.progress import told
 
-BOX = ("X0", "Y0", "X1", "Y1")
 OBJECT = (*BOX, "NUMBER", "CLASS")  # NUMBER: of the object in its image
-
-Boxes = dict[str, np.ndarray]
-"""By the name of an image: int32 `[boxes, columns]`, such as those of BOX or OBJECT."""
 
 _REMEDY = "Correct it, or delete the file: it is then written again."
 
@@ -80,21 +70,15 @@ def _found(images: list[tuple[Dataset, int]], find: Callable, text: str) -> str:
 
 
 def _read(file: pathlib.Path, names: list[str], columns: tuple[str, ...]) -> Boxes:
-    line_of = re.compile(rf"[^,]+((,-?\d{{1,9}}){{{len(columns)}}})?")
-    found: dict[str, array.array] = {}
-    for line in read_lines(file, remedy=_REMEDY).values():
-        name, *numbers = line.split(",")
-        box = [int(number) for number in numbers] if line_of.fullmatch(line) else [0] * 4
-        if box and not (box[0] < box[2] and box[1] < box[3]):
-            raise DataError(
-                f"{file}: a line is {','.join(('NAME', *columns))} with X0 below X1 and Y0 below "
-                f"Y1, or NAME only; received {line[:100]!r}. {_REMEDY}"
-            )
-        found.setdefault(name, array.array("i")).extend(box)
+    lines = read_lines(file, remedy=_REMEDY).values()
+    try:
+        found = of_lines(lines, where=str(file), columns=columns)
+    except ValueError as error:
+        raise DataError(str(error).removesuffix("Correct it.") + _REMEDY) from error
     lacking = [name for name in names if name not in found]
     if lacking:
         raise DataError(
             f"{file}: each image has a line; {len(lacking)} of {len(names)} images have none, "
             f"such as {lacking[0]}. {_REMEDY}"
         )
-    return {name: np.array(found[name], np.int32).reshape(-1, len(columns)) for name in names}
+    return {name: found[name] for name in names}

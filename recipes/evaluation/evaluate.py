@@ -4,23 +4,30 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+import zoo.metrics
 from recipes import data, scoring
-from recipes.evaluation.predictors import is_exported, predictor
+from recipes.evaluation.predictors import predictor
 from zoo import loading
 from zoo import workdir as workdirs
+from zoo.inference import Method, Scorer, exported
 from zoo.terminal import tell
 
 
 class Result(NamedTuple):
-    """The file that was read, and the scores of `zoo.metrics.scores`."""
+    """The file that was read, its confusion matrix, and the scores of `zoo.metrics.scores`."""
 
     file: pathlib.Path
+    matrix: np.ndarray
     scores: dict[str, Any]
 
 
 def evaluate(
     paths: Sequence[pathlib.Path],
     *,
+    method: Method = Method(),  # noqa: B008
+    others: Sequence[Scorer] = (),
     data_name: str | None = None,
     data_dir: pathlib.Path | None = None,
     split: str = "val",
@@ -33,6 +40,8 @@ def evaluate(
 
     Args:
         paths: As `recipes.evaluation.predictors.predictor` takes them.
+        method: How an image is answered.
+        others: Further members of an ensemble with each path.
         data_name: The data set; that of the workdirs among the paths if None.
         data_dir: Its folder; that of the first workdir's run if None.
         split: "train", "val" or, if the data set has it, "test".
@@ -50,7 +59,7 @@ def evaluate(
     """
     recorded = {path: _recorded(path) for path in paths}
     for path, recipe in recorded.items():
-        if recipe is None and not is_exported(path):
+        if recipe is None and exported.find(path) is None:
             loading.find(path)  # what cannot be loaded is told before anything else
     runs = {path: found for path, found in recorded.items() if found is not None}
     if checkpoint is not None and not runs:
@@ -59,21 +68,39 @@ def evaluate(
             "--checkpoint out."
         )
     splits = _splits(runs, data_name, data_dir, channels)
-    if split not in splits:
-        raise ValueError(
-            f"--split is one of {', '.join(splits)}; received {split}. Write the names of the test "
-            "images into a test.txt of the folder, or pass --split val."
-        )
-    dataset = splits[split]
+    dataset = chosen(splits, split)
     predictors = {
-        path: predictor(path, dataset, checkpoint=checkpoint, model=model, options=options)
+        path: predictor(
+            path,
+            dataset,
+            method=method,
+            others=others,
+            checkpoint=checkpoint,
+            model=model,
+            options=options,
+        )
         for path in paths
     }
     results = {}
     for path, scored in predictors.items():
         tell(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}")
-        results[str(path)] = Result(scored.file, scoring.measure(scored.predict, dataset))
+        matrix = scoring.confusion_matrix(scored.predict, dataset)
+        results[str(path)] = Result(scored.file, matrix, zoo.metrics.scores(matrix))
     return dataset, results
+
+
+def chosen(splits: dict[str, data.Dataset], split: str) -> data.Dataset:
+    """The split of this name.
+
+    Raises:
+        ValueError: The data set has none.
+    """
+    if split not in splits:
+        raise ValueError(
+            f"--split is one of {', '.join(splits)}; received {split}. Write the names of the test "
+            "images into a test.txt of the folder, or pass --split val."
+        )
+    return splits[split]
 
 
 def _recorded(path: pathlib.Path) -> dict[str, Any] | None:

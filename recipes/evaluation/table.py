@@ -5,12 +5,17 @@ from typing import Any
 
 from recipes import scoring
 
+PER_CLASS = ("iou_per_class", "precision_per_class", "recall_per_class", "dice_per_class")
+"""The scores of `zoo.metrics.scores` that each class has."""
+
 
 def as_table(scores: dict[str, dict[str, Any]], class_names: tuple[str, ...]) -> str:
-    """A column for each scored thing, a row for each score and for the IoU of each class."""
+    """A column for each scored thing, a row for each score and for those of each class."""
     rows = {name: [columns[name] for columns in scores.values()] for name in scoring.SCORES}
-    for index, name in enumerate(class_names):
-        rows[f"iou {name}"] = [columns["iou_per_class"][index] for columns in scores.values()]
+    for score in PER_CLASS:
+        for index, name in enumerate(class_names):
+            row = f"{score.removesuffix('_per_class')} {name}"
+            rows[row] = [columns[score][index] for columns in scores.values()]
     first = max(map(len, rows))
     widths = [max(8, len(name)) for name in scores]
     lines = ["  ".join([" " * first, *(f"{n:>{w}}" for n, w in zip(scores, widths, strict=True))])]
@@ -22,8 +27,11 @@ def as_table(scores: dict[str, dict[str, Any]], class_names: tuple[str, ...]) ->
 
 def as_json(scores: dict[str, Any], class_names: tuple[str, ...]) -> dict[str, Any]:
     """The scores of one thing for JSON, with None for a score without pixels."""
-    per_class = dict(zip(class_names, map(_number, scores["iou_per_class"]), strict=True))
-    return {name: _number(scores[name]) for name in scoring.SCORES} | {"iou_per_class": per_class}
+    whole = {name: _number(scores[name]) for name in scoring.SCORES}
+    return whole | {
+        score: dict(zip(class_names, map(_number, scores[score]), strict=True))
+        for score in PER_CLASS
+    }
 
 
 def _number(score: float) -> float | None:

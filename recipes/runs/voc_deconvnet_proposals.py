@@ -8,7 +8,8 @@ Deviations:
   take VOC2012's training and validation images.
 - Images are scored with the running averages of batch normalization; the authors compute
   averages over about 500 batches of the trained net.
-- EdgeBoxes start from gradients, not from a structured forest's edges: recipes/data/edge_boxes.py.
+- EdgeBoxes start from gradients, not from a structured forest's edges:
+  zoo/inference/edge_boxes.py.
 
 Data      VOC2011 with SBD's labels, windows from EdgeBoxes or a list: see
           recipes/data/sets/sbd_proposals.py

@@ -204,3 +204,31 @@ def test_a_class_without_a_name_and_a_wrong_opacity_are_refused():
     text = "opacity is from 0 to 1; received 45. Pass 0.45, for example."
     with pytest.raises(ValueError, match=re.escape(text)):
         pictures.overlay(image, halves(), NAMES, opacity=45)
+
+
+def test_a_hidden_class_is_drawn_as_the_background_is():
+    class_map, image = halves(340, 340), np.full((340, 340, 3), 90, np.uint8)
+    class_map[:100] = 1
+    drawn = np.asarray(pictures.overlay(image, class_map, NAMES, hidden=[2]))
+    expected = np.where(class_map == 2, 0, class_map)
+    # Class 1 is outlined where it meets the hidden class, as where it meets the background.
+    np.testing.assert_array_equal(
+        drawn[:340], np.asarray(pictures.overlay(image, expected, NAMES))[:340]
+    )
+    everything = np.asarray(pictures.overlay(image, class_map, NAMES))
+    assert drawn.shape == everything.shape  # the legend still names it
+    assert tuple(pictures.bright_palette()[2]) in colours(everything[340:])
+    assert tuple(pictures.bright_palette()[2]) not in colours(drawn[340:])
+    assert tuple(pictures.bright_palette()[1]) in colours(drawn[340:])
+
+
+def test_a_given_legend_does_not_depend_on_the_classes_that_occur():
+    image = np.zeros((50, 70, 3), np.uint8)
+    found = [
+        np.asarray(pictures.overlay(image, class_map, NAMES, legend=range(3), smallest=1))
+        for class_map in (halves(50, 70), np.zeros((50, 70), np.uint8), np.full((50, 70), 255))
+    ]
+    assert len({one.shape for one in found}) == 1
+    for one in found:
+        np.testing.assert_array_equal(one[50:], found[0][50:])
+    assert colours(found[1][:50, :70]) == {(0, 0, 0)}

@@ -2,9 +2,18 @@
 
 from zoo import lazy as _lazy
 
-__all__ = ["Scorer", "class_map", "scorer"]
+_PLACES = {
+    "Method": "methods",
+    "Scorer": "scorers",
+    "class_map": "scorers",
+    "predict": "predicting",
+    "scorer": "scorers",
+}
+__all__ = [*_PLACES]
 
-__getattr__ = _lazy.attach("zoo.inference", dict.fromkeys(__all__, "zoo.inference.scorers"))
+__getattr__ = _lazy.attach(
+    "zoo.inference", {name: f"zoo.inference.{place}" for name, place in _PLACES.items()}
+)
 
 
 def __dir__() -> list[str]:

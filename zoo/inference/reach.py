@@ -27,7 +27,7 @@ def reach(model: keras.Model) -> tuple[int, int]:
     for layer in model.operations:
         inputs = [seen[id(x)] for x in keras.tree.flatten(layer.input)] or [(1, 0)]
         stride, radius = max(x[0] for x in inputs), max(x[1] for x in inputs)
-        window, down, up = _window(layer)
+        window, down, up = window_of(layer)
         stride /= up
         radius += (window - 1) / 2 * stride
         stride *= down
@@ -49,7 +49,7 @@ def reach_of(spec: Spec) -> tuple[int, int]:
     return reach(registry.build(spec.model, **dict(spec.options) | widths))
 
 
-def _window(layer: keras.Layer) -> tuple[int, int, int]:
+def window_of(layer: keras.Layer) -> tuple[int, int, int]:
     """The side of a layer's window, and by how much it makes its input smaller, and larger."""
 
     def side(name: str) -> int:

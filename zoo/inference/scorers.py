@@ -15,6 +15,7 @@ import numpy as np
 
 import zoo.loading
 from zoo import registry
+from zoo.inference import memory
 from zoo.inference.reach import reach
 from zoo.spec import Spec
 
@@ -41,6 +42,7 @@ class Scorer:
         stride: Tiles begin at multiples of it, so that pooling meets the same pixels.
         gives: `PROBABILITIES`, `SCORES` or `CLASSES`.
         max_pixels: The most pixels of an image that it takes; None for any number.
+        bytes_per_pixel: The memory that an answer takes, beside the weights; None if unknown.
     """
 
     answer: Callable[[np.ndarray], np.ndarray]
@@ -49,6 +51,7 @@ class Scorer:
     stride: int
     gives: str = PROBABILITIES
     max_pixels: int | None = None
+    bytes_per_pixel: float | None = None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """The answer to one image."""
@@ -122,6 +125,7 @@ def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:
         margin,
         stride,
         SCORES if scores else PROBABILITIES,
+        bytes_per_pixel=memory.bytes_per_pixel(model),
     )
 
 
@@ -154,7 +158,7 @@ def _spec_of(model: keras.Model) -> Spec:
         raise ValueError(
             f"A Scorer answers for each pixel of an image; {model.name!r} is a classifier, which "
             "answers for the cells of a coarse grid. Make heat maps with it: "
-            'zoo.inference.heatmaps(model, image, ["tabby"]), or --heatmaps tabby.'
+            'zoo.inference.heatmaps.heatmaps(model, image, ["tabby"]), or --heatmaps tabby.'
         )
     takes, gives = model.input_shape, model.output_shape
     fits = all(isinstance(shape, tuple) and len(shape) == 4 for shape in (takes, gives))

@@ -1,73 +1,79 @@
-"""Scores a large image in tiles that overlap, with the memory that one tile takes.
+"""Answers a large image in tiles that overlap, with the memory that one tile takes.
 
-Only the interior of a tile counts: its margin is as wide as a score of the net sees, so that the
-scores are those of the whole image.
+By default tiles overlap so far that each pixel's answer is that of the whole image. Where a net
+sees so far that this costs too much, `overlap=` takes less, and neighbouring tiles are blended.
 """
 
-import math
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-MAX_SIDE = 1536
-"""Of a tile, in pixels. U-Net takes 1.5 kB for each pixel that it scores: 3.5 GB a tile."""
-
-Scorer = Callable[[np.ndarray], np.ndarray]
-"""From an image `[h, w, channels]` to an array of its size, `[h, w]` or `[h, w, classes]`."""
+from zoo.inference.scorers import Scorer
+from zoo.inference.tiling import Span, tiling
 
 
-def tiled(score: Scorer, *, margin: int, stride: int, side: int | None = None) -> Scorer:
-    """A scorer that gives the same as `score`, tile by tile if the image is large.
+def tiled(answer: Scorer, *, side: int | None = None, overlap: int | None = None) -> Scorer:
+    """A Scorer that answers an image of any size, tile by tile if it is large.
 
     ```python
-    margin, stride = reach(model)
-    predict = tiled(predict, margin=margin, stride=stride)
+    answer = zoo.inference.tiles.tiled(answer, side=512)
     ```
 
     Args:
-        score: Scores a tile, of any size.
-        margin: What is left out of a tile at each end that is not one of the image, in pixels.
-        stride: Tiles begin at its multiples, so that pooling meets the same pixels.
-        side: Of a tile, in pixels. An image of up to `side` × `side` pixels is scored whole. By
-            default MAX_SIDE, or four margins where a net sees so far that they are more.
+        answer: Answers a tile, of any size.
+        side: Of a tile, in pixels. An image of up to `side` × `side` pixels is answered whole. By
+            default MAX_SIDE, or four margins where a net sees so far that they are more, or what a
+            file takes at most.
+        overlap: How many pixels neighbouring tiles share. By default two margins: the answers are
+            those of the whole image. With a number they are blended, with weights that fall
+            linearly to the tile's edge; classes are cut in the middle.
 
     Raises:
-        ValueError: `side` leaves no interior.
+        ValueError: `side` leaves nothing beside the overlap, or is more than a file takes.
     """
-    margin = math.ceil(margin / stride) * stride
-    side = side or max(MAX_SIDE, 4 * margin)
-    step = (side - 2 * margin) // stride * stride
-    if step <= 0:
-        raise ValueError(
-            f"A tile is larger than its margins and a stride, {2 * margin + stride} pixels; "
-            f"received side={side}. Pass side={2 * margin + stride} or more."
-        )
+    cut = tiling(answer, side=side, overlap=overlap)
 
-    def scored(image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        if height * width <= side * side:
-            return score(image)
-        whole = None
-        for rows, of_rows, kept_rows in _spans(height, side, step, margin):
-            for columns, of_columns, kept_columns in _spans(width, side, step, margin):
-                part = score(image[rows, columns])[kept_rows, kept_columns]
-                if whole is None:
-                    whole = np.empty((height, width, *part.shape[2:]), part.dtype)
-                whole[of_rows, of_columns] = part
+    def answered(images: np.ndarray) -> np.ndarray:
+        size = images.shape[1:3]
+        if cut.takes_whole(size):
+            return answer.answer(images)
+        rows, columns = cut.spans(size, 0), cut.spans(size, 1)
+        whole = np.empty((len(images), *size, answer.spec.classes), np.float32)
+        for image, into in zip(images, whole, strict=True):
+            for place, part in blocks(answer, ((row, image[row.tile]) for row in rows), columns):
+                into[place] = part
         return whole
 
-    return scored
+    return dataclasses.replace(answer, answer=answered, max_pixels=None)
 
 
-def _spans(length: int, side: int, step: int, margin: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Along one axis: the tile, its interior in the image, and its interior in the tile."""
-    if length <= side:
-        step = length
-    for first in range(0, length, step):
-        last = min(first + step, length)
-        begin = max(first - margin, 0)
-        yield (
-            slice(begin, min(last + margin, length)),
-            slice(first, last),
-            slice(first - begin, last - begin),
-        )
+def blocks(
+    answer: Scorer, rows: Iterable[tuple[Span, np.ndarray]], columns: list[Span]
+) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """The place and the answer of each block of an image, as soon as it is complete.
+
+    Args:
+        answer: Answers a tile.
+        rows: Rows of tiles from the top, one after the other, with their pixels
+            `[h, w, channels]`. Where the first is not the image's, what it shares with the one
+            above is missing in its answer.
+        columns: The tiles along a row.
+    """
+    above = None
+    for row, pixels in rows:
+        beside, below = None, []
+        for column in columns:
+            part = answer(pixels[:, column.tile])[row.inside, column.inside]
+            if row.before or row.after or column.before or column.after:
+                part = part * np.multiply.outer(row.weights, column.weights)[..., np.newaxis]
+            if column.before:
+                part[:, : column.before] += beside
+            width = part.shape[1] - column.after
+            beside, part = part[:, width:], part[:, :width]
+            if row.before and above is not None:
+                part[: row.before] += above[:, column.done]
+            height = part.shape[0] - row.after
+            below.append(part[height:])
+            yield (row.done, column.done), part[:height]
+        above = np.concatenate(below, axis=1)

@@ -16,9 +16,9 @@ import pathlib
 import numpy as np
 
 from recipes.data import boxes, windows
-from recipes.data.dataset import Dataset
-from recipes.data.edge_boxes import edge_boxes
+from recipes.data.dataset import DataError, Dataset
 from recipes.data.sets import sbd, sbd_objects
+from zoo.inference.edge_boxes import edge_boxes
 
 OVERLAP = 0.5
 
@@ -34,7 +34,11 @@ def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
 
     def find(source: Dataset, index: int) -> np.ndarray:
         image, _ = source.example(index)
-        return matched(edge_boxes(image), objects[boxes.name_of(source, index)])[:, :4]
+        try:
+            proposed = edge_boxes(image)
+        except ImportError as error:
+            raise DataError(str(error)) from error
+        return matched(proposed, objects[boxes.name_of(source, index)])[:, :4]
 
     file, text = data_dir / "proposals.csv", "searching windows that may hold an object"
     found = boxes.kept(file, splits, find, columns=boxes.BOX, text=text)

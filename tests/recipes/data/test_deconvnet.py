@@ -7,7 +7,6 @@ import pytest
 
 import zoo.pictures
 from recipes import data
-from recipes.data.edge_boxes import edge_boxes
 from recipes.data.sets import sbd, sbd_objects
 from recipes.data.sets.sbd_proposals import matched
 from recipes.data.verify import verify
@@ -21,6 +20,7 @@ from tests.support.sbd_files import (
     write_train,
     write_val,
 )
+from zoo.inference.edge_boxes import edge_boxes
 
 TRAIN, VAL = ("2008_000002", "2008_000003", "2010_001425"), ("2007_000033", "2009_000013")
 SIZE = (120, 160)
@@ -214,29 +214,10 @@ def test_edge_boxes_find_what_is_bright():
     assert (found[:, 2:] <= (160, 120)).all()
 
 
-def test_edge_boxes_take_the_channel_with_the_edge():
-    image = np.full((*SIZE, 3), 90, np.uint8)
-    x0, y0, x1, y1 = DOG
-    image[y0:y1, x0:x1] = 130, 90, 50  # as bright as around it
-    best = edge_boxes(image)[0]
-    assert np.abs(best - DOG).max() <= NEAR
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (50, 60)])
-def test_an_image_without_edges_has_no_edge_boxes(size):
-    assert edge_boxes(np.full((*size, 3), 7, np.uint8)).shape == (0, 4)
-
-
-def test_opencv_is_asked_for_where_it_is_missing(monkeypatch):
+def test_opencv_is_asked_for_where_it_is_missing(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2.ximgproc", None)
-    with pytest.raises(data.DataError) as error:
-        edge_boxes(np.zeros((9, 9, 3), np.uint8))
-    assert str(error.value).startswith(
-        "EdgeBoxes need OpenCV's contributed modules, which are not installed ("
-    )
-    assert str(error.value).endswith(
-        "Install opencv-contrib-python-headless<5, the extra 'proposals', or give a list of boxes."
-    )
+    with pytest.raises(data.DataError, match=r"Install them: pip install .*\[proposals\]"):
+        data.load("sbd_proposals", folder)
 
 
 @pytest.mark.parametrize("name", ["sbd_objects", "sbd_proposals"])

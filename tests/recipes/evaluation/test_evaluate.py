@@ -9,7 +9,6 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 import exports
@@ -73,7 +72,8 @@ def test_a_run_is_scored_from_its_published_weights(run, expected, capsys):
     assert f"{run[0]}: {run[0]}/model.weights.h5, step {COINS.steps} of {COINS.steps}\n" in out
     assert "coins, split val, 1 image\n" in out
     assert expected.split() in lines(out)
-    assert "iou coin" in out
+    for name in ("iou", "precision", "recall", "dice"):
+        assert f"{name} coin" in out
     assert expected.split() not in lines(evaluated(capsys, run[0], "--split", "train"))
 
 
@@ -86,11 +86,29 @@ def test_scores_as_json_are_those_of_the_table(run, expected, capsys):
     assert err == f"{run[0]}: {run[0]}/model.weights.h5, step {COINS.steps} of {COINS.steps}\n"
     assert list(found["scores"]) == [str(run[0])]
     scores = found["scores"][str(run[0])]
-    assert list(scores) == ["file", *scoring.SCORES, "iou_per_class"]
+    per_class = [f"{name}_per_class" for name in ("iou", "precision", "recall", "dice")]
+    assert list(scores) == ["file", *scoring.SCORES, *per_class]
     assert scores["file"] == f"{run[0]}/model.weights.h5"
     assert f"pixel_accuracy            {scores['pixel_accuracy']:.4f}\n" == expected
     assert list(scores["iou_per_class"]) == ["background", "coin"]
     assert scores["mean_iou"] == pytest.approx(np.mean(list(scores["iou_per_class"].values())))
+
+
+def test_the_confusion_matrix_is_written_in_each_form(run, capsys, tmp_path):
+    files = [tmp_path / name for name in ("m.csv", "m.md", "m.png")]
+    words = [word for file in files for word in ("--confusion", file)]
+    scores = json.loads(evaluated(capsys, run[0], "--json", *words))["scores"][str(run[0])]
+    with open(files[0], newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    matrix = np.array([[int(row[name]) for name in ("background", "coin")] for row in rows])
+    assert [row["path"] for row in rows] == [str(run[0])] * 2
+    assert np.trace(matrix) / matrix.sum() == pytest.approx(scores["pixel_accuracy"])
+    assert matrix[1, 1] / matrix[1].sum() == pytest.approx(scores["recall_per_class"]["coin"])
+    assert f"| coin | {matrix[1, 0]:,} | {matrix[1, 1]:,} |" in files[1].read_text()
+    with Image.open(files[2]) as picture:
+        assert picture.mode == "RGB"
+    wrong = refused(capsys, run[0], "--confusion", tmp_path / "m.txt")
+    assert wrong.startswith("zoo evaluate: A confusion matrix is written as .csv, .md, .png; ")
 
 
 def test_a_score_without_pixels_is_null_in_json(run, capsys, monkeypatch):
@@ -388,13 +406,14 @@ def test_exports_for_other_classes_are_errors(names, exported, capsys, monkeypat
 
 def test_an_image_that_does_not_fit_into_the_memory_is_told(run, capsys, monkeypatch):
     def no_memory(image):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor\n at x")
+        raise MemoryError("The memory does not suffice. Answer in smaller tiles.")
 
     monkeypatch.setattr(scoring, "of_model", lambda model: no_memory)
     assert command.evaluate([str(run[0])]) == 1
-    err = capsys.readouterr().err
-    assert "the memory does not suffice to score 78×384 pixels, at most 1536×1536 at a time" in err
-    assert "(OOM when allocating a tensor). Score on a machine with more, or set CUDA_VIS" in err
+    assert capsys.readouterr().err == (
+        "zoo evaluate: skimage.data.coins() (val): The memory does not suffice. Answer in "
+        "smaller tiles.\n"
+    )
 
 
 def test_an_interrupt_ends_in_a_line(run, capsys, monkeypatch):

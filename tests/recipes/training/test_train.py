@@ -27,7 +27,7 @@ from recipes.training import model as models
 from recipes.training.recipe import Recipe, RunError
 from zoo import files
 from zoo import workdir as workdirs
-from zoo.inference import tiles
+from zoo.inference import tiling
 
 # Dropout and shuffling are on, so that a run that goes on has to restore both.
 RECIPE = Recipe(
@@ -537,7 +537,7 @@ def test_large_images_are_scored_in_tiles(tmp_path, monkeypatch, whole):
     bias = model.get_layer("conv_u0d-score").bias  # moved, so that each class has half of the image
     bias.assign(bias + np.float32([np.median(scores[..., 1] - scores[..., 0]), 0]))
     expected = scoring.of_model(model)(image)
-    monkeypatch.setattr(tiles.tiled, "__kwdefaults__", {"side": 96})
+    monkeypatch.setattr(tiling, "MAX_SIDE", 96)
     monkeypatch.setattr(type(model), "__call__", noted)
     run_eagerly = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
@@ -640,17 +640,14 @@ def test_what_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch
 
 def test_a_held_out_image_that_does_not_fit_into_the_memory_is_told(tmp_path, capsys, monkeypatch):
     def no_memory(image):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor\n at x")
+        raise MemoryError("The memory does not suffice. Answer in smaller tiles.")
 
     words = ["coins_unet", "--workdir", str(tmp_path), "--validate-every", "4", "--save-every", "2"]
     with monkeypatch.context() as patch:
         patch.setattr(scoring, "of_model", lambda model: no_memory)
         assert command.train(words) == 1
     err = capsys.readouterr().err
-    assert (
-        "zoo train: 0.png: the memory does not suffice to score 20×20 pixels, at most 1536×1536 at "
-        "a time (OOM when allocating a tensor). Score on a machine with more, or set "
-    ) in err
+    assert "zoo train: 0.png: The memory does not suffice. Answer in smaller tiles." in err
     assert "Or run the same command with --validate-every 0: it goes on from the last" in err
     assert "--crop" not in err
     assert command.train([*words, "--validate-every", "0"]) == 0

@@ -38,6 +38,17 @@ def test_scores_are_those_of_the_paper():
     np.testing.assert_allclose(result["iou_per_class"], [8 / 11, 5 / 8, 1, np.nan])
 
 
+def test_precision_recall_and_dice_are_those_of_each_class():
+    matrix = MATRIX.copy()
+    matrix[3, 0] = 4  # in the truth, and never found
+    result = metrics.scores(matrix)
+    np.testing.assert_allclose(result["precision_per_class"], [8 / 13, 5 / 7, 1, np.nan])
+    np.testing.assert_allclose(result["recall_per_class"], [8 / 10, 5 / 6, 1, 0])
+    precision, recall = result["precision_per_class"][:3], result["recall_per_class"][:3]
+    harmonic = 2 / (1 / precision + 1 / recall)
+    np.testing.assert_allclose(result["dice_per_class"], [*harmonic, 0])
+
+
 def test_a_class_predicted_but_absent_from_the_truth_has_an_iou_of_zero():
     matrix = np.array([[6, 2], [0, 0]])
     result = metrics.scores(matrix)

@@ -1,0 +1,212 @@
+"""`zoo.predict` and `zoo predict`: from trained weights to pictures, again and again."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from tests.support import specs
+from tests.support.toys import build_toy, toy_images
+from zoo.inference import command, journal, predicting, scorer
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    model = build_toy("unet")
+    model.spec = specs.UNET
+    return zoo.weights.save(model, tmp_path_factory.mktemp("unet") / "unet.weights.h5")
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for index, image in enumerate(toy_images("unet", 3).astype(np.uint8)):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def ask(weights, photographs, tmp_path, capsys):
+    """`ask(...)`: runs `zoo predict` on the photographs; its status and what it printed."""
+
+    def ask(*words, model=weights, status=0):
+        given = [model, photographs, "--out", tmp_path / "answers", *words]
+        found, said = command.predict([str(word) for word in given]), capsys.readouterr()
+        assert found == status, said.err
+        return said.out + said.err
+
+    return ask
+
+
+def expected(path):
+    image = zoo.images.read_image(path, channels=3)
+    return build_toy("unet")(image[np.newaxis].astype("float32"))[0].numpy().argmax(-1)
+
+
+def test_an_image_becomes_a_class_map_whatever_it_is(weights, photographs):
+    path = photographs / "0.png"
+    with Image.open(path) as opened:
+        for image in (path, str(path), opened, np.asarray(opened)):
+            found = zoo.predict(weights, image)
+            assert found.dtype == np.uint8
+            np.testing.assert_array_equal(found, expected(path))
+    np.testing.assert_array_equal(zoo.predict(build_toy("unet"), path), expected(path))
+
+
+def test_a_folder_becomes_masks_and_pictures(ask, photographs, tmp_path):
+    out = ask()
+    for index in range(3):
+        mask = Image.open(tmp_path / f"answers/{index}-mask.png")
+        np.testing.assert_array_equal(np.asarray(mask), expected(photographs / f"{index}.png"))
+        assert mask.getpalette()[:6] == [1, 2, 3, 4, 5, 6]  # the colours of the Spec
+        with Image.open(tmp_path / f"answers/{index}-overlay.png") as overlay:
+            assert overlay.size > (320, 250)  # enlarged, with a legend
+        assert f"answers/{index}-mask.png: " in out
+    assert "3 of 3 images" in out
+    text = (tmp_path / "answers/answers.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert lines[1]["files"] == ["0-mask.png", "0-overlay.png"]
+    numbers = np.bincount(expected(photographs / "0.png").ravel()) / (33 * 50)
+    told = {name: round(share, 6) for name, share in lines[1]["shares"].items()}
+    names = specs.UNET.class_names
+    assert told == {names[n]: round(share, 6) for n, share in enumerate(numbers) if share}
+
+
+def test_probabilities_are_written_on_request(ask, photographs, tmp_path):
+    ask("--scores")
+    found = np.load(tmp_path / "answers/1-probabilities.npy")
+    image = zoo.images.read_image(photographs / "1.png")
+    np.testing.assert_allclose(found, scorer(build_toy("unet"))(image), atol=1e-5)
+    assert found.dtype == np.float32
+
+
+def test_the_answer_is_turned_as_viewers_turn_the_image(ask, photographs, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the row 0 is the right side
+    Image.open(photographs / "0.png").save(photographs / "0.png", exif=exif)
+    ask()
+    mask = np.asarray(Image.open(tmp_path / "answers/0-mask.png"))
+    np.testing.assert_array_equal(mask, np.rot90(expected(photographs / "0.png"), -1))
+
+
+def test_the_same_command_goes_on_where_it_was(ask, photographs, tmp_path):
+    ask()
+    before = (tmp_path / "answers/1-mask.png").stat().st_mtime_ns
+    (tmp_path / "answers/2-mask.png").unlink()
+    Image.open(photographs / "1.png").rotate(180).save(photographs / "0.png")
+    Image.open(photographs / "1.png").save(photographs / "new.png")
+    out = ask()
+    assert "1 of 4 images were answered before" in out
+    assert (tmp_path / "answers/1-mask.png").stat().st_mtime_ns == before
+    for name in ("0", "2", "new"):
+        mask = np.asarray(Image.open(tmp_path / f"answers/{name}-mask.png"))
+        np.testing.assert_array_equal(mask, expected(photographs / f"{name}.png"))
+
+
+def test_another_request_needs_another_folder(ask, weights, tmp_path):
+    ask()
+    assert "holds those to another: scores differs. Choose another --out." in ask(
+        "--scores", status=2
+    )
+    os.utime(weights)
+    assert "model differs" in ask(status=2)
+
+
+def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_done(ask, photographs, tmp_path):
+    (photographs / "1.png").write_bytes(b"no image")
+    out = ask(status=1)
+    assert f"zoo predict: {photographs}/1.png: cannot be read as an image" in out
+    assert sorted(file.name for file in (tmp_path / "answers").glob("*.png")) == [
+        *("0-mask.png", "0-overlay.png", "2-mask.png", "2-overlay.png"),
+    ]
+
+
+def test_a_file_of_somebody_else_is_never_replaced(ask, tmp_path):
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers/2-mask.png").write_bytes(b"mine")
+    out = ask(status=2)
+    assert f"Nothing is overwritten; {tmp_path}/answers/2-mask.png is there already." in out
+    assert not (tmp_path / "answers/0-mask.png").exists()
+    assert (tmp_path / "answers/2-mask.png").read_bytes() == b"mine"
+
+
+def test_answers_lie_in_a_folder_of_their_own(weights, photographs, capsys):
+    words = [weights, photographs, "--out", photographs]
+    assert command.predict([str(word) for word in words]) == 2
+    assert "holds the images. Choose another --out." in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_it_and_leaves_no_half_file(ask, tmp_path, monkeypatch):
+    def full(self, *arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    real = journal.files.append_text
+    monkeypatch.setattr(journal.files, "append_text", full)
+    out = ask(status=2)
+    assert "(No space left on device). Free some space there and run the same command again." in out
+    assert sorted(file.name for file in (tmp_path / "answers").iterdir()) == ["answers.jsonl"]
+    monkeypatch.setattr(journal.files, "append_text", real)
+    assert "3 of 3 images" in ask()
+
+
+def test_a_torn_or_damaged_journal(ask, tmp_path):
+    ask()
+    file = tmp_path / "answers/answers.jsonl"
+    file.write_text(file.read_text()[:-20])  # which comes before the names of the files
+    for name in ("2-mask.png", "2-overlay.png"):
+        (tmp_path / "answers" / name).unlink()
+    assert "2 of 3 images were answered before" in ask()
+    file.write_text(file.read_text().replace("files", "bytes", 1))
+    out = ask(status=2)
+    assert "answers.jsonl is damaged (" in out
+    assert "Choose another --out, or move the folder away." in out
+
+
+def test_a_killed_command_leaves_whole_files_and_goes_on(weights, photographs, tmp_path):
+    for index in range(3, 60):
+        (photographs / f"{index}.png").write_bytes((photographs / "0.png").read_bytes())
+    out = tmp_path / "answers"
+    command = [sys.executable, "-m", "zoo", "predict", weights, photographs, "--out", out]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, **options) as process:
+        while len(list(out.glob("*-mask.png"))) < 5 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    for file in out.glob("*-mask.png"):
+        Image.open(file).load()
+    assert 5 <= len(list(out.glob("*-mask.png"))) < 60
+    assert subprocess.run(command, **options, check=True).stdout.count("-mask.png") < 56
+    assert len(list(out.glob("*-mask.png"))) == len(list(out.glob("*-overlay.png"))) == 60
+    assert not list(out.glob("writing-*"))
+
+
+def test_exports_are_asked_as_well(ask, exported_toy, photographs, tmp_path):
+    for form in ("saved_model", "onnx"):
+        ask("--out", tmp_path / form, model=exported_toy("unet", form))
+        mask = np.asarray(Image.open(tmp_path / form / "1-mask.png"))
+        np.testing.assert_array_equal(mask, expected(photographs / "1.png"))
+    out = ask("--scores", model=exported_toy("unet", "onnx"), status=2)
+    assert "--scores and --heatmaps are of probabilities; " in out
+    assert "gives classes alone. Give the weights file, the workdir or a SavedModel." in out
+
+
+def test_two_commands_do_not_write_into_one_folder(ask, tmp_path):
+    with journal.opened(tmp_path / "answers", {}):
+        assert "One command at a time writes into" in ask(status=2)
+
+
+def test_images_are_read_in_their_order_a_few_ahead(tmp_path, photographs):
+    paths = [photographs / f"{index % 3}.png" for index in range(20)]
+    found = list(predicting._read_ahead(paths, specs.UNET))
+    assert [path for path, _ in found] == paths
+    for path, image in found:
+        np.testing.assert_array_equal(image, zoo.images.read_image(path))

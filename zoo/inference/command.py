@@ -1,0 +1,176 @@
+"""The command `zoo predict`; what is heavy is imported late."""
+
+import argparse
+import pathlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from zoo import quiet, terminal
+from zoo.inference import methods
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_PREDICT = """\
+Answers images. Writes for each NAME-mask.png, a palette PNG whose values are the classes, and
+NAME-overlay.png, the classes drawn over the image, with a legend. Both are turned as viewers turn
+an image with an EXIF orientation. A video becomes NAME-overlay.mp4.
+
+answers.jsonl in the folder has a line for each image: its file, the share of each class, seconds.
+The same command goes on where it was stopped, and answers what is new or has changed."""
+
+
+def predict(arguments: list[str]) -> int:
+    """`zoo predict`: status 1 if an image has no answer, 2 for a wrong request."""
+    given = _parser().parse_args(arguments)
+    return terminal.run(lambda: _predict(given), prog="zoo predict", failures=(MemoryError,))
+
+
+def _predict(given: argparse.Namespace) -> int:
+    from zoo.inference import inputs
+
+    method = methods.of_options(given)
+    if given.boxes and not given.proposals:
+        raise ValueError("--boxes is for proposals. Add --proposals, or leave --boxes out.")
+    paths = inputs.find(given.images)
+    boxes = _boxes(given.boxes, paths)
+    quiet.import_tensorflow()
+    from zoo import progress
+    from zoo.inference import heatmaps
+    from zoo.inference.predicting import Wanted, write_answers
+    from zoo.inference.scorers import CLASSES, Scorer, scorer
+
+    model = method.scorer(given.model, checkpoint=given.checkpoint)
+    others = [scorer(path) for path in given.ensemble]
+    answer = method.composed(model, others)
+    if answer.gives == CLASSES and (given.scores or given.heatmaps):
+        raise ValueError(
+            f"--scores and --heatmaps are of probabilities; {given.model} gives classes alone. "
+            "Give the weights file, the workdir or a SavedModel."
+        )
+
+    def answer_of(path: pathlib.Path) -> Scorer:
+        return method.composed(model, others, boxes=boxes[path.stem]) if boxes else answer
+
+    with progress.counting("images", rate=True) as show:
+        without = write_answers(
+            answer_of,
+            paths,
+            given.out,
+            spec=model.spec,
+            request=_request(given),
+            wanted=Wanted(
+                given.scores, tuple(heatmaps.find(given.heatmaps, model.spec.names)), given.font
+            ),
+            report=terminal.tell,
+            warn=lambda line: print(
+                f"zoo predict: {terminal.printable(line)}", file=sys.stderr, flush=True
+            ),
+            progress=show,
+        )
+    return terminal.FAILED if without else 0
+
+
+def _boxes(file: str | None, paths: list[pathlib.Path]) -> "dict[str, np.ndarray]":
+    """The boxes of each image by its name; empty without a file.
+
+    Raises:
+        ValueError: An image is not on the list.
+    """
+    if file is None:
+        return {}
+    from zoo.inference import boxes
+
+    found = boxes.read(file)
+    lacking = [path for path in paths if path.stem not in found]
+    if lacking:
+        raise ValueError(
+            f"--boxes has a line for each image, with its name at least; {file} has none for "
+            f"{lacking[0].stem}. Add it, or leave the image out."
+        )
+    return found
+
+
+def _request(given: argparse.Namespace) -> dict[str, Any]:
+    """What is asked of every image; with it a later command knows whether it may go on."""
+    return {
+        "model": _identity(given.model, given.checkpoint),
+        "ensemble": [_identity(path) for path in given.ensemble],
+        "method": {**vars(methods.of_options(given))},
+        "boxes": given.boxes and _of_file(pathlib.Path(given.boxes)),
+        "scores": given.scores,
+        "heatmaps": given.heatmaps,
+    }
+
+
+def _identity(path: str, checkpoint: str | None = None) -> dict[str, Any]:
+    """What tells a model from another one at its path."""
+    from zoo import loading
+    from zoo.inference import exported
+
+    file = exported.find(pathlib.Path(path))
+    if file is None:
+        file = loading.find(path, checkpoint).files[0]
+        file = file if file.exists() else file.with_name(f"{file.name}.index")  # of a checkpoint
+    return _of_file(file)
+
+
+def _of_file(file: pathlib.Path) -> dict[str, Any]:
+    stat = file.stat()
+    return {"path": str(file.absolute()), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
+
+
+def _parser() -> terminal.Parser:
+    parser = terminal.Parser(prog="zoo predict", description=_PREDICT)
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a weights file, the workdir of a run, an authors' file, or an exported SavedModel, "
+        "TFLite, ONNX or OpenVINO file",
+    )
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="images and videos: files, folders, or patterns such as 'scans/*.tif'",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="the folder of the answers; made if it is not there",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="WHICH",
+        help="of a workdir: newest (default), best, or the step of a checkpoint",
+    )
+    written = parser.add_argument_group("what else is written")
+    written.add_argument(
+        "--scores",
+        action="store_true",
+        help="NAME-probabilities.npy: float32 [height, width, classes]",
+    )
+    written.add_argument(
+        "--heatmaps",
+        nargs="+",
+        default=(),
+        metavar="CLASS",
+        help="NAME-heatmaps.png: a map of the probability of each of these classes",
+    )
+    written.add_argument(
+        "--font",
+        type=terminal.font,
+        metavar="FILE",
+        help="a TrueType or OpenType file for the class names of the legend (default: Pillow's own "
+        "font, or for a name with other letters one of this system that has them)",
+    )
+    group = methods.add_options(parser)
+    group.add_argument(
+        "--boxes",
+        metavar="FILE",
+        help="the proposals, instead of EdgeBoxes: lines NAME,X0,Y0,X1,Y1, the most likely first; "
+        "NAME is that of an image without its ending",
+    )
+    return parser

@@ -1,0 +1,130 @@
+"""What is asked about: image files by what a user names, and images in memory."""
+
+import collections
+import glob
+import io
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from zoo import images
+from zoo.spec import Spec
+from zoo.videos import VIDEO_ENDINGS
+
+Picture = str | os.PathLike | np.ndarray | Image.Image
+"""A file, an array `[h, w, channels]` or `[h, w]` with values 0-255, or an image of Pillow."""
+
+
+def find(words: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
+    """The files that are named: each file, the images and videos of each folder, and of patterns.
+
+    ```python
+    files = find(["photograph.jpg", "photographs", "scans/*.tif"])
+    ```
+
+    Raises:
+        FileNotFoundError: Nothing is there, or a folder or pattern holds no image.
+    """
+    found: dict[pathlib.Path, None] = {}
+    for word in map(pathlib.Path, words):
+        if word.is_dir():
+            inside = [one for one in sorted(word.iterdir()) if _is_asked_about(one)]
+            what = f"the folder {word} holds none; the folders inside it are not searched"
+        elif word.exists() or not glob.has_magic(str(word)):
+            inside = [word] if word.exists() else []
+            what = f"there is none at {word}"
+        else:
+            inside = sorted(map(pathlib.Path, glob.glob(str(word), recursive=True)))
+            inside = [one for one in inside if _is_asked_about(one)]
+            what = f"the pattern {word} matches none"
+        if not inside:
+            raise FileNotFoundError(
+                f"An image is a file that ends in {', '.join(images.ENDINGS)}, a video one in "
+                f"{', '.join(VIDEO_ENDINGS)}; {what}. Check the path."
+            )
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def _is_asked_about(path: pathlib.Path) -> bool:
+    endings = (*images.ENDINGS, *VIDEO_ENDINGS)
+    return path.name.lower().endswith(endings) and not path.name.startswith(".")
+
+
+def names_of(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
+    """The name of each file's answers: its own without the ending, or with it if two share that.
+
+    Raises:
+        ValueError: Two files in different folders have one name.
+    """
+    # Some file systems do not tell "a" from "A".
+    stems = collections.Counter(path.stem.casefold() for path in paths)
+    names = {path: path.stem if stems[path.stem.casefold()] == 1 else path.name for path in paths}
+    taken: dict[str, pathlib.Path] = {}
+    for path, name in names.items():
+        other = taken.setdefault(name.casefold(), path)
+        if other != path:
+            raise ValueError(
+                f"Each image has answers of its own name; {other} and {path} would both be "
+                f"{name}. Answer them into two folders."
+            )
+    return names
+
+
+def read(picture: Picture, spec: Spec) -> np.ndarray:
+    """An image as a model takes it, `[h, w, channels]`; files by the rules of `zoo.images`.
+
+    Raises:
+        zoo.images.ImageError: A file cannot be read.
+        ValueError: An array has another shape, other channels or other values.
+    """
+    if isinstance(picture, str | os.PathLike):
+        return images.read_image(picture, channels=spec.channels)
+    if isinstance(picture, Image.Image):
+        with io.BytesIO() as stream:  # so the rules of files hold
+            picture.save(stream, "PNG", compress_level=0)
+            return images.read_image(stream.getvalue(), channels=spec.channels)
+    return _checked(np.asarray(picture), spec)
+
+
+def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
+    image = image[..., np.newaxis] if image.ndim == 2 else image
+    if image.ndim == 3 and image.shape[-1] == 1 and spec.channels == 3:
+        image = np.repeat(image, 3, axis=-1)
+    if image.ndim != 3 or image.shape[-1] != spec.channels or not image.size:
+        raise ValueError(
+            f"An image of this model is [h, w, {spec.channels}]; received {list(image.shape)}. "
+            "Pass one image with these channels, not a batch."
+        )
+    if image.dtype.kind not in "uif" or not np.isfinite(image).all():
+        raise ValueError(
+            f"An image holds finite numbers; received {image.dtype}. Pass uint8, or floats 0-255."
+        )
+    least, most = image.min(), image.max()
+    # A black image of floats is black in both ranges.
+    is_share = image.dtype.kind == "f" and 0 < most <= 1
+    if least < 0 or most > 255 or is_share:
+        remedy = "Multiply it by 255." if is_share else "Scale it to 0-255."
+        raise ValueError(f"An image holds 0 to 255; received {least:g} to {most:g}. {remedy}")
+    return image
+
+
+def shown(image: np.ndarray) -> np.ndarray:
+    """An image for a picture of it, uint8 `[h, w, 3]` or `[h, w, 1]`.
+
+    Of other numbers of channels than 1 and 3 the first three are taken for red, green and blue, or
+    the first alone.
+    """
+    count = 3 if image.shape[-1] >= 3 else 1
+    return np.rint(image[..., :count]).astype(np.uint8)
+
+
+def shares(class_map: np.ndarray, spec: Spec) -> dict[str, float]:
+    """The share of the pixels of each class that occurs, the largest first."""
+    counts = np.bincount(class_map.ravel(), minlength=spec.classes)
+    order: list[Any] = [number for number in np.argsort(-counts, kind="stable") if counts[number]]
+    return {spec.names[number]: float(counts[number] / class_map.size) for number in order}

@@ -1,0 +1,145 @@
+"""The journal of a folder of answers: what was asked, and which images are answered.
+
+`answers.jsonl` holds a line of JSON for the request, then one for each image. A line is on the disk
+before the files that it names get their names: so every file of ours is known, one that is not in
+the journal is somebody else's and is never replaced, and a killed command goes on where it was.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zoo import files
+
+NAME = "answers.jsonl"
+_LOCK = "answers.lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Journal:
+    """The journal of a folder; `opened` gives one.
+
+    Args:
+        folder: Of the answers.
+        lines: Of each image by its path, the last line about it.
+    """
+
+    folder: pathlib.Path
+    lines: dict[str, dict[str, Any]]
+
+    def is_answered(self, image: pathlib.Path) -> bool:
+        """Whether all answers to an image are there, and the image is the one that was answered."""
+        line = self.lines.get(os.path.abspath(image))
+        return (
+            line is not None
+            and line["image"] == _identity(image)
+            and all((self.folder / name).exists() for name in line["files"])
+        )
+
+    def check_free(self, image: pathlib.Path, names: list[str]) -> None:
+        """Checks that no file of somebody else is in the place of an answer.
+
+        Raises:
+            FileExistsError: There is one.
+        """
+        ours = set(self.lines.get(os.path.abspath(image), {}).get("files", ()))
+        for name in names:
+            if name not in ours and (self.folder / name).exists():
+                raise FileExistsError(
+                    f"Nothing is overwritten; {self.folder / name} is there already. Choose "
+                    "another --out, or move the file away."
+                )
+
+    @contextlib.contextmanager
+    def writing(
+        self, image: pathlib.Path, names: list[str], **told: Any
+    ) -> Iterator[dict[str, pathlib.Path]]:
+        """Paths for the answers to an image by their names; they appear together after the block.
+
+        Args:
+            image: The image.
+            names: Of the files.
+            **told: What else its line says.
+
+        Raises:
+            OSError: Something cannot be written; nothing of it is there then.
+        """
+        with contextlib.ExitStack() as stack:
+            written = {
+                name: stack.enter_context(files.replacing(self.folder / name)) for name in names
+            }
+            yield written
+            line = {"image": _identity(image), "files": names, **told}
+            files.append_text(self.folder / NAME, _text(line))
+            self.lines[line["image"]["path"]] = line
+
+
+@contextlib.contextmanager
+def opened(folder: pathlib.Path, request: Mapping[str, Any]) -> Iterator[Journal]:
+    """The journal of a folder, which is made if it is not there; no other process has it.
+
+    Args:
+        folder: Of the answers.
+        request: What is asked of every image. A folder holds the answers to one request.
+
+    Raises:
+        ValueError: The folder holds answers to another request, or its journal is damaged.
+        OSError: The folder cannot be written to.
+    """
+    with files.making(folder), _alone(folder):
+        files.sweep(folder)
+        file = folder / NAME
+        if not file.exists():
+            files.write_text(file, _text({"request": request}))
+        yield Journal(folder, _read(file, json.loads(json.dumps(request))))
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(files.locked(folder / _LOCK))
+        except files.InUseError as error:
+            raise ValueError(
+                f"One command at a time writes into {folder}; {error} does. Wait for it, or choose "
+                "another --out."
+            ) from error
+        yield
+
+
+def _read(file: pathlib.Path, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    text = file.read_bytes().decode("utf-8", "replace")
+    whole, _, torn = text.rpartition("\n")
+    try:
+        first, *lines = [json.loads(line) for line in whole.split("\n")]
+        before, found = first["request"], {line["image"]["path"]: line for line in lines}
+        if not all(isinstance(line["files"], list) for line in lines):
+            raise ValueError("a line names no files")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(
+            f"{file} is damaged ({error}): it says which images are answered. Choose another "
+            "--out, or move the folder away."
+        ) from error
+    if before != request:
+        changed = [name for name in request if before.get(name) != request[name]]
+        raise ValueError(
+            f"A folder holds the answers to one request; {file.parent} holds those to another: "
+            f"{', '.join(changed) or 'more was asked'} differs. Choose another --out."
+        )
+    if torn:  # of a process that was killed while it wrote
+        files.write_text(file, whole + "\n")
+    return found
+
+
+def _identity(image: pathlib.Path) -> dict[str, Any]:
+    """What tells an image from another one at its path."""
+    stat = image.stat()
+    return {"path": os.path.abspath(image), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False) + "\n"

@@ -1,0 +1,256 @@
+"""How an image is answered: the options of `zoo predict`, `zoo evaluate` and `zoo demo`.
+
+model → proposals, or mirror images, turns and scales in tiles → ensemble → CRF
+"""
+
+import argparse
+import dataclasses
+import functools
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.terminal import positive
+
+if TYPE_CHECKING:
+    from zoo.inference.scorers import Scorer  # it imports Keras, and help texts need none
+
+AUTO, WHOLE = "auto", "whole"
+FLIPS = ("none", "horizontal", "vertical", "four")
+RULES = ("paper", "release")
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """How an image is answered. By default whole, or in exact tiles if it is large.
+
+    Args:
+        tile: The side of a tile in pixels; "auto" for what fits into the memory; "whole" for none.
+        overlap: Of neighbouring tiles, in pixels, within which their answers are blended. None for
+            as much as the net sees: then the answer is that of the whole image.
+        flips: Average over mirror images, as of `zoo.inference.augmented`: "none", "horizontal",
+            "vertical" or "four".
+        turns: Average over the four turns by 90°.
+        scales: Average over these sizes of the image, too; 1 is its own.
+        proposals: Answer the windows that are most likely to hold an object, as DeconvNet does.
+        rules: Of the proposals: those of the "paper", or of the authors' "release".
+        edges: The file of a structured forest that finds the edges of the proposals.
+        product: Multiply the members of an ensemble instead of averaging them.
+        crf: Refine the answer with a fully connected CRF.
+    """
+
+    tile: int | str = AUTO
+    overlap: int | None = None
+    flips: str = FLIPS[0]
+    turns: bool = False
+    scales: tuple[float, ...] = ()
+    proposals: bool = False
+    rules: str = RULES[0]
+    edges: str | None = None
+    product: bool = False
+    crf: bool = False
+
+    @property
+    def needs_whole(self) -> str | None:
+        """The option for which the whole image is needed at once; None if there is none."""
+        return "--proposals" if self.proposals else "--crf" if self.crf else None
+
+    def scorer(self, source: Any, **options: Any) -> "Scorer":
+        """The Scorer of a model, with the scores of its last layer where a method wants them.
+
+        Args:
+            source: As of `zoo.inference.scorer`, and so `options`.
+            **options: See above.
+        """
+        from zoo.inference import exported, scorers
+
+        # DeconvNet joins scores; a file that gives probabilities alone has those joined.
+        scores = self.proposals and (
+            not isinstance(source, str | os.PathLike) or exported.find(pathlib.Path(source)) is None
+        )
+        return scorers.scorer(source, scores=scores, **options)
+
+    def composed(
+        self,
+        answer: "Scorer",
+        others: "Sequence[Scorer]" = (),
+        *,
+        boxes: np.ndarray | None = None,
+    ) -> "Scorer":
+        """The Scorer of an image, which gives probabilities if the model does or gives scores.
+
+        Args:
+            answer: Of the model, as `scorer` gives it.
+            others: Further members of an ensemble. They are asked without proposals.
+            boxes: Of this image, instead of EdgeBoxes; as of `zoo.inference.proposals`.
+
+        Raises:
+            ValueError: An option does not suit the model, or the members differ in their classes.
+            ImportError: An extra is not installed; the message names it.
+        """
+        from zoo.inference.probabilities import probabilities
+
+        if self.proposals:
+            first = self._averaged(self._with_proposals(answer, boxes))
+        else:
+            first = self._in_tiles(answer)
+        found = probabilities(self._joined([first, *map(self._in_tiles, others)]))
+        if self.crf:
+            from zoo.inference.crf import crf
+
+            found = crf(found)
+        return found
+
+    def of_a_tile(self, answer: "Scorer", others: "Sequence[Scorer]" = ()) -> "Scorer":
+        """The Scorer of one tile of an image that is too large to be held.
+
+        Raises:
+            ValueError: A method needs the whole image.
+        """
+        if self.needs_whole:
+            raise ValueError(
+                f"{self.needs_whole} takes a whole image at once; this one is answered strip by "
+                "strip. Leave it out, or scale the image down."
+            )
+        return self._joined([self._averaged(one) for one in (answer, *others)])
+
+    def _in_tiles(self, answer: "Scorer") -> "Scorer":
+        if self.tile != WHOLE:
+            from zoo.inference.tiles import tiled
+
+            answer = tiled(answer, side=self.side_of(answer), overlap=self.overlap)
+        return self._averaged(answer)
+
+    def side_of(self, answer: "Scorer") -> int:
+        """The side of a tile of an image that may have any size, in pixels.
+
+        Raises:
+            MemoryError: The memory does not suffice for the smallest tile.
+        """
+        if self.tile not in (AUTO, WHOLE):
+            return self.tile
+        from zoo.inference.tiling import auto_side
+
+        return auto_side(answer, overlap=self.overlap)
+
+    def _averaged(self, answer: "Scorer") -> "Scorer":
+        if self.flips == FLIPS[0] and not self.turns and not self.scales:
+            return answer
+        from zoo.inference.augmented import augmented
+
+        return augmented(answer, flips=self.flips, turns=self.turns, scales=self.scales)
+
+    def _with_proposals(self, answer: "Scorer", boxes: np.ndarray | None) -> "Scorer":
+        from zoo.inference import edge_boxes, proposals
+
+        rules = dict(zip(RULES, (proposals.PAPER, proposals.RELEASE), strict=True))[self.rules]
+        if boxes is None:
+            boxes = functools.partial(edge_boxes.edge_boxes, edges=self.edges)
+        return proposals.proposals(answer, boxes, rules=rules)
+
+    def _joined(self, members: "list[Scorer]") -> "Scorer":
+        if len(members) == 1:
+            return members[0]
+        from zoo.inference.ensembles import ensemble
+
+        return ensemble(members, how="product" if self.product else "mean")
+
+
+def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Adds the options of a `Method`, and `--ensemble`; gives their group."""
+    group = parser.add_argument_group("how an image is answered")
+    group.add_argument(
+        "--tile",
+        type=_tile,
+        default=AUTO,
+        metavar="PIXELS",
+        help="the side of the tiles in which a large image is answered; auto: as large as the "
+        "memory allows; whole: no tiles (default: auto)",
+    )
+    group.add_argument(
+        "--overlap",
+        type=positive,
+        metavar="PIXELS",
+        help="of neighbouring tiles, within which they are blended: faster, with seams (default: "
+        "as much as the net sees: no seams)",
+    )
+    group.add_argument(
+        "--flips",
+        choices=FLIPS,
+        default=FLIPS[0],
+        help="average over the image and a mirror image, or over all four (default: none)",
+    )
+    group.add_argument("--turns", action="store_true", help="average over the four turns by 90°")
+    group.add_argument(
+        "--scales",
+        nargs="+",
+        type=_factor,
+        default=(),
+        metavar="FACTOR",
+        help="average over these sizes of the image, too, such as 0.75 1.25",
+    )
+    group.add_argument(
+        "--proposals",
+        action="store_true",
+        help="answer the windows that are likely to hold an object, as DeconvNet does; EdgeBoxes "
+        "finds them",
+    )
+    group.add_argument(
+        "--rules",
+        choices=RULES,
+        default=RULES[0],
+        help="of the proposals: those of the paper, or of the authors' release (default: paper)",
+    )
+    group.add_argument(
+        "--edges",
+        metavar="FILE",
+        help="a structured forest, which finds the edges of the proposals (default: the largest "
+        "differences of neighbouring pixels of the smoothed image)",
+    )
+    group.add_argument(
+        "--ensemble",
+        nargs="+",
+        default=(),
+        metavar="MODEL",
+        help="average over the probabilities of these models, too",
+    )
+    group.add_argument(
+        "--product", action="store_true", help="multiply those of an ensemble instead"
+    )
+    group.add_argument(
+        "--crf", action="store_true", help="refine the answer with a fully connected CRF"
+    )
+    return group
+
+
+def of_options(given: argparse.Namespace) -> Method:
+    """The Method of parsed options.
+
+    Raises:
+        ValueError: Two of them do not go together.
+    """
+    if given.product and not given.ensemble:
+        raise ValueError("--product is for an ensemble; received none. Add --ensemble MODEL.")
+    for name in ("edges", "rules"):
+        if not given.proposals and getattr(given, name) != getattr(Method, name):
+            raise ValueError(f"--{name} is for proposals. Add --proposals, or leave --{name} out.")
+    fields = {field.name: getattr(given, field.name) for field in dataclasses.fields(Method)}
+    return Method(**fields | {"scales": tuple(given.scales)})
+
+
+def _tile(text: str) -> int | str:
+    return text if text in (AUTO, WHOLE) else positive(text)
+
+
+def _factor(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = math.nan
+    if not 0 < factor < math.inf:
+        raise argparse.ArgumentTypeError(f"takes factors, such as 0.75; received {text!r}")
+    return factor
