@@ -17,7 +17,7 @@ from zoo.inference import heatmaps, inputs
 from zoo.inference.journal import Journal
 from zoo.inference.large import predict_large
 from zoo.inference.methods import Method
-from zoo.inference.scorers import Scorer, class_map
+from zoo.inference.scorers import CLASSES, Scorer, class_map
 from zoo.spec import Spec
 
 _READERS = 4  # threads that read ahead, and images that are held for that
@@ -53,6 +53,22 @@ class Asked:
         """Of the model."""
         return self.model.spec
 
+    def check(self) -> None:
+        """Raises ValueError if what is wanted is not what the model gives."""
+        if self.heatmaps:
+            heatmaps.find(self.heatmaps, self.spec.names)
+        if isinstance(self.model, keras.Model):
+            if not self.heatmaps or self.scores or self.others or self.method != Method():
+                raise ValueError(
+                    f"{self.spec.model} is a classifier: of its options --heatmaps CLASS … is "
+                    "needed, and no other taken. Pass --heatmaps, such as --heatmaps tabby."
+                )
+        elif self.composed_of(None).gives == CLASSES and (self.scores or self.heatmaps):
+            raise ValueError(
+                "--scores and --heatmaps are of probabilities; an exported file of this format "
+                "gives classes alone. Give the weights file, the workdir or a SavedModel."
+            )
+
     def names(self, path: pathlib.Path, name: str) -> dict[str, str]:
         """The files of an image by what they hold."""
         if videos.is_video(path):
@@ -65,9 +81,9 @@ class Asked:
         ending = ".tif" if inputs.has_georeference(path) else ".png"
         return {"mask": f"{name}-mask{ending}", "overlay": f"{name}-overlay.png"} | named
 
-    def composed(self, path: pathlib.Path) -> Scorer:
-        """The Scorer of an image."""
-        return self.method.composed(self.model, self.others, boxes=self.boxes.get(path.stem))
+    def composed_of(self, boxes: np.ndarray | None) -> Scorer:
+        """The Scorer of an image that has these proposals; None for EdgeBoxes."""
+        return self.method.composed(self.model, self.others, boxes=boxes)
 
 
 def write_answers(
@@ -176,7 +192,7 @@ def _write_image(
 ) -> tuple[str, None]:
     """Writes the files of an image; gives a line on it."""
     began = time.monotonic()
-    found = asked.composed(path)(image)
+    found = asked.composed_of(asked.boxes.get(path.stem))(image)
     numbers, turn = found.argmax(-1).astype(np.uint8), images.orientation_of(path)
     shares = inputs.shares(numbers, asked.spec)
     turned, shown = images.turned(numbers, turn), images.turned(inputs.shown(image), turn)
@@ -188,11 +204,8 @@ def _write_image(
         with files.replacing(targets["probabilities"]) as unfinished:
             np.save(unfinished, images.turned(found, turn))
     if asked.heatmaps:
-        maps = {
-            asked.spec.names[number]: images.turned(found[..., number], turn)
-            for number in (heatmaps.find_class(name, asked.spec.names) for name in asked.heatmaps)
-        }
-        _save(heatmaps.sheet(shown, maps), targets["heatmaps"])
+        numbers_of = heatmaps.find(asked.heatmaps, asked.spec.names)
+        _save_heatmaps(asked, shown, images.turned(found[..., numbers_of], turn), targets)
     pictures.save_class_map(targets["mask"], turned, palette=_palette(asked.spec))
     _save(_overlay(shown, turned, asked), targets["overlay"])
     return _line(targets["mask"], shares), None
@@ -245,7 +258,7 @@ def _write_video(
             f"{path}: of a video an overlay is written. Leave out --scores, --heatmaps and --boxes, "
             "and give a model that answers each pixel."
         )
-    target, answer = kept.folder / named["overlay"], asked.composed(path)
+    target, answer = kept.folder / named["overlay"], asked.composed_of(asked.boxes.get(path.stem))
     kept.announce(path, [*named.values()])
     written = videos.overlay_video(
         path,
@@ -269,14 +282,25 @@ def _write_heatmaps(
     """Writes the heat maps of a classifier."""
     image = inputs.read(path, asked.spec) if image is None else image
     maps = heatmaps.heatmaps(asked.model, image, asked.heatmaps)
-    turn = images.orientation_of(path)
-    most = {name: float(one.max()) for name, one in maps.items()}
+    turn, named_maps = images.orientation_of(path), _names_of_maps(asked)
+    most = dict(zip(named_maps, maps.max((0, 1)).tolist(), strict=True))
     kept.announce(path, [*named.values()], most=most)
-    turned = {name: images.turned(one, turn) for name, one in maps.items()}
-    target = kept.folder / named["heatmaps"]
-    _save(heatmaps.sheet(images.turned(inputs.shown(image), turn), turned), target)
+    shown = images.turned(inputs.shown(image), turn)
+    targets = {what: kept.folder / name for what, name in named.items()}
+    _save_heatmaps(asked, shown, images.turned(maps, turn), targets)
     said = ", ".join(f"{name.partition(',')[0]} {share:.1%}" for name, share in most.items())
-    return f"{target}: at most {said}", None
+    return f"{targets['heatmaps']}: at most {said}", None
+
+
+def _names_of_maps(asked: Asked) -> list[str]:
+    return [asked.spec.names[one] for one in heatmaps.find(asked.heatmaps, asked.spec.names)]
+
+
+def _save_heatmaps(
+    asked: Asked, image: np.ndarray, maps: np.ndarray, targets: dict[str, pathlib.Path]
+) -> None:
+    sheet = heatmaps.sheet(image, maps, _names_of_maps(asked), font=asked.font)
+    _save(sheet, targets["heatmaps"])
 
 
 def _line(target: pathlib.Path, shares: dict[str, float]) -> str:

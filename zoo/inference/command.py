@@ -9,12 +9,18 @@ from zoo import quiet, terminal
 from zoo.inference import methods
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
+
+    from zoo.inference.scorers import Scorer
 
 _PREDICT = """\
 Answers images. Writes for each NAME-mask.png, a palette PNG whose values are the classes, and
 NAME-overlay.png, the classes drawn over the image, with a legend. Both are turned as viewers turn
-an image with an EXIF orientation. A video becomes NAME-overlay.mp4.
+an image with an EXIF orientation. A video becomes NAME-overlay.mp4; a GeoTIFF NAME-mask.tif, with
+its georeference. An image that does not fit into the memory is answered strip by strip.
+
+A classifier, such as vgg16_heatmap with Keras's weights, answers with --heatmaps alone.
 
 answers.jsonl in the folder has a line for each image: its file, the share of each class, seconds.
 The same command goes on where it was stopped, and answers what is new or has changed."""
@@ -36,32 +42,28 @@ def _predict(given: argparse.Namespace) -> int:
     boxes = _boxes(given.boxes, paths)
     quiet.import_tensorflow()
     from zoo import progress
-    from zoo.inference import heatmaps
-    from zoo.inference.predicting import Wanted, write_answers
-    from zoo.inference.scorers import CLASSES, Scorer, scorer
+    from zoo.inference import journal
+    from zoo.inference.answers import Asked, write_answers
+    from zoo.inference.scorers import scorer
 
-    model = method.scorer(given.model, checkpoint=given.checkpoint)
-    others = [scorer(path) for path in given.ensemble]
-    answer = method.composed(model, others)
-    if answer.gives == CLASSES and (given.scores or given.heatmaps):
-        raise ValueError(
-            f"--scores and --heatmaps are of probabilities; {given.model} gives classes alone. "
-            "Give the weights file, the workdir or a SavedModel."
-        )
-
-    def answer_of(path: pathlib.Path) -> Scorer:
-        return method.composed(model, others, boxes=boxes[path.stem]) if boxes else answer
-
-    with progress.counting("images", rate=True) as show:
+    asked = Asked(
+        _model(given, method),
+        [scorer(path) for path in given.ensemble],
+        method,
+        boxes,
+        scores=given.scores,
+        heatmaps=given.heatmaps,
+        font=given.font,
+    )
+    asked.check()
+    with (
+        journal.opened(given.out, _request(given)) as kept,
+        progress.counting("images", rate=True) as show,
+    ):
         without = write_answers(
-            answer_of,
+            asked,
             paths,
-            given.out,
-            spec=model.spec,
-            request=_request(given),
-            wanted=Wanted(
-                given.scores, tuple(heatmaps.find(given.heatmaps, model.spec.names)), given.font
-            ),
+            kept,
             report=terminal.tell,
             warn=lambda line: print(
                 f"zoo predict: {terminal.printable(line)}", file=sys.stderr, flush=True
@@ -69,6 +71,21 @@ def _predict(given: argparse.Namespace) -> int:
             progress=show,
         )
     return terminal.FAILED if without else 0
+
+
+def _model(given: argparse.Namespace, method: methods.Method) -> "Scorer | keras.Model":
+    """The Scorer of MODEL; of a classifier the model itself."""
+    from zoo import loading, registry
+    from zoo.inference import exported
+
+    path = pathlib.Path(given.model)
+    if not path.exists() and registry.is_classifier(given.model):
+        return registry.build(given.model, weights="imagenet")
+    if exported.find(path) is None:
+        spec = loading.find(path, given.checkpoint).spec
+        if spec is not None and registry.is_classifier(spec.model):
+            return loading.load(path, checkpoint=given.checkpoint)
+    return method.scorer(given.model, checkpoint=given.checkpoint)
 
 
 def _boxes(file: str | None, paths: list[pathlib.Path]) -> "dict[str, np.ndarray]":
@@ -105,10 +122,12 @@ def _request(given: argparse.Namespace) -> dict[str, Any]:
 
 def _identity(path: str, checkpoint: str | None = None) -> dict[str, Any]:
     """What tells a model from another one at its path."""
-    from zoo import loading
+    from zoo import loading, registry
     from zoo.inference import exported
 
     file = exported.find(pathlib.Path(path))
+    if file is None and not pathlib.Path(path).exists() and registry.is_classifier(path):
+        return {"path": path}
     if file is None:
         file = loading.find(path, checkpoint).files[0]
         file = file if file.exists() else file.with_name(f"{file.name}.index")  # of a checkpoint

@@ -6,17 +6,18 @@ to the image, linearly between the middles of the windows that its cells stand f
 """
 
 import difflib
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from PIL import Image
 
 from zoo import registry
-from zoo.inference import scorers
 from zoo.inference.activations import as_rgb, outputs
-from zoo.inference.scorers import Scorer
+from zoo.inference.probabilities import probabilities, softmax
+from zoo.inference.scorers import Scorer, scorer
 from zoo.inference.sheets import Panel, heat
 from zoo.inference.sheets import sheet as laid_out
 from zoo.spec import Spec
@@ -24,24 +25,22 @@ from zoo.spec import Spec
 _OPACITY = (0.25, 0.85)  # of the colours over the grey image, where a class is not and where it is
 
 
-def heatmaps(
-    source: Scorer | keras.Model, image: np.ndarray, classes: Sequence[str]
-) -> dict[str, np.ndarray]:
+def heatmaps(source: Scorer | keras.Model, image: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """The probabilities of some classes at each pixel of an image.
 
     ```python
     maps = heatmaps(model, image, ["coin"])
-    maps["coin"].shape  # (303, 384)
-    sheet(image, maps).save("heatmaps.png")
+    maps.shape  # (303, 384, 1)
+    sheet(image, maps, ["coin"]).save("heatmaps.png")
     ```
 
     Args:
         source: What answers: a Scorer, or a model of the zoo.
         image: `[h, w, channels]`, 0-255.
-        classes: As `find_class` takes them.
+        classes: As `find` takes them.
 
     Returns:
-        For each class, by its whole name, float32 `[h, w]` from 0 to 1, in the order of `classes`.
+        float32 `[h, w, classes]` from 0 to 1, a map for each of `classes`.
 
     Raises:
         ValueError: A class is unknown or could be several, none is given, or the image does not
@@ -49,18 +48,20 @@ def heatmaps(
     """
     spec = getattr(source, "spec", None)
     if spec is not None and registry.is_classifier(spec.model):
-        chosen = _chosen(classes, spec)
-        probabilities = _softmax(outputs(source, image, [None])[0])[..., chosen]
-        maps = _scaled(probabilities, image.shape[:2], source)
-    else:
-        answer = scorers.scorer(source)
-        spec, chosen = answer.spec, _chosen(classes, answer.spec)
-        given = answer(image)
-        maps = (_softmax(given) if answer.gives == scorers.SCORES else given)[..., chosen]
-    return {spec.names[number]: maps[..., place] for place, number in enumerate(chosen)}
+        chosen = _some(classes, spec)
+        (scores,) = outputs(source, image, [None])
+        return _scaled(softmax(scores)[..., chosen], image.shape[:2], source)
+    answer = probabilities(scorer(source))
+    return answer(image)[..., _some(classes, answer.spec)]
 
 
-def sheet(image: np.ndarray, maps: Mapping[str, np.ndarray]) -> Image.Image:
+def sheet(
+    image: np.ndarray,
+    maps: np.ndarray,
+    names: Sequence[str],
+    *,
+    font: str | os.PathLike | None = None,
+) -> Image.Image:
     """A sheet of an image and, over it in grey, the heat map of each class.
 
     All maps have one scale, from 0 to a round number that is not below the largest probability; the
@@ -68,40 +69,46 @@ def sheet(image: np.ndarray, maps: Mapping[str, np.ndarray]) -> Image.Image:
 
     Args:
         image: uint8 `[h, w, 3]`, or `[h, w, channels]`, of which the first is drawn.
-        maps: What `heatmaps` gave.
+        maps: What `heatmaps` gave, `[h, w, classes]`.
+        names: Of the classes.
+        font: The path of a font file for the names; see `zoo.pictures.overlay`.
 
     Returns:
         An RGB image of Pillow.
     """
-    top = _round_top(max(float(one.max()) for one in maps.values()))
+    top = _round_top(float(maps.max()))
     rgb = as_rgb(image)
     grey = np.asarray(Image.fromarray(rgb).convert("L"), np.float32)[..., None]
     panels = [Panel(rgb, ("image",))]
-    for name, one in maps.items():
+    for name, one in zip(names, np.moveaxis(maps, -1, 0), strict=True):
         share = np.clip(one / top, 0, 1)[..., None]
         opacity = _OPACITY[0] + (_OPACITY[1] - _OPACITY[0]) * share
         drawn = grey + opacity * (heat(one, 0, top) - grey)
         most = float(one.max())
         lines = (name, f"at most {most:.2f}" if most >= 0.01 else "below 0.01")
         panels.append(Panel(np.round(drawn).astype(np.uint8), lines))
-    return laid_out(panels, low="probability 0", high=f"{top:g}")
+    return laid_out(panels, low="probability 0", high=f"{top:g}", font=font)
 
 
-def find_class(name: str, names: Sequence[str]) -> int:
-    """The number of the class that has a name, or is the only one that has a word.
+def find(classes: Sequence[str], names: Sequence[str]) -> list[int]:
+    """The numbers of classes, each by its name or a word that it alone has.
 
     >>> names = ["tabby, tabby cat", "tiger cat", "tiger, Panthera tigris", "Persian cat"]
-    >>> find_class("tabby", names), find_class("tiger", names), find_class("persian", names)
-    (0, 2, 3)
+    >>> find(["tabby", "tiger", "persian"], names)
+    [0, 2, 3]
 
     Args:
-        name: A whole name; one of the synonyms that its commas part; or words. Beyond whole names,
-            small and large letters are the same.
+        classes: Whole names; one of the synonyms that a name's commas part; or words. Beyond whole
+            names, small and large letters are the same.
         names: Of all classes.
 
     Raises:
-        ValueError: No class has it, or several; the message holds the nearest names.
+        ValueError: No class has a name, or several; the message holds the nearest names.
     """
+    return [_find(name, names) for name in classes]
+
+
+def _find(name: str, names: Sequence[str]) -> int:
     if name in names:
         return names.index(name)
     asked = name.casefold().strip()
@@ -128,13 +135,13 @@ def find_class(name: str, names: Sequence[str]) -> int:
     )
 
 
-def _chosen(classes: Sequence[str], spec: Spec) -> list[int]:
+def _some(classes: Sequence[str], spec: Spec) -> list[int]:
     if isinstance(classes, str) or not classes:
         raise ValueError(
             f"Heat maps are drawn of a list of classes; received {classes!r}. Pass "
             f"[{spec.names[-1]!r}], for example."
         )
-    return list(dict.fromkeys(find_class(name, spec.names) for name in classes))
+    return find(classes, spec.names)
 
 
 def _synonyms(name: str) -> list[str]:
@@ -143,11 +150,6 @@ def _synonyms(name: str) -> list[str]:
 
 def _words(name: str) -> list[str]:
     return re.findall(r"\w+", name.casefold())
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(scores - scores.max(-1, keepdims=True))
-    return exponentials / exponentials.sum(-1, keepdims=True)
 
 
 def _scaled(grid: np.ndarray, size: tuple[int, int], model: keras.Model) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import collections
 import glob
+import importlib.util
 import io
 import os
 import pathlib
@@ -17,6 +18,10 @@ from zoo.videos import VIDEO_ENDINGS
 
 Picture = str | os.PathLike | np.ndarray | Image.Image
 """A file, an array `[h, w, channels]` or `[h, w]` with values 0-255, or an image of Pillow."""
+
+
+MAX_PIXELS = 2**24
+"""Of an image that is answered at once: its probabilities of 21 classes take 1.4 GB."""
 
 
 def find(words: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
@@ -111,6 +116,29 @@ def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
         remedy = "Multiply it by 255." if is_share else "Scale it to 0-255."
         raise ValueError(f"An image holds 0 to 255; received {least:g} to {most:g}. {remedy}")
     return image
+
+
+def is_large(image: pathlib.Path | Sequence[int]) -> bool:
+    """Whether an image file, or an image of this height and width, is answered strip by strip."""
+    if isinstance(image, pathlib.Path):
+        image = images.size_of(image)
+    return image[0] * image[1] > MAX_PIXELS
+
+
+def has_georeference(path: pathlib.Path) -> bool:
+    """Whether a file is a TIFF that says where its pixels lie, and rasterio is there to keep that.
+
+    What cannot be read has none.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff") or not importlib.util.find_spec("rasterio"):
+        return False
+    from zoo import rasters
+
+    try:
+        with rasters.open_raster(path) as image:
+            return image.georeference is not None
+    except images.ImageError:
+        return False
 
 
 def shown(image: np.ndarray) -> np.ndarray:

@@ -158,7 +158,7 @@ def _spec_of(model: keras.Model) -> Spec:
         raise ValueError(
             f"A Scorer answers for each pixel of an image; {model.name!r} is a classifier, which "
             "answers for the cells of a coarse grid. Make heat maps with it: "
-            'zoo.inference.heatmaps(model, image, ["tabby"]), or --heatmaps tabby.'
+            'zoo.inference.heatmaps.heatmaps(model, image, ["tabby"]), or --heatmaps tabby.'
         )
     takes, gives = model.input_shape, model.output_shape
     fits = all(isinstance(shape, tuple) and len(shape) == 4 for shape in (takes, gives))

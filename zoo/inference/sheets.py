@@ -5,6 +5,7 @@ that says what the colours mean.
 """
 
 import dataclasses
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,17 +43,25 @@ def heat(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.round(np.stack(colours, -1)).astype(np.uint8)
 
 
-def sheet(panels: Sequence[Panel], *, low: str, high: str) -> Image.Image:
+def sheet(
+    panels: Sequence[Panel], *, low: str, high: str, font: str | os.PathLike | None = None
+) -> Image.Image:
     """Lays panels out on white, above a scale of the colours from `low` to `high`.
 
     A picture that is smaller than its field is enlarged with its pixels as they are, so that
     nothing is drawn that is not in it; a larger one is scaled down.
 
+    Args:
+        panels: From left to right, row by row.
+        low: What the darkest colour means.
+        high: What the lightest one means.
+        font: The path of a font file for the captions; by default as `zoo.fonts` chooses.
+
     Returns:
         An RGB image of Pillow.
     """
     pictures = [_fitted(panel.picture) for panel in panels]
-    captions = [_wrapped(panel.caption) for panel in panels]
+    captions = [_wrapped(panel.caption, font) for panel in panels]
     columns = _columns(len(panels))
     height = max(picture.height for picture in pictures)
     line = _LETTERS * 4 // 3
@@ -65,9 +74,9 @@ def sheet(panels: Sequence[Panel], *, low: str, high: str) -> Image.Image:
         x = _GAP + place % columns * (FIELD + _GAP)
         y = _GAP + place // columns * row
         drawn.paste(picture, (x + (FIELD - picture.width) // 2, y + height - picture.height))
-        for number, (text, font) in enumerate(lines):
+        for number, (text, letters) in enumerate(lines):
             at = (x + FIELD / 2, y + height + line * (number + 0.7))
-            draw.text(at, text, fill="black", font=font, anchor="mm")
+            draw.text(at, text, fill="black", font=letters, anchor="mm")
     _draw_scale(drawn, draw, (_GAP, _GAP + rows * row), low, high)
     return drawn
 
@@ -87,10 +96,12 @@ def _fitted(picture: np.ndarray) -> Image.Image:
     return image.resize(size, smooth)
 
 
-def _wrapped(caption: Sequence[str]) -> list[tuple[str, ImageFont.FreeTypeFont]]:
+def _wrapped(
+    caption: Sequence[str], file: str | os.PathLike | None
+) -> list[tuple[str, ImageFont.FreeTypeFont]]:
     """The lines of a caption, none wider than a field, each with its font."""
     found = []
-    for text, font in zip(caption, fonts.for_names(caption, _LETTERS), strict=True):
+    for text, font in zip(caption, fonts.for_names(caption, _LETTERS, font=file), strict=True):
         line = ""
         for word in text.split():
             longer = f"{line} {word}".strip()
