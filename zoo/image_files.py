@@ -74,6 +74,28 @@ def opened(source: Source, *, page: int = 0, header_only: bool = False) -> Itera
         raise ImageError(f"{shown}: cannot be read as an image ({error}). Replace it.") from error
 
 
+def size_of(source: Source) -> tuple[int, int]:
+    """Height and width as the header says, of an image of any number of pixels.
+
+    Raises:
+        ImageError: The file is missing, or its header cannot be read.
+    """
+    shown = shown_as(source)
+    try:
+        with stream_of(source) as stream, _HEADERS, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(stream, formats=FORMATS)
+            finally:
+                Image.MAX_IMAGE_PIXELS = most
+            return image.height, image.width
+    except ImageError:
+        raise
+    except Exception as error:  # for damaged bytes Pillow's readers raise errors of any kind
+        raise ImageError(f"{shown}: cannot be read as an image ({error}). Replace it.") from error
+
+
 @contextlib.contextmanager
 def stream_of(source: Source) -> Iterator[io.BufferedIOBase]:
     """Opens a file, or bytes.

@@ -35,6 +35,7 @@ from zoo.image_files import (
     UnknownTiffError,
     opened,
     shown_as,
+    size_of,
 )
 from zoo.multiband import read_bands
 
@@ -50,6 +51,7 @@ __all__ = [
     "read_colours",
     "read_image",
     "read_numbers",
+    "size_of",
     "turned",
     "with_channels",
 ]

@@ -255,8 +255,8 @@ def _write_video(
     """Writes a video with the classes drawn over each frame."""
     if isinstance(asked.model, keras.Model) or asked.scores or asked.heatmaps or asked.boxes:
         raise images.ImageError(
-            f"{path}: of a video an overlay is written. Leave out --scores, --heatmaps and --boxes, "
-            "and give a model that answers each pixel."
+            f"{path}: of a video an overlay is written. Leave out --scores, --heatmaps and "
+            "--boxes, and give a model that answers each pixel."
         )
     target, answer = kept.folder / named["overlay"], asked.composed_of(asked.boxes.get(path.stem))
     kept.announce(path, [*named.values()])

@@ -119,9 +119,15 @@ def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
 
 
 def is_large(image: pathlib.Path | Sequence[int]) -> bool:
-    """Whether an image file, or an image of this height and width, is answered strip by strip."""
+    """Whether an image file, or an image of this height and width, is answered strip by strip.
+
+    What cannot be read is not.
+    """
     if isinstance(image, pathlib.Path):
-        image = images.size_of(image)
+        try:
+            image = images.size_of(image)
+        except images.ImageError:
+            return False
     return image[0] * image[1] > MAX_PIXELS
 
 
