@@ -70,6 +70,9 @@ def test_a_large_answer_is_shown_small_with_whole_classes(model, file, monkeypat
     assert found.class_map.tolist() == [[0] * 8] + [[1] * 4 + [2] * 4] * 3
     assert found.image.shape == (4, 8, 3)
     assert found.shares == {1: 0.375, 2: 0.375, 0: 0.25}
+    monkeypatch.setattr(page, "LONGEST_SHOWN", 13)  # between 0 and 2 there is no class 1
+    small = page.answer(model, file, Method()).class_map
+    assert set(small[:, 7:].ravel()) == {0, 2}
 
 
 def test_an_image_with_too_many_pixels_is_refused(model, file, monkeypatch):
