@@ -89,6 +89,7 @@ def folder(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     shutil.copytree(runs, tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 30)).save("field.tif")
 
 
 def given(place: str) -> dict[str, Any]:
@@ -113,8 +114,11 @@ def given(place: str) -> dict[str, Any]:
     }
     if place.startswith("zoo.metrics"):
         names["model"] = BUILD("unet", **TOYS["unet"].options | {"classes": 21})
-    if place.startswith("zoo.inference.tiles"):
-        names |= {"model": small("unet"), "predict": lambda image: image}
+    if place.startswith(("zoo.inference.tiles", "zoo.inference.strips", "zoo.inference.large")):
+        answer = importlib.import_module("zoo.inference.scorers").of_model(small("unet"))
+        names |= {"answer": answer, "image": toy_images("unet")[0]}
+        names["counting"] = importlib.import_module("zoo.progress").counting
+        names["whole"] = np.zeros(TOYS["unet"].size, "uint8")
     if place.startswith("zoo.weights.saving"):
         names["model"] = small("unet")
     if place.startswith(("zoo.pictures", "zoo.class_names")):

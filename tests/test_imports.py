@@ -27,12 +27,13 @@ MAY = {
     "zoo.metrics": (),
     "zoo.fonts": (),
     "zoo.pictures": ("zoo.files", "zoo.fonts"),
+    "zoo.rasters": ("zoo.files", "zoo.image_files", "zoo.images"),
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
-        *("zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.weights"),
+        *("zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.rasters", "zoo.spec", "zoo.weights"),
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (

@@ -51,6 +51,7 @@ __all__ = [
     "read_image",
     "read_numbers",
     "turned",
+    "with_channels",
 ]
 
 MAX_PAGES = 4096  # of a stack; a small file can declare millions
@@ -79,7 +80,7 @@ def read_image(
     except UnknownTiffError:
         pixels, alpha = read_bands(source, page=page), False
     if channels is not None:
-        return _with_channels(pixels, channels, shown_as(source, page))
+        return with_channels(pixels, channels, shown_as(source, page))
     return pixels[..., :-1] if alpha and pixels[..., -1].min() == 255 else pixels
 
 
@@ -145,7 +146,7 @@ def read_colours(source: Source, *, page: int = 0) -> np.ndarray:
     with opened(source, page=page) as image:
         _check_lossless(image, shown_as(source, page))
         pixels = _pixels(image, shown_as(source, page))
-    return _with_channels(pixels, 3, shown_as(source, page))
+    return with_channels(pixels, 3, shown_as(source, page))
 
 
 def palette_of(source: Source) -> np.ndarray | None:
@@ -252,7 +253,12 @@ def _coding(image: Image.Image) -> str:
     return coding if isinstance(coding, str) else coding[0]
 
 
-def _with_channels(pixels: np.ndarray, channels: int, shown: str) -> np.ndarray:
+def with_channels(pixels: np.ndarray, channels: int, shown: str) -> np.ndarray:
+    """The pixels `[h, w, c]` with the channels that a model takes, by the rule above.
+
+    Raises:
+        ImageError: They do not become `channels`.
+    """
     stored = pixels.shape[2]
     if channels == stored:
         return pixels

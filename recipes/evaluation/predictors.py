@@ -151,7 +151,7 @@ def _of_any_size(predict: scoring.Predictor, dataset: Dataset) -> scoring.Predic
     def numbers(images: np.ndarray) -> np.ndarray:
         return predict(images[0])[np.newaxis, ..., np.newaxis].astype(np.float32)
 
-    spec = Spec("exported", {"classes": 1, "channels": dataset.channels})
+    spec = Spec("exported", {"classes": 2, "channels": dataset.channels})
     answer = tiled(Scorer(numbers, spec, _MARGIN, _STRIDE))
     return lambda image: answer(image)[..., 0].astype(np.int32)
 
