@@ -96,6 +96,7 @@ def folder(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     shutil.copytree(runs, tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 30)).save("field.tif")
 
 
 def given(place: str) -> dict[str, Any]:
@@ -120,8 +121,6 @@ def given(place: str) -> dict[str, Any]:
     }
     if place.startswith("zoo.metrics"):
         names["model"] = BUILD("unet", **TOYS["unet"].options | {"classes": 21})
-    if place.startswith("zoo.inference.tiles"):
-        names |= {"model": small("unet"), "predict": lambda image: image}
     if place.startswith(METHODS):
         answer = scorer(small("unet"))
         names |= dict.fromkeys(("answer", "deconvnet", "fcn8s"), answer)
@@ -130,6 +129,11 @@ def given(place: str) -> dict[str, Any]:
         names |= {"image": np.zeros((303, 384, 3), "uint8"), "model": LOAD("runs/coins")}
     if place.startswith(("zoo.anatomy", "zoo.drawing")):
         names["model"] = small("fcn8s")
+    if place.startswith(("zoo.inference.tiles", "zoo.inference.strips", "zoo.inference.large")):
+        answer = importlib.import_module("zoo.inference.scorers").of_model(small("unet"))
+        names |= {"answer": answer, "image": toy_images("unet")[0]}
+        names["counting"] = importlib.import_module("zoo.progress").counting
+        names["whole"] = np.zeros(TOYS["unet"].size, "uint8")
     if place.startswith("zoo.weights.saving"):
         names["model"] = small("unet")
     if place.startswith(("zoo.pictures", "zoo.class_names")):

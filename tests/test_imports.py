@@ -31,13 +31,14 @@ MAY = {
     "zoo.pictures": ("zoo.files", "zoo.fonts"),
     "zoo.ffmpeg": (),
     "zoo.videos": ("zoo.ffmpeg", "zoo.files", "zoo.images", "zoo.pictures", "zoo.spec"),
+    "zoo.rasters": ("zoo.files", "zoo.image_files", "zoo.images"),
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
     "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
-        *("zoo.fonts", "zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.spec", "zoo.videos"),
-        "zoo.weights",
+        *("zoo.fonts", "zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.rasters", "zoo.spec"),
+        *("zoo.videos", "zoo.weights"),
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (

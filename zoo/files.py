@@ -92,6 +92,21 @@ def append_text(target: str | os.PathLike, text: str) -> None:
         os.fsync(stream.fileno())
 
 
+def write_at(target: str | os.PathLike, place: int, content: bytes | memoryview) -> None:
+    """Cuts a file off at a byte and adds to it there, and waits until it is on the disk.
+
+    The file is made if there is none.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with _naming(target), open(target, "ab") as stream:
+        stream.truncate(place)
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 @contextlib.contextmanager
 def _naming(target: str | os.PathLike) -> Iterator[None]:
     """Errors of the system name the file that the user knows."""
@@ -187,7 +202,7 @@ def locked(file: pathlib.Path) -> Iterator[bool]:
     while True:
         if file.exists() and not file.is_file():
             raise _no_lock(file, "it is no file")
-        with open(file, "a+b") as stream:
+        with open(file, "a+b", buffering=0) as stream:
             said = _owner(stream, file)
             try:
                 _lock(stream)
@@ -199,9 +214,9 @@ def locked(file: pathlib.Path) -> Iterator[bool]:
             # The process that held it may have removed it since it was opened.
             if held and not _is_at(stream, file):
                 continue
-            stream.truncate(0)
-            stream.write(f"{_OWNER}{os.getpid()} on {platform.node()}".encode())
-            stream.flush()
+            with _naming(file):  # the disk may be full
+                stream.truncate(0)
+                stream.write(f"{_OWNER}{os.getpid()} on {platform.node()}".encode())
             try:
                 yield held
             finally:

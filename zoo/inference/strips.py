@@ -33,7 +33,7 @@ def strips(
 
     ```python
     for rows, part in zoo.inference.strips.strips(answer, image, side=512):
-        class_map[rows] = part
+        whole[rows] = part
     ```
 
     The memory holds two rows of tiles of the image, one tile's answer, and, of blended tiles, the

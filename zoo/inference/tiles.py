@@ -39,10 +39,12 @@ def tiled(answer: Scorer, *, side: int | None = None, overlap: int | None = None
         if cut.takes_whole(size):
             return answer.answer(images)
         rows, columns = cut.spans(size, 0), cut.spans(size, 1)
-        whole = np.empty((len(images), *size, answer.spec.classes), np.float32)
-        for image, into in zip(images, whole, strict=True):
+        whole = None
+        for number, image in enumerate(images):
             for place, part in blocks(answer, ((row, image[row.tile]) for row in rows), columns):
-                into[place] = part
+                if whole is None:
+                    whole = np.empty((len(images), *size, part.shape[-1]), np.float32)
+                whole[number][place] = part
         return whole
 
     return dataclasses.replace(answer, answer=answered, max_pixels=None)
