@@ -43,7 +43,8 @@ def _predict(given: argparse.Namespace) -> int:
     quiet.import_tensorflow()
     from zoo import progress
     from zoo.inference import journal
-    from zoo.inference.answers import Asked, write_answers
+    from zoo.inference.answers import write_answers
+    from zoo.inference.asked import Asked
     from zoo.inference.scorers import scorer
 
     asked = Asked(
