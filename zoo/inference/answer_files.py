@@ -68,7 +68,10 @@ def write_large(
             f"{path}: --scores and --heatmaps are of images that are answered at once; this one is "
             "answered strip by strip. Leave them out, or cut it into smaller images."
         )
-    answer = asked.method.of_a_tile(asked.model, asked.others)
+    try:
+        answer = asked.method.of_a_tile(asked.model, asked.others)
+    except ValueError as error:
+        raise images.ImageError(f"{path}: {error}") from error
     began, names = time.monotonic(), [*named.values()]
     kept.announce(path, names)
     found = predict_large(

@@ -71,7 +71,7 @@ def write_answers(
                 raise image
             write = _writer(asked, path, image)
             line, missing = write(asked, path, image, targets[path], kept, show)
-        except images.ImageError as error:
+        except (images.ImageError, videos.VideoError) as error:
             line, missing = None, str(error)
         if line:
             report(line)

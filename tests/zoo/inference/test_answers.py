@@ -14,8 +14,8 @@ from PIL import Image
 
 import zoo
 from tests.support import specs
-from tests.support.toys import build_toy, toy_images
-from zoo.inference import command, journal, predicting, scorer
+from tests.support.toys import CLASSIFIER_TOYS, build_toy, toy_images
+from zoo.inference import answers, command, inputs, journal, scorer
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_a_killed_command_leaves_whole_files_and_goes_on(weights, photographs, t
     for file in out.glob("*-mask.png"):
         Image.open(file).load()
     assert 5 <= len(list(out.glob("*-mask.png"))) < 60
-    assert subprocess.run(command, **options, check=True).stdout.count("-mask.png") < 56
+    assert subprocess.run(command, **options, check=True).stdout.count("-mask.png") <= 56
     assert len(list(out.glob("*-mask.png"))) == len(list(out.glob("*-overlay.png"))) == 60
     assert not list(out.glob("writing-*"))
 
@@ -199,6 +199,102 @@ def test_exports_are_asked_as_well(ask, exported_toy, photographs, tmp_path):
     assert "gives classes alone. Give the weights file, the workdir or a SavedModel." in out
 
 
+def test_a_large_image_is_answered_strip_by_strip(ask, photographs, tmp_path, monkeypatch):
+    (image,) = toy_images("unet", 1, (210, 150)).astype(np.uint8)
+    Image.fromarray(image).save(photographs / "0.png")
+    whole = tmp_path / "whole"
+    ask("--out", whole)
+    monkeypatch.setattr(inputs, "MAX_PIXELS", 40 * 60)
+    out = ask("--tile", "80")
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "answers/0-mask.png")),
+        np.asarray(Image.open(whole / "0-mask.png")),
+    )
+    assert (tmp_path / "answers/0-overlay.png").exists()
+    assert "3 of 3 images" in out
+    found = ask("--tile", "80", "--scores", "--out", tmp_path / "scores", status=1)
+    assert "0.png: --scores and --heatmaps are of images that are answered at once; this" in found
+    assert (tmp_path / "scores/1-probabilities.npy").exists()
+    found = ask("--tile", "80", "--crf", "--out", tmp_path / "crf", status=1)
+    assert "0.png: --crf takes a whole image at once; this one is answered strip by" in found
+
+
+def test_a_geotiff_keeps_its_georeference(ask, photographs, tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    (image,) = toy_images("unet", 1).astype(np.uint8)
+    place = rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
+    form = {"driver": "GTiff", "count": 3, "dtype": "uint8", "crs": "EPSG:32632"}
+    size = {"height": image.shape[0], "width": image.shape[1]}
+    with rasterio.open(photographs / "0.tif", "w", transform=place, **form, **size) as file:
+        file.write(np.moveaxis(image, -1, 0))
+    (photographs / "0.png").unlink()
+    ask()
+    with rasterio.open(tmp_path / "answers/0-mask.tif") as mask:
+        assert (mask.crs.to_epsg(), mask.transform) == (32632, place)
+        np.testing.assert_array_equal(mask.read(1), expected(photographs / "0.tif"))
+    assert "3 of 3 images were answered before" in ask()
+
+
+def test_a_video_becomes_a_video(ask, photographs, tmp_path):
+    imageio = pytest.importorskip("imageio.v3")
+    frames = toy_images("unet", 3, (48, 64)).astype(np.uint8)
+    imageio.imwrite(photographs / "film.mp4", frames, fps=10)
+    assert f"{tmp_path}/answers/film-overlay.mp4: 3 frames" in ask()
+    found = imageio.imread(tmp_path / "answers/film-overlay.mp4")
+    assert found.shape[0] == 3
+    assert np.abs(found[0, :48, :64].astype(int) - frames[0]).mean() > 10  # drawn over
+    (photographs / "half.mp4").write_bytes((photographs / "film.mp4").read_bytes()[:900])
+    assert f"zoo predict: {photographs}/half.mp4: " in ask(status=1)
+
+
+def test_a_classifier_draws_heat_maps(ask, photographs, tmp_path):
+    toy = CLASSIFIER_TOYS["vgg16_heatmap"]
+    model = zoo.build("vgg16_heatmap", **toy.options)
+    model.spec = model.spec.replace(class_names=("tabby, tabby cat", "tiger cat", "dog", "cup"))
+    file = zoo.weights.save(model, tmp_path / "cats.weights.h5")
+    out = ask("--heatmaps", "tabby", "dog", model=file)
+    assert f"{tmp_path}/answers/0-heatmaps.png: at most tabby " in out
+    with Image.open(tmp_path / "answers/0-heatmaps.png") as sheet:
+        assert min(sheet.size) > 100
+    assert not (tmp_path / "answers/0-mask.png").exists()
+    words = ["--out", tmp_path / "other"]
+    assert "is a classifier: of its options --heatmaps" in ask(*words, model=file, status=2)
+    out = ask(*words, "--heatmaps", "wolf", model=file, status=2)
+    assert "wolf" in out
+    assert not (tmp_path / "other").exists()
+
+
+def test_heat_maps_of_a_net_are_its_probabilities(ask, tmp_path):
+    ask("--heatmaps", "sky", "Sønd")
+    with Image.open(tmp_path / "answers/2-heatmaps.png") as sheet:
+        assert min(sheet.size) > 100
+    assert "'cloud'" in ask("--heatmaps", "cloud", "--out", tmp_path / "x", status=2)
+
+
+@pytest.mark.filterwarnings("default:none of the 0 boxes")
+def test_proposals_come_from_a_list(ask, photographs, tmp_path):
+    file = tmp_path / "boxes.txt"
+    file.write_text("0,5,5,25,25\n0,10,2,40,30\n1,0,0,50,33\n")
+    assert "has none for 2. Add it, or" in ask("--proposals", "--boxes", file, status=2)
+    file.write_text(file.read_text() + "2\n")
+    assert "none of the 0 boxes has sides of" in ask("--proposals", "--boxes", file)
+    other = tmp_path / "other"
+    ask("--out", other)
+    one, two = (np.asarray(Image.open(x / "0-mask.png")) for x in (tmp_path / "answers", other))
+    assert 0 < (one != two).mean() < 1
+    assert "--boxes is for proposals. Add --proposals" in ask("--boxes", file, status=2)
+
+
+def test_an_ensemble_and_its_product(ask, weights, tmp_path):
+    other = zoo.weights.save(build_toy("fcn8s"), tmp_path / "fcn8s.weights.h5")
+    masks = []
+    for number, words in enumerate((["--ensemble", other], ["--ensemble", other, "--product"])):
+        ask(*words, "--out", tmp_path / str(number))
+        masks.append(np.asarray(Image.open(tmp_path / str(number) / "0-mask.png")))
+    assert (masks[0] != masks[1]).any()
+    assert "--product is for an ensemble; received none." in ask("--product", status=2)
+
+
 def test_two_commands_do_not_write_into_one_folder(ask, tmp_path):
     with journal.opened(tmp_path / "answers", {}):
         assert "One command at a time writes into" in ask(status=2)
@@ -206,7 +302,7 @@ def test_two_commands_do_not_write_into_one_folder(ask, tmp_path):
 
 def test_images_are_read_in_their_order_a_few_ahead(tmp_path, photographs):
     paths = [photographs / f"{index % 3}.png" for index in range(20)]
-    found = list(predicting._read_ahead(paths, specs.UNET))
+    found = list(answers._read_ahead(paths, specs.UNET))
     assert [path for path, _ in found] == paths
     for path, image in found:
         np.testing.assert_array_equal(image, zoo.images.read_image(path))
