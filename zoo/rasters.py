@@ -38,7 +38,7 @@ _SETTINGS = {
     "GDAL_PAM_ENABLED": False,
     "GDAL_TIFF_INTERNAL_MASK": True,
 }
-_ROWS = 512  # that are written at a time: two rows of blocks
+_ROWS = 512  # that are read or written at a time: of most files one or two rows of blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +78,15 @@ class Raster:
             ImageError: The file is damaged there, or its channels do not become the model's.
         """
         rows, columns = place if isinstance(place, tuple) else (place, slice(None))
-        pixels = _pixels(self, _bounds(rows, self.shape[0]), _bounds(columns, self.shape[1]))
-        return images.with_channels(pixels, self.shape[2], str(self.path))
+        first, last = _bounds(rows, self.shape[0])
+        across = _bounds(columns, self.shape[1])
+        window = np.empty((last - first, across[1] - across[0], self.shape[2]), np.uint8)
+        for begin in range(first, last, _ROWS):  # in parts, for the memory
+            end = min(begin + _ROWS, last)
+            pixels = _pixels(self, (begin, end), across)
+            part = images.with_channels(pixels, self.shape[2], str(self.path))
+            window[begin - first : end - first] = part
+        return window
 
 
 def _bounds(part: slice, length: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The class map of an image that does not fit into the memory, a strip of rows at a time."""
 
 import concurrent.futures
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -92,11 +93,14 @@ def _read(image: Rows, rows: list[Span]) -> Iterator[tuple[Span, np.ndarray]]:
         yield from ((row, image[row.tile]) for row in rows)
         return
     with concurrent.futures.ThreadPoolExecutor(1) as reader:
-        kept, first, coming = None, 0, _ahead(reader, image, rows)
-        for row, new in zip(rows, coming, strict=True):
-            kept = new if kept is None else np.concatenate([kept[row.tile.start - first :], new])
-            first = row.tile.start
-            yield row, kept
+        above, coming = None, _ahead(reader, image, rows)
+        for row, below in itertools.zip_longest(rows, rows[1:]):
+            pixels = next(coming)
+            pixels = pixels if above is None else np.concatenate([above, pixels])
+            yield row, pixels
+            if below is not None:
+                above = pixels[below.tile.start - row.tile.start :].copy()
+            del pixels  # before the next strip is read
 
 
 def _ahead(

@@ -79,3 +79,4 @@ def blocks(
             below.append(part[height:])
             yield (row.done, column.done), part[:height]
         above = np.concatenate(below, axis=1)
+        del pixels  # before the next ones are made

@@ -11,7 +11,7 @@ from zoo.inference.scorers import CLASSES, Scorer
 MAX_SIDE = 1536
 """Of a tile by default, in pixels. U-Net takes 1.8 kB for each pixel: 4.3 GB a tile."""
 
-MAX_BYTES = 1_500_000_000
+MAX_BYTES = 1_200_000_000
 """Of a tile whose side `auto_side` chooses."""
 
 
