@@ -67,7 +67,7 @@ def scores_of(crop):
         Rules(size=16, zeros="everywhere"),
         Rules(size=16, how="mean"),
         Rules(size=16, how="mean", zeros="everywhere"),
-        Rules(size=9, context=1, fill=(100, 110, 120)),
+        Rules(size=9, context=1.4, fill=(100, 110, 120)),
         Rules(size=16, smallest_side=9, most=2),
     ],
 )
