@@ -125,6 +125,15 @@ def test_another_number_of_classes_leaves_the_classifier_as_it_is(tmp_path):
     assert filled.get_layer("fc8").kernel.shape == (1, 1, 12, 7)
 
 
+def test_an_fcn_gives_its_trunk_which_has_no_scores_of_imagenet(tmp_path):
+    fcn = build_toy("fcn8s")
+    fcn.save_weights(tmp_path / "fcn.weights.h5")
+    filled = zoo.build("vgg16_heatmap", **VGG, encoder_weights=str(tmp_path / "fcn.weights.h5"))
+    for name in ("conv1_1", "conv5_3", "fc6", "fc7"):
+        kernel = filled.get_layer(name).get_weights()[0]
+        np.testing.assert_array_equal(kernel, fcn.get_layer(name).get_weights()[0])
+
+
 def test_caffenet_has_no_weights_of_keras():
     text = 'weights="imagenet" is for nets on VGG; caffenet_heatmap is not one. Give the path of a '
     with pytest.raises(ValueError, match=text + r"\.caffemodel of its trunk, or leave weights out"):

@@ -37,12 +37,13 @@ def test_every_panel_is_on_the_sheet_and_none_is_on_another(count):
 
 
 def test_no_line_is_wider_than_its_field_or_leaves_the_sheet(monkeypatch):
-    boxes = []
+    boxes, written = [], []
     draw_text = ImageDraw.ImageDraw.text
 
     def text(self, at, words, **options):
         where = {name: options[name] for name in ("font", "anchor")}
         boxes.append((self.textbbox(at, words, **where), self.im.size))
+        written.append(words)
         draw_text(self, at, words, **options)
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
@@ -50,7 +51,8 @@ def test_no_line_is_wider_than_its_field_or_leaves_the_sheet(monkeypatch):
     picture = np.zeros((30, 90, 3), np.uint8)
     panels = [Panel(picture, (long, "at most 0.1")), Panel(picture, ("x" * 120, "b"))] * 2
     sheet(panels, low="probability 0", high="0.5")
-    assert len(boxes) > 8
+    assert long in " ".join(written)  # in several lines, and whole
+    assert sum(words.endswith("…") for words in written) == 2  # one long word, twice
     for (left, top, right, bottom), (width, height) in boxes:
         assert 0 <= left <= right <= width
         assert 0 <= top <= bottom <= height
