@@ -21,7 +21,7 @@ def test_a_usage_error_is_two_lines(capsys):
 def test_an_unknown_verb_is_two_lines(capsys):
     assert main(["lst\x1b[2J"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("zoo: lst\\x1b[2J is not a verb; there are list, show, weights,")
+    assert said.startswith("zoo: lst\\x1b[2J is not a verb; there are list, show, draw, weights,")
     assert said.count("\n") == 2
 
 
@@ -31,7 +31,7 @@ def test_without_a_verb_the_verbs_are_shown(capsys):
     assert main(["--help"]) == 0
     assert capsys.readouterr().out == shown
     for verb, (_, text) in VERBS.items():
-        assert f"  {verb:10} {text}\n" in shown
+        assert f"  {verb:11} {text}\n" in shown
 
 
 @pytest.mark.parametrize(

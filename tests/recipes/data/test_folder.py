@@ -280,13 +280,13 @@ def test_the_class_of_that_name_is_the_background(folder, classes, background):
 
 @pytest.mark.parametrize(
     ("name", "received"),
-    [("ca\x1b[2Jt", r"received 7, beginning with 'ca\x1b[2Jt'"), ("c" * 101, "received 101")],
+    [("ca\x1b[2Jt", r"received 7, beginning with 'ca\x1b[2Jt'"), ("c" * 129, "received 129")],
 )
 def test_a_class_name_that_no_model_can_have_is_named_with_its_line(folder, name, received):
     (folder / "classes.txt").write_text(f"ground\n\n{name}\n")
     text = refusal(folder)
     assert text.startswith(
-        f"{folder}/classes.txt, line 3: a class name has at most 100 printable characters; "
+        f"{folder}/classes.txt, line 3: a class name has at most 128 printable characters; "
     )
     assert received in text
     assert text.endswith("Rename the class.")
