@@ -96,7 +96,9 @@ def folder(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     shutil.copytree(runs, tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
-    Image.new("RGB", (40, 30)).save("field.tif")
+    for name in ("field.tif", "photograph.jpg", "photographs/street.jpg", "scans/cells.tif"):
+        pathlib.Path(name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30)).save(name)
 
 
 def given(place: str) -> dict[str, Any]:
@@ -127,6 +129,10 @@ def given(place: str) -> dict[str, Any]:
         names["image"] = toy_images("unet", 1, (60, 80))[0]
     if place.startswith(("zoo.inference.activations", "zoo.inference.heatmaps")):
         names |= {"image": np.zeros((303, 384, 3), "uint8"), "model": LOAD("runs/coins")}
+    if place.startswith("zoo.inference.scorers"):
+        names |= {"image": np.zeros((30, 40, 1), "uint8"), "model": LOAD("runs/coins")}
+    if place.startswith("zoo.inference.predicting"):
+        names |= {"image": np.zeros((30, 40, 3), "uint8"), "model": small("unet")}
     if place.startswith(("zoo.anatomy", "zoo.drawing")):
         names["model"] = small("fcn8s")
     if place.startswith(("zoo.inference.tiles", "zoo.inference.strips", "zoo.inference.large")):
@@ -186,6 +192,8 @@ def test_the_python_of_a_document_runs(path, folder):
 @pytest.mark.filterwarnings("ignore:encoder_weights left")  # as README says
 @pytest.mark.parametrize("example", blocks(), ids=lambda example: example.place)
 def test_the_block_of_a_docstring_runs(example, folder):
+    if example.place.startswith("zoo.inference.crf"):
+        pytest.importorskip("pydensecrf")
     names = names_of(example.place)
     if example.place in NOT_RUN:
         assert not examples.mistakes(example.code, names)

@@ -10,7 +10,8 @@ import zoo.loading
 from recipes import scoring
 from recipes.data import Dataset
 from zoo import workdir
-from zoo.inference import Method, Scorer, class_map, exported
+from zoo.inference import Method, Scorer, exported
+from zoo.inference.predicting import class_maps
 from zoo.terminal import tell
 
 
@@ -56,8 +57,7 @@ def predictor(
     check_made_for(dataset, path, answer)
     if answer.spec.class_names not in (None, dataset.class_names):
         tell(f"{path} has other class names than {dataset.name}, which the table has")
-    answer = method.composed(answer, others)
-    return Scored(file, lambda image: class_map(answer, image))
+    return Scored(file, class_maps(answer, method, others))
 
 
 def _trained(

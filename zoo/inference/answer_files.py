@@ -16,7 +16,7 @@ from zoo.inference import heatmaps, inputs
 from zoo.inference.asked import Asked
 from zoo.inference.journal import Journal
 from zoo.inference.large import predict_large
-from zoo.inference.scorers import class_map
+from zoo.inference.predicting import class_maps
 from zoo.spec import Spec
 
 _TOLD = 5  # classes in a line on an image
@@ -104,12 +104,12 @@ def write_video(
             f"{path}: of a video an overlay is written. Leave out --scores, --heatmaps and "
             "--boxes, and give a model that answers each pixel."
         )
-    target, answer = kept.folder / named["overlay"], asked.composed_of(asked.boxes.get(path.stem))
+    target = kept.folder / named["overlay"]
     kept.announce(path, [*named.values()])
     written = videos.overlay_video(
         path,
         target,
-        lambda frame: class_map(answer, frame),
+        class_maps(asked.model, asked.method, asked.others),
         asked.spec,
         font=asked.font,
         progress=lambda done, total: show(f"{path.name}: frame {done} of {total or '?'}"),

@@ -1,6 +1,7 @@
 """The class map of an image, in one call."""
 
 import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def predict(
 
     ```python
     class_map = zoo.predict("runs/mine", "photograph.jpg")
-    class_map = zoo.predict(model, image, flips="four", crf=True)
+    class_map = zoo.predict(model, image, flips="four", tile=512)
     ```
 
     The pixels are those that the file stores: an EXIF orientation turns nothing.
@@ -43,8 +44,30 @@ def predict(
     """
     method = Method(**options)
     answer = method.scorer(model)
-    pixels = inputs.read(image, answer.spec)
-    if method.needs_whole or not inputs.is_large(pixels.shape):
-        return class_map(method.composed(answer), pixels)
-    tile = method.of_a_tile(answer)
-    return strips.class_map(tile, pixels, side=method.side_of(tile), overlap=method.overlap)
+    return class_maps(answer, method)(inputs.read(image, answer.spec))
+
+
+def class_maps(
+    answer: "Scorer", method: Method, others: "Sequence[Scorer]" = ()
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives the class map uint8 `[h, w]` of an image `[h, w, channels]`, by a method.
+
+    The probabilities of a large image are held strip by strip, if the method allows it.
+
+    Args:
+        answer: Of the model, as `Method.scorer` gives it.
+        method: How an image is answered.
+        others: Further members of an ensemble.
+
+    Raises:
+        ValueError, ImportError: As `Method.composed`.
+    """
+    whole = method.composed(answer, others)
+
+    def found(image: np.ndarray) -> np.ndarray:
+        if method.needs_whole or not inputs.is_large(image.shape):
+            return class_map(whole, image)
+        tile = method.of_a_tile(answer, others)
+        return strips.class_map(tile, image, side=method.side_of(tile), overlap=method.overlap)
+
+    return found

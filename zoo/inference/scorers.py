@@ -65,12 +65,13 @@ def scorer(
 
     ```python
     answer = zoo.inference.scorer("runs/coins", checkpoint="best")
-    answer = zoo.inference.scorer("served/unet")  # the newest version of an export
+    answer = zoo.inference.scorer(model)
     ```
 
     Args:
         source: A Keras model; what `zoo.load` takes; a SavedModel, TFLite, ONNX or OpenVINO file
-            that `zoo export` wrote, or its folder; or a Scorer, which is given back.
+            that `zoo export` wrote, its folder, or a folder of versions such as `served/unet`, of
+            which the newest counts; or a Scorer, which is given back.
         scores: Give the scores of the last layer, before the softmax. Files cannot.
         **options: Of `zoo.load`, such as `checkpoint` and `model`.
 

@@ -405,10 +405,10 @@ def test_exports_for_other_classes_are_errors(names, exported, capsys, monkeypat
 
 
 def test_an_image_that_does_not_fit_into_the_memory_is_told(run, capsys, monkeypatch):
-    def no_memory(answer, image):
+    def no_memory(*whatever):
         raise MemoryError("The memory does not suffice. Answer in smaller tiles.")
 
-    monkeypatch.setattr(predictors, "class_map", no_memory)
+    monkeypatch.setattr(predictors, "class_maps", lambda *whatever: no_memory)
     assert command.evaluate([str(run[0])]) == 1
     assert "zoo evaluate: The memory does not suffice. Answer in" in capsys.readouterr().err
 
