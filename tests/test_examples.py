@@ -130,7 +130,7 @@ def given(place: str) -> dict[str, Any]:
     if place.startswith(("zoo.inference.activations", "zoo.inference.heatmaps")):
         names |= {"image": np.zeros((303, 384, 3), "uint8"), "model": LOAD("runs/coins")}
     if place.startswith("zoo.inference.scorers"):
-        names |= {"image": np.zeros((30, 40, 1), "uint8"), "model": LOAD("runs/coins")}
+        names |= {"image": np.zeros((30, 40, 3), "uint8"), "model": LOAD("runs/coins")}
     if place.startswith("zoo.inference.predicting"):
         names |= {"image": np.zeros((30, 40, 3), "uint8"), "model": small("unet")}
     if place.startswith(("zoo.anatomy", "zoo.drawing")):

@@ -54,7 +54,16 @@ class Scorer:
     bytes_per_pixel: float | None = None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """The answer to one image."""
+        """The answer to one image.
+
+        Raises:
+            ValueError: It is not one image with the model's channels.
+        """
+        if image.ndim != 3 or image.shape[-1] != self.spec.channels or not image.size:
+            raise ValueError(
+                f"An image of this model is [h, w, {self.spec.channels}]; received "
+                f"{list(image.shape)}. Pass one image with these channels, not a batch."
+            )
         return self.answer(image[np.newaxis])[0]
 
 

@@ -127,6 +127,12 @@ def test_files_give_no_scores(exported_toy):
         scorer(file, scores=True)
 
 
+@pytest.mark.parametrize("shape", [(2, 30, 40, 3), (30, 40), (30, 40, 1), (0, 40, 3)])
+def test_one_image_with_the_channels_of_the_model_is_answered(shape):
+    with pytest.raises(ValueError, match=r"of this model is \[h, w, 3\]; received \["):
+        scorer(build_toy("unet"))(np.zeros(shape))
+
+
 def test_what_is_no_model_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is none at"):
         scorer(tmp_path / "x.weights.h5")
