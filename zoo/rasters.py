@@ -38,7 +38,7 @@ _SETTINGS = {
     "GDAL_PAM_ENABLED": False,
     "GDAL_TIFF_INTERNAL_MASK": True,
 }
-_ROWS = 512  # that are read or written at a time: of most files one or two rows of blocks
+_ROWS = 256  # that are read or written at a time: of most files a row of blocks
 
 
 @dataclasses.dataclass(frozen=True)

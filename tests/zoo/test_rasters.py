@@ -199,24 +199,26 @@ def test_a_class_map_without_a_place_is_a_png_with_a_palette(tmp_path):
         write_class_map(tmp_path / "m.jpg", stored, palette)
 
 
-def test_what_gdal_does_not_write_is_an_error(tmp_path, monkeypatch):
-    opened = rasters._opened
+@pytest.mark.parametrize("left", ["a part", "another"])
+def test_what_gdal_does_not_write_is_an_error(tmp_path, monkeypatch, left):
+    opened, class_map = rasters._opened, DEEP[..., 0].astype(np.uint8)
+    write_class_map(tmp_path / "other.tif", class_map // 2, pictures.voc_palette())
+    other = (tmp_path / "other.tif").read_bytes()
 
     def broken(path, *arguments, **options):
-        if arguments:
-            return opened(path, *arguments, **options)
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) * 2 // 3])
-        return opened(path, **options)
+        if not arguments:  # it is read again
+            content = path.read_bytes()
+            path.write_bytes(content[: len(content) * 2 // 3] if left == "a part" else other)
+        return opened(path, *arguments, **options)
 
     monkeypatch.setattr(rasters, "_opened", broken)
     (tmp_path / "m.tif").write_text("before")
     with pytest.raises(
         OSError, match=r"m\.tif cannot be written \(.*\)\. Free some space there, a"
     ):
-        write_class_map(tmp_path / "m.tif", DEEP[..., 0].astype(np.uint8), pictures.voc_palette())
+        write_class_map(tmp_path / "m.tif", class_map, pictures.voc_palette())
     assert (tmp_path / "m.tif").read_text() == "before"
-    assert [one.name for one in tmp_path.iterdir()] == ["m.tif"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["m.tif", "other.tif"]
 
 
 def test_without_rasterio_the_extra_is_named(tmp_path):

@@ -142,7 +142,8 @@ def _least_side(answer: Scorer, overlap: int | None) -> int:
 def auto_side(answer: Scorer, *, overlap: int | None = None) -> int:
     """The largest side of a tile that fits into half of the memory there is, and into MAX_BYTES.
 
-    It is the least side where that takes more than MAX_BYTES. The memory is the host's.
+    It is MAX_SIDE at most, as a strip of tiles takes memory too, or the least side where that is
+    more. The memory is the host's.
 
     Raises:
         MemoryError: A tile of the least side does not fit.
@@ -150,7 +151,8 @@ def auto_side(answer: Scorer, *, overlap: int | None = None) -> int:
     """
     each, free = answer.bytes_per_pixel or memory.UNKNOWN, memory.available()
     least = _least_side(answer, overlap)
-    side = math.isqrt(int(min(MAX_BYTES, free / 2) / each)) // answer.stride * answer.stride
+    side = min(MAX_SIDE, math.isqrt(int(min(MAX_BYTES, free / 2) / each)))
+    side = side // answer.stride * answer.stride
     if answer.max_pixels is not None:
         side = min(side, math.isqrt(answer.max_pixels))
     if side < least and least**2 * each > free:

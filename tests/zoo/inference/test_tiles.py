@@ -195,6 +195,7 @@ def test_the_side_that_fits_follows_from_the_memory(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: free["bytes"])
     side = tiling.auto_side(answer)
     assert side == 1092  # 1092² × 1000 bytes are 1.19 GB
+    assert tiling.auto_side(dataclasses.replace(answer, bytes_per_pixel=10)) == tiling.MAX_SIDE
     free["bytes"] = 2 * 10**9
     assert tiling.auto_side(answer) == 1000
     assert tiling.auto_side(dataclasses.replace(answer, max_pixels=640_000)) == 800
