@@ -3,6 +3,7 @@
 All writers are called alike, and give a line on what is written, and one on what is missing.
 """
 
+import contextlib
 import pathlib
 import time
 from collections.abc import Callable
@@ -51,7 +52,16 @@ def write_image(
         _save_heatmaps(asked, shown, images.turned(found[..., numbers_of], turn), targets)
     pictures.save_class_map(targets["mask"], turned, palette=_palette(asked.spec))
     _save(_overlay(shown, turned, asked), targets["overlay"])
-    return _line(targets["mask"], shares), None
+    return _line(targets["mask"], shares) + _of_a_stack(path), None
+
+
+def _of_a_stack(path: pathlib.Path) -> str:
+    """What a line says of a stack, of which one page is answered; empty for other files."""
+    pages = 1
+    if path.suffix.lower() in (".tif", ".tiff"):
+        with contextlib.suppress(images.ImageError):  # of a form that Pillow does not know
+            pages = images.pages_of(path)
+    return f" (page 1 of {pages}; save each page as a file of its own)" if pages > 1 else ""
 
 
 def write_large(

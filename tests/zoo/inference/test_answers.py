@@ -235,6 +235,14 @@ def test_a_geotiff_keeps_its_georeference(ask, photographs, tmp_path):
     assert "3 of 3 images were answered before" in ask()
 
 
+def test_of_a_stack_the_first_page_is_answered_and_that_is_said(ask, photographs, tmp_path):
+    with Image.open(photographs / "0.png") as one, Image.open(photographs / "1.png") as two:
+        one.save(photographs / "stack.tif", save_all=True, append_images=[two])
+    assert "% (page 1 of 2; save each page as a file of its own)" in ask()
+    mask = np.asarray(Image.open(tmp_path / "answers/stack-mask.png"))
+    np.testing.assert_array_equal(mask, expected(photographs / "0.png"))
+
+
 def test_a_video_becomes_a_video(ask, photographs, tmp_path):
     imageio = pytest.importorskip("imageio.v3")
     frames = toy_images("unet", 3, (48, 64)).astype(np.uint8)
