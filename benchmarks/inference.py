@@ -10,6 +10,8 @@ picture; with `--images` it answers fewer scenes, and only prints.
 """
 
 import argparse
+import dataclasses
+import itertools
 import json
 import pathlib
 import resource
@@ -17,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,7 @@ import zoo
 from benchmarks.parity import table, write
 from recipes.training import environment
 from zoo import files, fonts
-from zoo.inference import Method, Scorer, class_map, scorer
+from zoo.inference import Method, Scorer, class_map, proposals, scorer
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "inference.md"
@@ -44,15 +47,20 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "FCN-8s, CRF": ("shapes_fcn8s", {"crf": True}),
     "DeconvNet": ("shapes_deconvnet", {}),
     "DeconvNet, proposals": ("shapes_deconvnet", {"proposals": True}),
+    "DeconvNet, proposals at 96×96": ("shapes_deconvnet", {"proposals": True, "size": 96}),
     "DeconvNet, 4 flips": ("shapes_deconvnet", {"flips": "four"}),
     "ensemble of FCN-8s and DeconvNet": ("shapes_fcn8s", {"with": "shapes_deconvnet"}),
     "ensemble, product": ("shapes_fcn8s", {"with": "shapes_deconvnet", "product": True}),
     "ensemble of FCN-8s and U-Net": ("shapes_fcn8s", {"with": "shapes_unet"}),
     "ensemble of FCN-8s and U-Net, CRF": ("shapes_fcn8s", {"with": "shapes_unet", "crf": True}),
     "U-Net": ("shapes_unet", {}),
-    "U-Net, tiles of 64": ("shapes_unet", {"tile": 64}),
-    "U-Net, tiles of 64, blended": ("shapes_unet", {"tile": 64, "overlap": 16}),
     "U-Net, 4 flips": ("shapes_unet", {"flips": "four"}),
+    "U-Net, CRF": ("shapes_unet", {"crf": True}),
+    "U-Net on mosaics": ("shapes_unet", {"mosaic": True}),
+    "U-Net on mosaics, tiles of 160": ("shapes_unet", {"mosaic": True, "tile": 160}),
+    "U-Net on mosaics, tiles of 160 that overlap by 16": (
+        *("shapes_unet", {"mosaic": True, "tile": 160, "overlap": 16}),
+    ),
 }
 PICTURED = (
     "FCN-8s",
@@ -86,6 +94,9 @@ itself. Hardware: {hardware}; one row after the other.
 
 {verdict}
 
+The mosaics are of 3 × 3 scenes. The nets saw whole scenes at their own size, and never a window that
+is enlarged to 224×224, as DeconvNet's authors train theirs: proposals cannot help this DeconvNet.
+
 One seed of narrow nets on drawn scenes: what helps here need not help on photographs, whose edges
 and colours the settings of the CRF and of the proposals were chosen for.
 
@@ -107,9 +118,13 @@ Sliding windows, the alternative to a dense net, are in [dense_vs_windows.md](de
 
 def composed(runs: pathlib.Path, run: str, options: dict[str, Any]) -> Scorer:
     """The Scorer of a row."""
-    options = dict(options)
+    size = options.get("size")
+    options = {name: value for name, value in options.items() if name not in ("mosaic", "size")}
     others = [scorer(runs / options.pop("with"))] if "with" in options else []
     method = Method(**options)
+    if size is not None:  # of the windows, which is no option
+        rules = dataclasses.replace(proposals.PAPER, size=size)
+        return proposals.proposals(method.scorer(runs / run), rules=rules)
     return method.composed(method.scorer(runs / run), others)
 
 
@@ -123,8 +138,7 @@ def measured(runs: pathlib.Path, row: str, images: int) -> dict[str, Any]:
     classes = len(dataset.class_names)
     matrix, counts = np.zeros((classes, classes), np.int64), np.zeros((2, classes), np.int64)
     seconds = []
-    for index in range(images):
-        image, label = dataset.example(index)
+    for image, label in examples(dataset, images, mosaic="mosaic" in options):
         began = time.perf_counter()
         found = class_map(answer, image)
         seconds.append(time.perf_counter() - began)
@@ -138,6 +152,18 @@ def measured(runs: pathlib.Path, row: str, images: int) -> dict[str, Any]:
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
         "class_maps": shown if row in PICTURED else None,
     }
+
+
+def examples(dataset: Any, images: int, *, mosaic: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The images and labels of scenes, or of mosaics of 3 × 3 of them; what is left over is not."""
+    scenes = map(dataset.example, range(images))
+    if not mosaic:
+        yield from scenes
+        return
+    while len(nine := list(itertools.islice(scenes, 9))) == 9:
+        rows = [zip(*nine[first : first + 3], strict=True) for first in (0, 3, 6)]
+        joined = [[np.concatenate(part, 1) for part in row] for row in rows]
+        yield tuple(np.concatenate(part) for part in zip(*joined, strict=True))
 
 
 def in_a_process(runs: pathlib.Path, row: str, images: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ image is answered are those of zoo predict."""
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
   data, split, images    the data set's name, the split, and the number of images
+  method                 the options by which images are answered; empty for none
   scores                 for each PATH:
     file                 the file or folder that was read
     pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
@@ -107,6 +108,7 @@ def _evaluate(given: argparse.Namespace) -> int:
     from zoo.inference import scorer
 
     method = methods.of_options(given)
+    how = ", ".join(filter(None, [method.told(), *(f"ensemble={x}" for x in given.ensemble)]))
     if given.record:
         results.check(given.paths, given.checkpoint)
     for file in given.confusion:
@@ -132,10 +134,12 @@ def _evaluate(given: argparse.Namespace) -> int:
             for path, one in found.items()
         }
         about = {"data": dataset.name, "split": dataset.split, "images": len(dataset)}
+        about["method"] = how
         print(json.dumps({**about, "scores": columns}, indent=2))
     else:
         images = terminal.counted(len(dataset), "image")
-        print(f"{dataset.name}, split {dataset.split}, {images}")
+        told = f"; answered with {how}" if how else ""
+        terminal.tell(f"{dataset.name}, split {dataset.split}, {images}{told}")
         print(terminal.printable(as_table(scores, dataset.class_names)))
     for file in given.confusion:
         matrices = {path: one.matrix for path, one in found.items()}

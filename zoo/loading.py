@@ -192,6 +192,8 @@ def find(path: str | os.PathLike, checkpoint: str | int | None = None) -> Found:
     if file is None:
         record = catalog.by_weights(str(path))
         hint = f" Run zoo fetch {record.file}." if record else ""
+        if str(path) in registry.list_models():
+            hint = f" {path} is a model without weights: train it, or see zoo weights {path}."
         raise FileNotFoundError(
             f"A trained model is a weights file or the workdir of a run; there is none at {path}."
             f"{hint or ' Check the path.'}"

@@ -89,7 +89,10 @@ def activations(arguments: list[str]) -> int:
         "--out", type=pathlib.Path, required=True, metavar="FILE.png", help="what is written"
     )
     parser.add_argument(
-        "--layers", nargs="+", metavar="NAME", help="others, by their names; zoo draw shows them"
+        "--layers",
+        nargs="+",
+        metavar="NAME",
+        help="others, by their names in Keras; a wrong name is answered with the nearest",
     )
     parser.add_argument(
         "--checkpoint",

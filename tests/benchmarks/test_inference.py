@@ -10,6 +10,8 @@ from benchmarks import inference
 from recipes.data.sets import shapes
 from tests.support.toys import TOYS
 
+OURS = ("with", "mosaic", "size")  # options of a row that are none of a Method
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
@@ -71,4 +73,14 @@ def test_the_scenes_are_drawn_side_by_side(runs):
 
 def test_every_option_of_a_row_is_one_of_the_method():
     for _, options in inference.ROWS.values():
-        zoo.inference.Method(**{name: x for name, x in options.items() if name != "with"})
+        zoo.inference.Method(**{name: x for name, x in options.items() if name not in OURS})
+
+
+def test_a_mosaic_is_of_nine_scenes(runs):
+    dataset = shapes.load(runs / "shapes_unet/data")["val"]
+    ((image, label),) = inference.examples(dataset, 9, mosaic=True)
+    scene, truth = dataset.example(5)
+    np.testing.assert_array_equal(image[96:192, 256:], scene)
+    np.testing.assert_array_equal(label[96:192, 256:], truth)
+    assert image.shape == (288, 384, 3)
+    assert not list(inference.examples(dataset, 8, mosaic=True))

@@ -2,6 +2,10 @@
 
 from zoo import lazy as _lazy
 
+_METHODS = (
+    *("activations", "augmented", "crf", "ensembles", "heatmaps", "large", "proposals"),
+    *("strips", "tiles", "windows"),
+)
 _PLACES = {
     "Method": "methods",
     "Scorer": "scorers",
@@ -9,10 +13,12 @@ _PLACES = {
     "predict": "predicting",
     "scorer": "scorers",
 }
-__all__ = [*_PLACES]
+__all__ = [*_PLACES, *_METHODS]
 
 __getattr__ = _lazy.attach(
-    "zoo.inference", {name: f"zoo.inference.{place}" for name, place in _PLACES.items()}
+    "zoo.inference",
+    {name: f"zoo.inference.{place}" for name, place in _PLACES.items()}
+    | {name: f"zoo.inference.{name}" for name in _METHODS},
 )
 
 

@@ -8,7 +8,6 @@ import pathlib
 import time
 from collections.abc import Callable
 
-import keras
 import numpy as np
 from PIL import Image
 
@@ -39,7 +38,9 @@ def write_image(
     found = asked.composed_of(asked.boxes.get(path.stem))(image)
     numbers, turn = found.argmax(-1).astype(np.uint8), images.orientation_of(path)
     shares = inputs.shares(numbers, asked.spec)
-    turned, shown = images.turned(numbers, turn), images.turned(inputs.shown(image), turn)
+    in_grey = asked.spec.channels == 1 and images.channels_of(path) >= 3
+    shown = images.read_image(path, channels=3) if in_grey else inputs.shown(image)
+    turned, shown = images.turned(numbers, turn), images.turned(shown, turn)
     targets = {what: kept.folder / name for what, name in named.items()}
     kept.announce(
         path, [*named.values()], seconds=round(time.monotonic() - began, 3), shares=shares
@@ -52,7 +53,8 @@ def write_image(
         _save_heatmaps(asked, shown, images.turned(found[..., numbers_of], turn), targets)
     pictures.save_class_map(targets["mask"], turned, palette=_palette(asked.spec))
     _save(_overlay(shown, turned, asked), targets["overlay"])
-    return _line(targets["mask"], shares) + _of_a_stack(path), None
+    told = _line(targets["mask"], shares) + _of_a_stack(path)
+    return told + " (from its grey values: the model takes 1 channel)" * in_grey, None
 
 
 def _of_a_stack(path: pathlib.Path) -> str:
@@ -109,11 +111,6 @@ def write_video(
     show: Show,
 ) -> tuple[str, str | None]:
     """Writes a video with the classes drawn over each frame."""
-    if isinstance(asked.model, keras.Model) or asked.scores or asked.heatmaps or asked.boxes:
-        raise images.ImageError(
-            f"{path}: of a video an overlay is written. Leave out --scores, --heatmaps and "
-            "--boxes, and give a model that answers each pixel."
-        )
     target = kept.folder / named["overlay"]
     kept.announce(path, [*named.values()])
     written = videos.overlay_video(

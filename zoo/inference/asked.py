@@ -46,10 +46,11 @@ class Asked:
         if self.heatmaps:
             heatmaps.find(self.heatmaps, self.spec.names)
         if isinstance(self.model, keras.Model):
-            if not self.heatmaps or self.scores or self.others or self.method != Method():
+            check_classifier(self.spec.model, heatmaps=self.heatmaps)
+            if self.scores or self.others or self.method != Method():
                 raise ValueError(
-                    f"{self.spec.model} is a classifier: of its options --heatmaps CLASS … is "
-                    "needed, and no other taken. Pass --heatmaps, such as --heatmaps tabby."
+                    f"{self.spec.model} is a classifier, which takes --heatmaps alone. Leave the "
+                    "other options out."
                 )
         elif self.composed_of(None).gives == CLASSES and (self.scores or self.heatmaps):
             raise ValueError(
@@ -72,3 +73,12 @@ class Asked:
     def composed_of(self, boxes: np.ndarray | None) -> Scorer:
         """The Scorer of an image that has these proposals; None for EdgeBoxes."""
         return self.method.composed(self.model, self.others, boxes=boxes)
+
+
+def check_classifier(name: str, *, heatmaps: Sequence[str]) -> None:
+    """Raises ValueError if a classifier is asked for something else than heat maps."""
+    if not heatmaps:
+        raise ValueError(
+            f"{name} is a classifier, which gives heat maps of classes and no class map. Pass "
+            "--heatmaps with names of classes, such as --heatmaps tabby."
+        )

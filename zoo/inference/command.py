@@ -20,7 +20,8 @@ NAME-overlay.png, the classes drawn over the image, with a legend. Both are turn
 an image with an EXIF orientation. A video becomes NAME-overlay.mp4; a GeoTIFF NAME-mask.tif, with
 its georeference. An image that does not fit into the memory is answered strip by strip.
 
-A classifier, such as vgg16_heatmap with Keras's weights, answers with --heatmaps alone.
+A classifier answers with heat maps alone: zoo predict vgg16_heatmap cat.jpg --heatmaps tabby
+--out FOLDER takes Keras's ImageNet weights, which are downloaded once (550 MB).
 
 answers.jsonl in the folder has a line for each image: its file, the share of each class, seconds.
 The same command goes on where it was stopped, and answers what is new or has changed."""
@@ -33,12 +34,18 @@ def predict(arguments: list[str]) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
+    from zoo import videos
     from zoo.inference import inputs
 
     method = methods.of_options(given)
     if given.boxes and not given.proposals:
         raise ValueError("--boxes is for proposals. Add --proposals, or leave --boxes out.")
     paths = inputs.find(given.images)
+    if (given.scores or given.heatmaps or given.boxes) and any(map(videos.is_video, paths)):
+        raise ValueError(
+            "Of a video an overlay is written: --scores, --heatmaps and --boxes are for images. "
+            "Leave them out, or answer the videos by a command of their own."
+        )
     boxes = _boxes(given.boxes, paths)
     quiet.import_tensorflow()
     from zoo import progress
@@ -71,16 +78,20 @@ def _predict(given: argparse.Namespace) -> int:
             ),
             progress=show,
         )
+    if without:
+        count = terminal.counted(len(paths), "image")
+        terminal.tell(f"{len(without)} of {count} without an answer, or with a part of one")
     return terminal.FAILED if without else 0
 
 
 def _model(given: argparse.Namespace, method: methods.Method) -> "Scorer | keras.Model":
     """The Scorer of MODEL; of a classifier the model itself."""
     from zoo import loading, registry
-    from zoo.inference import exported
+    from zoo.inference import asked, exported
 
     path = pathlib.Path(given.model)
     if not path.exists() and registry.is_classifier(given.model):
+        asked.check_classifier(given.model, heatmaps=given.heatmaps)  # before anything is fetched
         return registry.build(given.model, weights="imagenet")
     if exported.find(path) is None:
         spec = loading.find(path, given.checkpoint).spec
@@ -146,7 +157,7 @@ def _parser() -> terminal.Parser:
         "model",
         metavar="MODEL",
         help="a weights file, the workdir of a run, an authors' file, or an exported SavedModel, "
-        "TFLite, ONNX or OpenVINO file",
+        "TFLite, ONNX or OpenVINO file; vgg16_heatmap or vgg19_heatmap for Keras's weights",
     )
     parser.add_argument(
         "images",

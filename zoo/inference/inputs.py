@@ -93,11 +93,18 @@ def read(picture: Picture, spec: Spec) -> np.ndarray:
         with io.BytesIO() as stream:  # so the rules of files hold
             picture.save(stream, "PNG", compress_level=0)
             return images.read_image(stream.getvalue(), channels=spec.channels)
+    if isinstance(picture, list | tuple):
+        raise ValueError(
+            f"One image is answered at a time; received a {type(picture).__name__} of "
+            f"{len(picture)}. Make a Scorer once, zoo.inference.scorer(model), and ask it for each."
+        )
     return _checked(np.asarray(picture), spec)
 
 
 def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
     image = image[..., np.newaxis] if image.ndim == 2 else image
+    if image.ndim == 3 and image.dtype == np.uint8 and image.size:
+        return images.with_channels(image, spec.channels, "the image")
     if image.ndim == 3 and image.shape[-1] == 1 and spec.channels == 3:
         image = np.repeat(image, 3, axis=-1)
     if image.ndim != 3 or image.shape[-1] != spec.channels or not image.size:

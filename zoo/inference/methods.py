@@ -54,6 +54,34 @@ class Method:
     product: bool = False
     crf: bool = False
 
+    def __post_init__(self):
+        for name, choices in (("flips", FLIPS), ("rules", RULES)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} is one of {', '.join(choices)}; received {getattr(self, name)!r}. "
+                    "Pass one of them."
+                )
+        if not isinstance(self.tile, int) and self.tile not in (AUTO, WHOLE):
+            raise ValueError(
+                f"tile is a number of pixels, auto or whole; received {self.tile!r}. Pass 512, for "
+                "example."
+            )
+        if isinstance(self.scales, str | int | float):
+            raise ValueError(
+                f"scales is a list of factors; received {self.scales!r}. Pass scales=(0.75, 1.25), "
+                "for example."
+            )
+        object.__setattr__(self, "scales", tuple(self.scales))
+
+    def told(self) -> str:
+        """Which options are not the default, such as "flips=four, crf"; empty for none."""
+        changed = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        return ", ".join(name if x is True else f"{name}={x}" for name, x in changed.items())
+
     @property
     def needs_whole(self) -> str | None:
         """The option for which the whole image is needed at once; None if there is none."""
@@ -173,10 +201,10 @@ def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     group.add_argument(
         "--overlap",
-        type=positive,
+        type=_overlap,
         metavar="PIXELS",
-        help="of neighbouring tiles, within which they are blended: faster, with seams (default: "
-        "as much as the net sees: no seams)",
+        help="how far neighbouring tiles overlap; their answers are blended there, which is faster "
+        "and leaves seams (default: as far as the net sees, which leaves none)",
     )
     group.add_argument(
         "--flips",
@@ -196,27 +224,28 @@ def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument(
         "--proposals",
         action="store_true",
-        help="answer the windows that are likely to hold an object, as DeconvNet does; EdgeBoxes "
-        "finds them",
+        help="answer the windows that are likely to hold an object, enlarged to 224 × 224, as "
+        "DeconvNet does; for nets that were trained on such windows; EdgeBoxes finds them",
     )
     group.add_argument(
         "--rules",
         choices=RULES,
         default=RULES[0],
-        help="of the proposals: those of the paper, or of the authors' release (default: paper)",
+        help="how proposals are chosen and joined: as in DeconvNet's paper, or as in its authors' "
+        "release (default: paper)",
     )
     group.add_argument(
         "--edges",
         metavar="FILE",
-        help="a structured forest, which finds the edges of the proposals (default: the largest "
-        "differences of neighbouring pixels of the smoothed image)",
+        help="a structured forest (OpenCV's model.yml.gz), which finds the edges that EdgeBoxes "
+        "needs (default: the gradients of the smoothed image)",
     )
     group.add_argument(
         "--ensemble",
-        nargs="+",
-        default=(),
+        action="append",
+        default=[],
         metavar="MODEL",
-        help="average over the probabilities of these models, too",
+        help="average over the probabilities of this model, too; may be given again",
     )
     group.add_argument(
         "--product", action="store_true", help="multiply those of an ensemble instead"
@@ -244,6 +273,10 @@ def of_options(given: argparse.Namespace) -> Method:
 
 def _tile(text: str) -> int | str:
     return text if text in (AUTO, WHOLE) else positive(text)
+
+
+def _overlap(text: str) -> int:
+    return 0 if text == "0" else positive(text)
 
 
 def _factor(text: str) -> float:

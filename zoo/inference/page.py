@@ -115,7 +115,9 @@ def page(model: Scorer, *, title: str) -> "gradio.Blocks":
 
     def answered(file: str | None, tile: int | str, flips: str, crf: bool) -> tuple[Any, ...]:
         if file is None:
-            raise gr.Error("An image is answered; there is none. Drop one.", print_exception=False)
+            raise gr.Error(
+                "There is no image yet. Drop one into the field above.", print_exception=False
+            )
         try:
             found = answer(model, file, Method(tile=tile, flips=flips, crf=crf))
         except (ValueError, ImportError, MemoryError) as error:

@@ -1,5 +1,6 @@
 """The class map of an image, in one call."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import numpy as np
 from zoo.inference import inputs, strips
 from zoo.inference.inputs import Picture
 from zoo.inference.methods import Method
-from zoo.inference.scorers import class_map
+from zoo.inference.scorers import class_map, scorer
 
 if TYPE_CHECKING:
     import keras
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: "Scorer | keras.Model | str | os.PathLike", image: Picture, **options: Any
+    model: "Scorer | keras.Model | str | os.PathLike",
+    image: Picture,
+    *,
+    ensemble: "Sequence[Scorer | keras.Model | str | os.PathLike]" = (),
+    **options: Any,
 ) -> np.ndarray:
     """The class of each pixel of an image, uint8 `[h, w]`.
 
@@ -34,17 +39,29 @@ def predict(
             a Scorer of a path once.
         image: A file, an array `[h, w, channels]` or `[h, w]` with values 0-255, or an image of
             Pillow. `zoo.inference.large` answers files that do not fit into the memory.
+        ensemble: Further models, whose probabilities are averaged with those of `model`.
         **options: Of `zoo.inference.Method`, such as `tile=512`.
 
     Raises:
         FileNotFoundError: There is no model at the path.
+        TypeError: Unknown option; the message holds the known ones.
         ValueError: The model or the image cannot be used, or an option does not suit.
         ImportError: A method needs an extra that is not installed.
         MemoryError: The memory does not suffice.
     """
+    known = {field.name: field.default for field in dataclasses.fields(Method)}
+    if unknown := sorted(set(options) - set(known)):
+        raise TypeError(
+            f"zoo.predict has no option {', '.join(map(repr, unknown))}. Its options are "
+            + "ensemble=(), "
+            + ", ".join(f"{name}={default!r}" for name, default in known.items())
+            + "."
+        )
     method = Method(**options)
     answer = method.scorer(model)
-    return class_maps(answer, method)(inputs.read(image, answer.spec))
+    return class_maps(answer, method, [scorer(one) for one in ensemble])(
+        inputs.read(image, answer.spec)
+    )
 
 
 def class_maps(

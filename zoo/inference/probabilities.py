@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from zoo.inference.scorers import PROBABILITIES, SCORES, Scorer
+from zoo.inference.scorers import PROBABILITIES, SCORES, Scorer, scorer
 
 
 def probabilities(answer: Scorer) -> Scorer:
@@ -15,6 +15,7 @@ def probabilities(answer: Scorer) -> Scorer:
     probabilities(scores)(image).sum(-1)  # 1 at each pixel
     ```
     """
+    answer = scorer(answer)  # of a model, too
     if answer.gives != SCORES:
         return answer
     return dataclasses.replace(

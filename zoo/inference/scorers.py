@@ -92,7 +92,11 @@ def scorer(
     if isinstance(source, Scorer):
         return source
     if isinstance(source, keras.Model):
-        return of_model(source, scores=scores)
+        # A model that is asked again has its graph already. Keras would track an attribute.
+        made = source.__dict__.setdefault("_scorers", {})
+        if scores not in made:
+            made[scores] = of_model(source, scores=scores)
+        return made[scores]
     path = pathlib.Path(source)
     from zoo.inference import exported
 

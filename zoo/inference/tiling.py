@@ -112,13 +112,14 @@ def tiling(answer: Scorer, *, side: int | None = None, overlap: int | None = Non
         side = min(max(usual, least), most)
     if side < least:
         raise ValueError(
-            f"A tile has {least} pixels a side or more, its overlap of {_overlap(answer, overlap)} "
-            f"and what is left; received side={side}. Pass side={least} or more."
+            f"A tile of this net has {least} pixels a side or more, as tiles overlap by "
+            f"{_overlap(answer, overlap)}; received {side}. Pass {least} or more, or a smaller "
+            "overlap (--tile, --overlap)."
         )
     if side > most:
         raise ValueError(
-            f"This file takes {answer.max_pixels:,} pixels at most; received side={side}. Pass "
-            f"side={most} or less."
+            f"This file takes {answer.max_pixels:,} pixels at most; received {side} × {side}. "
+            f"Pass {most} or less (--tile)."
         )
     step = (side - _overlap(answer, overlap)) // answer.stride * answer.stride
     return Tiling(side, step, _blended(answer, overlap))

@@ -50,7 +50,7 @@ def imagenet(model: keras.Model, option: str) -> Source:
     except Exception as error:  # Keras has no narrower class for a failed download
         raise OSError(
             f"The ImageNet weights could not be fetched: {error}. Connect this machine to the "
-            "network, or put the file into the folder models of Keras's cache (~/.keras)."
+            "network, or put the file into ~/.keras/models, Keras's cache."
         ) from error
     return Source(IMAGENET, {author_name(x.name): x.weights for x in trained.layers if x.weights})
 

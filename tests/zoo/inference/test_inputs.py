@@ -84,7 +84,12 @@ def test_a_grey_array_is_repeated_for_a_net_of_colours():
     ("image", "message"),
     [
         (np.zeros((2, 4, 5, 3), np.uint8), r"is \[h, w, 3\]; received \[2, 4, 5, 3\]\. Pass one"),
-        (np.zeros((4, 5, 4), np.uint8), r"is \[h, w, 3\]; received \[4, 5, 4\]"),
+        (
+            np.zeros((4, 5, 5), np.uint8),
+            r"an image has the channels of its model, here 3; this",
+        ),
+        (np.zeros((4, 5, 4)), r"is \[h, w, 3\]; received \[4, 5, 4\]"),
+        ([np.zeros((4, 5, 3))] * 2, r"at a time; received a list of 2\. Make a Scorer once, zoo"),
         (np.zeros((0, 5, 3), np.uint8), r"received \[0, 5, 3\]"),
         (np.full((4, 5, 3), 0.5), r"received 0\.5 to 0\.5\. Multiply it by 255\."),
         (np.full((4, 5, 3), 300), r"received 300 to 300\. Scale it to 0-255\."),
