@@ -94,8 +94,8 @@ itself. Hardware: {hardware}; one row after the other.
 
 {verdict}
 
-The mosaics are of 3 × 3 scenes. The nets saw whole scenes at their own size, and never a window that
-is enlarged to 224×224, as DeconvNet's authors train theirs: proposals cannot help this DeconvNet.
+The mosaics are of 3 × 3 scenes. The nets saw whole scenes at their own size, and never a window
+that is enlarged, as DeconvNet's authors train theirs: proposals cannot help this DeconvNet.
 
 One seed of narrow nets on drawn scenes: what helps here need not help on photographs, whose edges
 and colours the settings of the CRF and of the proposals were chosen for.

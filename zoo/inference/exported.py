@@ -14,7 +14,7 @@ from PIL import Image
 
 from zoo.class_names import named
 from zoo.inference.reach import reach_of
-from zoo.inference.scorers import CLASSES, PROBABILITIES, Scorer
+from zoo.inference.scorers import CLASSES, PROBABILITIES, Scorer, lack_of_memory
 from zoo.spec import Spec
 
 _SAVED_MODEL, _TFLITE, _ONNX, _OPENVINO = "saved_model.pb", ".tflite", ".onnx", ".xml"
@@ -77,9 +77,10 @@ def _of_saved_model(folder: pathlib.Path, class_names: Sequence[str] | str | Non
     # The signatures live only as long as the loaded object.
     def ask(image: np.ndarray, keep: object = loaded) -> np.ndarray:
         image = tf.constant(_as_uint8(image)[np.newaxis])
-        if scores is not None:
-            return scores(image=image)["probabilities"].numpy()[0]
-        return _one_hot(answer(image=image)["class_map"].numpy()[0], spec.classes)
+        with lack_of_memory(image.shape):
+            if scores is not None:
+                return scores(image=image)["probabilities"].numpy()[0]
+            return _one_hot(answer(image=image)["class_map"].numpy()[0], spec.classes)
 
     limits = _record(folder).get("limits")
     most = limits.get("max_pixels") if isinstance(limits, dict) else None

@@ -4,10 +4,11 @@ Inference composes one type. `scorer` makes a `Scorer` of a model, of a trained 
 an exported file; tiles, flips, proposals, ensembles and a CRF are functions from Scorers to one.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -152,18 +153,26 @@ def _compiled(answer: Callable, channels: int) -> Callable:
     )
 
     def compiled(images: np.ndarray) -> tf.Tensor:
-        try:
+        with lack_of_memory(images.shape):
             return graph(images)
-        except tf.errors.ResourceExhaustedError as error:
-            count, height, width, _ = images.shape
-            raise MemoryError(
-                f"The memory does not suffice to answer {count} × {height} × {width} pixels at "
-                f"once ({str(error).splitlines()[0][:200]}). Answer in smaller tiles (tile=, or "
-                "--tile), or set CUDA_VISIBLE_DEVICES=-1, which takes the memory of the host and "
-                "not of a GPU."
-            ) from error
 
     return compiled
+
+
+@contextlib.contextmanager
+def lack_of_memory(shape: Sequence[int]) -> Iterator[None]:
+    """Makes a MemoryError of TensorFlow's, for images of this shape `[n, h, w, channels]`."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        count, height, width, _ = shape
+        raise MemoryError(
+            f"The memory does not suffice to answer {count} × {height} × {width} pixels at once "
+            f"({str(error).splitlines()[0][:200]}). Answer in smaller tiles (tile=, or --tile), or "
+            "set CUDA_VISIBLE_DEVICES=-1, which takes the memory of the host and not of a GPU."
+        ) from error
 
 
 def _spec_of(model: keras.Model) -> Spec:
