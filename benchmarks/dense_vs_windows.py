@@ -50,10 +50,12 @@ TEXT = """\
 
 Written by `python -m benchmarks.dense_vs_windows`; run it again instead of editing.
 
-Seconds for the scores of an image of 500 × 500 pixels, before their up-sampling, at full width:
-over the image at once ("dense"), and with a crop for each of the 10 × 10 cells in the middle or of
-all 16 × 16. "Exact" crops give the dense scores, which is checked; "own" ones have the size of the
-ImageNet classifier, as in the paper, and give others, because their layers pad other pixels.
+A classifier can segment by a sliding window: a crop around each cell of a grid, classified one by
+one. A fully convolutional net ("dense") computes the scores of all cells of the image at once. The
+table has the seconds for the scores of an image of 500 × 500 pixels, before their up-sampling, at
+full width, for the 10 × 10 cells in the middle and for all 16 × 16. "Exact" crops give the dense
+scores, which is checked; "own" ones have the size of the ImageNet classifier, as in the paper, and
+give others, because their layers pad other pixels.
 "backward" is the forward pass and the gradient of all weights. GMAC are 10⁹ multiplications in
 convolutions, forward. Medians of {repeats}, batches of {batch}. The crops of a few cells in the
 middle are timed and multiplied; at the border exact crops may be smaller, which saves a tenth of
