@@ -186,8 +186,11 @@ def orientation_of(source: Source) -> int:
     Raises:
         ImageError: As `read_image`.
     """
-    with opened(source) as image:
-        return _orientation(image)
+    try:
+        with opened(source) as image:
+            return _orientation(image)
+    except UnknownTiffError:  # of many channels, which no viewer turns
+        return 1
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

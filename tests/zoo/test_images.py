@@ -146,6 +146,11 @@ def test_cmyk_becomes_rgb():
     assert images.channels_of(encoded(inks, "JPEG")) == 3
 
 
+def test_an_image_of_many_channels_is_not_turned(tmp_path):
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros((4, 6, 5), np.uint8), planarconfig="contig")
+    assert images.orientation_of(tmp_path / "x.tif") == 1
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_stored_pixels_count_and_can_be_turned(orientation):
     exif = Image.Exif()

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import zoo
@@ -234,6 +235,31 @@ def test_a_geotiff_keeps_its_georeference(ask, photographs, tmp_path):
         assert (mask.crs.to_epsg(), mask.transform) == (32632, place)
         np.testing.assert_array_equal(mask.read(1), expected(photographs / "0.tif"))
     assert "3 of 3 images were answered before" in ask()
+
+
+def test_a_net_of_many_channels_is_asked(ask, photographs, tmp_path):
+    model = zoo.build("unet", classes=3, filters=2, depth=1, channels=5)
+    file = zoo.weights.save(model, tmp_path / "bands.weights.h5")
+    for path in photographs.iterdir():
+        path.unlink()
+    bands = np.random.default_rng(0).integers(0, 256, (20, 30, 5), np.uint8)
+    tifffile.imwrite(photographs / "field.tif", bands, planarconfig="contig")
+    assert "1 of 1 images" in ask(model=file)
+    mask = np.asarray(Image.open(tmp_path / "answers/field-mask.png"))
+    expected = model(bands[np.newaxis].astype("float32"))[0].numpy().argmax(-1)
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_a_grey_net_is_asked_about_colours(ask, photographs, tmp_path):
+    model = zoo.build("unet", classes=3, filters=2, depth=1, channels=1)
+    file = zoo.weights.save(model, tmp_path / "grey.weights.h5")
+    assert "(from its grey values: the model takes 1 channel)" in ask(model=file)
+    with Image.open(tmp_path / "answers/0-overlay.png") as overlay:
+        assert overlay.convert("RGB").getcolors(1 << 20)
+    image = zoo.images.read_image(photographs / "0.png")
+    np.testing.assert_array_equal(
+        zoo.predict(model, image), np.asarray(Image.open(tmp_path / "answers/0-mask.png"))
+    )
 
 
 def test_of_a_stack_the_first_page_is_answered_and_that_is_said(ask, photographs, tmp_path):
