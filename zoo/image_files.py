@@ -49,6 +49,10 @@ class ImageError(ValueError):
     """A file cannot be used as an image or a class map; the message says why and what to do."""
 
 
+class TooManyPixelsError(ImageError):
+    """An image has more than `MAX_PIXELS`."""
+
+
 class UnknownTiffError(ImageError):
     """Pillow does not know a form of TIFF, such as 5 channels."""
 
@@ -74,22 +78,24 @@ def opened(source: Source, *, page: int = 0, header_only: bool = False) -> Itera
         raise ImageError(f"{shown}: cannot be read as an image ({error}). Replace it.") from error
 
 
-def size_of(source: Source) -> tuple[int, int]:
-    """Height and width as the header says, of an image of any number of pixels.
+@contextlib.contextmanager
+def peeked(source: Source) -> Iterator[Image.Image]:
+    """Opens an image of any number of pixels, of which only the header is to be looked at.
 
     Raises:
         ImageError: The file is missing, or its header cannot be read.
     """
     shown = shown_as(source)
     try:
-        with stream_of(source) as stream, _HEADERS, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(stream, formats=FORMATS)
-            finally:
-                Image.MAX_IMAGE_PIXELS = most
-            return image.height, image.width
+        with stream_of(source) as stream:
+            with _HEADERS, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                try:
+                    image = Image.open(stream, formats=FORMATS)
+                finally:
+                    Image.MAX_IMAGE_PIXELS = most
+            yield image
     except ImageError:
         raise
     except Exception as error:  # for damaged bytes Pillow's readers raise errors of any kind
@@ -134,7 +140,7 @@ def _header(stream: io.BufferedIOBase, shown: str, page: int, header_only: bool)
                 raise _unknown_tiff(shown) from None
             raise ImageError(f"{shown}: {_unknown(head)}") from None
         except Image.DecompressionBombError as error:
-            raise ImageError(
+            raise TooManyPixelsError(
                 f"{shown}: an image has {MAX_PIXELS:,} pixels at most ({error}). Cut it into tiles."
             ) from error
     if image.format == "TIFF" and image.tag_v2.get(_SAMPLES, 1) != len(image.getbands()):
@@ -166,7 +172,7 @@ def _check_size(pixels: int, length: int, shown: str) -> None:
             f"{shown}: an image has at least one pixel; this one has none. Replace it."
         )
     if pixels > MAX_PIXELS:
-        raise ImageError(
+        raise TooManyPixelsError(
             f"{shown}: an image has {MAX_PIXELS:,} pixels at most; this one has {pixels:,}. Cut it "
             "into tiles."
         )

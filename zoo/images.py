@@ -32,10 +32,11 @@ from zoo.image_files import (
     FORMATS,
     ImageError,
     Source,
+    TooManyPixelsError,
     UnknownTiffError,
     opened,
+    peeked,
     shown_as,
-    size_of,
 )
 from zoo.multiband import read_bands
 
@@ -44,6 +45,7 @@ __all__ = [
     "FORMATS",
     "ImageError",
     "channels_of",
+    "is_geotiff",
     "orientation_of",
     "pages_of",
     "palette_of",
@@ -57,6 +59,7 @@ __all__ = [
 ]
 
 MAX_PAGES = 4096  # of a stack; a small file can declare millions
+_GEO_KEYS = 34735  # the tag of a GeoTIFF's directory
 _ALPHA = ("LA", "La", "RGBA", "RGBa")
 _LOSSY = ("jpeg", "tiff_jpeg", "webp")  # compressions of TIFF
 _COLOURS = ("P", "PA", "RGB", "YCbCr", "LAB", "CMYK")
@@ -180,8 +183,29 @@ def pages_of(source: Source) -> int:
     )
 
 
+def size_of(source: Source) -> tuple[int, int]:
+    """Height and width as the header says, of an image of any number of pixels.
+
+    Raises:
+        ImageError: The file is missing, or its header cannot be read.
+    """
+    with peeked(source) as image:
+        return image.height, image.width
+
+
+def is_geotiff(source: Source) -> bool:
+    """Whether a file is a TIFF that says where its pixels lie; what cannot be read is not."""
+    try:
+        with peeked(source) as image:
+            return image.format == "TIFF" and _GEO_KEYS in image.tag_v2
+    except ImageError:
+        return False
+
+
 def orientation_of(source: Source) -> int:
     """The EXIF orientation of an image, 1 to 8; 1 if it has none.
+
+    That of a PNG of more than `zoo.image_files.MAX_PIXELS` is not looked for.
 
     Raises:
         ImageError: As `read_image`.
@@ -191,6 +215,9 @@ def orientation_of(source: Source) -> int:
             return _orientation(image)
     except UnknownTiffError:  # of many channels, which no viewer turns
         return 1
+    except TooManyPixelsError:
+        with peeked(source) as image:  # a PNG may say it behind its pixels
+            return 1 if image.format == "PNG" else _orientation(image)
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

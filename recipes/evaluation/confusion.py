@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,6 +17,7 @@ def check(file: pathlib.Path) -> None:
 
     Raises:
         ValueError: It has another ending.
+        FileExistsError: It is there already.
         FileNotFoundError: Its folder does not exist.
     """
     if file.suffix.lower() not in _WRITERS:
@@ -23,6 +25,8 @@ def check(file: pathlib.Path) -> None:
             f"A confusion matrix is written as {', '.join(_WRITERS)}; received {file.name!r}. Name "
             f"it {file.with_suffix('.png').name}, for example."
         )
+    if os.path.lexists(file):
+        raise FileExistsError(f"Nothing is overwritten; {file} is there already. Name another.")
     if not file.parent.is_dir():
         raise FileNotFoundError(
             f"The folder of a confusion matrix exists; received {file}. Make {file.parent} first."
@@ -35,7 +39,7 @@ def write(
     """Writes the matrices into one file, as a table or, if it ends in .png, as a picture.
 
     Args:
-        file: Ends in .csv, .md or .png. An existing file is replaced.
+        file: Ends in .csv, .md or .png.
         matrices: What was scored, by its name: int64 `[classes, classes]`, rows are the truth. A
             CSV has the name in each row, a Markdown file and a picture a part for each.
         class_names: In the order of the class numbers.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from zoo import files, images, pictures, videos
+from zoo import files, images, pictures, rasters, videos
 from zoo.inference import heatmaps, inputs
 from zoo.inference.asked import Asked
 from zoo.inference.journal import Journal
@@ -34,9 +34,13 @@ def write_image(
     show: Show,
 ) -> tuple[str, None]:
     """Writes the files of an image; gives a line on it."""
-    began = time.monotonic()
-    found = asked.composed_of(asked.boxes.get(path.stem))(image)
-    numbers, turn = found.argmax(-1).astype(np.uint8), images.orientation_of(path)
+    began, turn = time.monotonic(), images.orientation_of(path)
+    if inputs.is_large(image.shape) and not asked.method.needs_whole:
+        _check_strips(asked, path)
+        numbers = class_maps(asked.model, asked.method, asked.others)(image)
+    else:
+        found = asked.composed_of(asked.boxes.get(path.stem))(image)
+        numbers = found.argmax(-1).astype(np.uint8)
     shares = inputs.shares(numbers, asked.spec)
     in_grey = asked.spec.channels == 1 and images.channels_of(path) >= 3
     shown = images.read_image(path, channels=3) if in_grey else inputs.shown(image)
@@ -46,14 +50,19 @@ def write_image(
         path, [*named.values()], seconds=round(time.monotonic() - began, 3), shares=shares
     )
     if asked.scores:
-        with files.replacing(targets["probabilities"]) as unfinished:
-            np.save(unfinished, images.turned(found, turn))
+        _save_array(images.turned(found, turn), targets["probabilities"])
     if asked.heatmaps:
         numbers_of = heatmaps.find(asked.heatmaps, asked.spec.names)
         _save_heatmaps(asked, shown, images.turned(found[..., numbers_of], turn), targets)
-    pictures.save_class_map(targets["mask"], turned, palette=_palette(asked.spec))
+    place = inputs.georeference_of(path)
+    if place is None:
+        pictures.save_class_map(targets["mask"], turned, palette=_palette(asked.spec))
+    else:
+        rasters.write_class_map(targets["mask"], numbers, _palette(asked.spec), georeference=place)
     _save(_overlay(shown, turned, asked), targets["overlay"])
     told = _line(targets["mask"], shares) + _of_a_stack(path)
+    if place is None and images.is_geotiff(path):
+        told += ' (without its georeference, which pip install "segmentation-zoo[large]" keeps)'
     return told + " (from its grey values: the model takes 1 channel)" * in_grey, None
 
 
@@ -75,15 +84,8 @@ def write_large(
     show: Show,
 ) -> tuple[str, None]:
     """Writes the class map of an image strip by strip, and a smaller overlay."""
-    if asked.scores or asked.heatmaps:
-        raise images.ImageError(
-            f"{path}: --scores and --heatmaps are of images that are answered at once; this one is "
-            "answered strip by strip. Leave them out, or cut it into smaller images."
-        )
-    try:
-        answer = asked.method.of_a_tile(asked.model, asked.others)
-    except ValueError as error:
-        raise images.ImageError(f"{path}: {error}") from error
+    _check_strips(asked, path)
+    answer = asked.method.of_a_tile(asked.model, asked.others)
     began, names = time.monotonic(), [*named.values()]
     kept.announce(path, names)
     found = predict_large(
@@ -100,6 +102,15 @@ def write_large(
     shown = _overlay(inputs.shown(found.image), found.class_map, asked)
     _save(shown, kept.folder / named["overlay"])
     return _line(found.path, shares), None
+
+
+def _check_strips(asked: Asked, path: pathlib.Path) -> None:
+    if asked.scores or asked.heatmaps:
+        raise images.ImageError(
+            f"{path}: --scores and --heatmaps are of images of {inputs.MAX_PIXELS:,} pixels at "
+            "most; a larger one is answered strip by strip. Leave them out, or cut it into smaller "
+            "images."
+        )
 
 
 def write_video(
@@ -121,6 +132,8 @@ def write_video(
         font=asked.font,
         progress=lambda done, total: show(f"{path.name}: frame {done} of {total or '?'}"),
     )
+    if written.missing:  # so that the next command tries again, and says so again
+        kept.announce(path, [*named.values()], missing=written.missing)
     return f"{target}: {written.frames} frames", written.missing
 
 
@@ -175,6 +188,15 @@ def _overlay(image: np.ndarray, numbers: np.ndarray, asked: Asked) -> Image.Imag
         palette=pictures.with_colours(pictures.bright_palette(), asked.spec.colours),
         font=asked.font,
     )
+
+
+def _save_array(array: np.ndarray, target: pathlib.Path) -> None:
+    """As `np.save`, whose error on a full disk does not say that the disk is full."""
+    array = np.ascontiguousarray(array)
+    with files.replacing(target) as unfinished, open(unfinished, "wb") as stream:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.write(array.data)
 
 
 def _save(picture: Image.Image, target: pathlib.Path) -> None:

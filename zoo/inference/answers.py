@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from zoo.inference.asked import Asked
 from zoo.inference.journal import Journal
 from zoo.spec import Spec
 
+MAX_NAME = 255  # bytes, of most file systems
 _READERS = 4  # threads that read ahead, and images that are held for that
 
 
@@ -52,14 +54,24 @@ def write_answers(
             f"Answers lie in a folder of their own; {kept.folder} holds the images. Choose another "
             "--out."
         )
-    todo = [path for path in paths if not kept.is_answered(path)]
-    before = len(paths) - len(todo)
+    targets = {path: asked.names(path, names[path]) for path in paths}
+    without = [path for path, named in targets.items() if _too_long(named)]
+    for path in without:
+        warn(
+            f"{path}: the name of a file has {MAX_NAME} bytes at most; those of its answers have "
+            "more. Rename the image."
+        )
+    todo = [
+        path
+        for path, named in targets.items()
+        if path not in without and not kept.is_answered(path, [*named.values()])
+    ]
+    before = len(paths) - len(todo) - len(without)
     if before:
         report(f"{before} of {len(paths)} images were answered before")
-    targets = {path: asked.names(path, names[path]) for path in todo}
-    for path, named in targets.items():
-        kept.check_free(path, list(named.values()))
-    without = []
+    for path in todo:
+        kept.check_free(path, [*targets[path].values()])
+    before += len(without)
     progress(before, len(paths), "")
     for done, (path, image) in enumerate(_read_ahead(todo, asked.spec), start=before):
 
@@ -73,6 +85,8 @@ def write_answers(
             line, missing = write(asked, path, image, targets[path], kept, show)
         except (images.ImageError, videos.VideoError) as error:
             line, missing = None, str(error)
+        except (ValueError, ImportError) as error:  # it does not suit the method
+            line, missing = None, f"{path}: {error}"
         if line:
             report(line)
         if missing:
@@ -89,7 +103,7 @@ def _read_ahead(
 
     def read(path: pathlib.Path) -> np.ndarray | images.ImageError | None:
         try:
-            if videos.is_video(path) or inputs.has_georeference(path) or inputs.is_large(path):
+            if videos.is_video(path) or inputs.is_read_by_windows(path):
                 return None
             return inputs.read(path, spec)
         except images.ImageError as error:
@@ -104,6 +118,10 @@ def _read_ahead(
                 yield first, future.result()
         for first, future in waiting:
             yield first, future.result()
+
+
+def _too_long(named: dict[str, str]) -> bool:
+    return any(len(os.fsencode(name)) > MAX_NAME for name in named.values())
 
 
 def _writer(asked: Asked, path: pathlib.Path, image: np.ndarray | None) -> Callable[..., Any]:

@@ -67,7 +67,7 @@ class Asked:
             return named
         if self.scores:
             named["probabilities"] = f"{name}-probabilities.npy"
-        ending = ".tif" if inputs.has_georeference(path) else ".png"
+        ending = ".png" if inputs.georeference_of(path) is None else ".tif"
         return {"mask": f"{name}-mask{ending}", "overlay": f"{name}-overlay.png"} | named
 
     def composed_of(self, boxes: np.ndarray | None) -> Scorer:

@@ -72,7 +72,7 @@ def augmented(
             if scale != 1 and size[0] * size[1] > most:
                 raise ValueError(
                     f"A scaled image has at most {most} pixels; at scale {scale:g} this one has "
-                    f"{size[0]} × {size[1]}. Leave out the scale, or answer in tiles."
+                    f"{size[0]} × {size[1]}. Leave out the scale, or scale the image down."
                 )
             scaled = images if scale == 1 else resized(images, size)
             found = None

@@ -64,6 +64,13 @@ def _predict(given: argparse.Namespace) -> int:
         font=given.font,
     )
     asked.check()
+
+    def warn(line: str) -> None:
+        print(f"zoo predict: {one_line(line)}", file=sys.stderr, flush=True)
+
+    def one_line(text: str) -> str:  # the name of a file may hold the end of one
+        return terminal.printable(text).replace("\n", "\\n")
+
     with (
         journal.opened(given.out, _request(given)) as kept,
         progress.counting("images", rate=True) as show,
@@ -72,10 +79,8 @@ def _predict(given: argparse.Namespace) -> int:
             asked,
             paths,
             kept,
-            report=terminal.tell,
-            warn=lambda line: print(
-                f"zoo predict: {terminal.printable(line)}", file=sys.stderr, flush=True
-            ),
+            report=lambda line: terminal.tell(one_line(line)),
+            warn=warn,
             progress=show,
         )
     if without:
@@ -129,6 +134,7 @@ def _request(given: argparse.Namespace) -> dict[str, Any]:
         "boxes": given.boxes and _of_file(pathlib.Path(given.boxes)),
         "scores": given.scores,
         "heatmaps": given.heatmaps,
+        "font": given.font,
     }
 
 
@@ -151,6 +157,12 @@ def _of_file(file: pathlib.Path) -> dict[str, Any]:
     return {"path": str(file.absolute()), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
 
 
+def _folder(text: str) -> pathlib.Path:
+    if not text:
+        raise argparse.ArgumentTypeError("takes a folder; received an empty name")
+    return pathlib.Path(text)
+
+
 def _parser() -> terminal.Parser:
     parser = terminal.Parser(prog="zoo predict", description=_PREDICT)
     parser.add_argument(
@@ -168,7 +180,7 @@ def _parser() -> terminal.Parser:
     parser.add_argument(
         "--out",
         required=True,
-        type=pathlib.Path,
+        type=_folder,
         metavar="FOLDER",
         help="the folder of the answers; made if it is not there",
     )

@@ -95,7 +95,7 @@ def crf(
         if images.shape[1] * images.shape[2] > most:
             raise ValueError(
                 f"A CRF takes images of at most {most} pixels; received {images.shape[1]} × "
-                f"{images.shape[2]}. Answer in tiles, or scale the image."
+                f"{images.shape[2]}. Scale the image down, or leave the CRF out."
             )
         if appearance_weight:
             _check_image(images)

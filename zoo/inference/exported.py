@@ -74,22 +74,27 @@ def _of_saved_model(folder: pathlib.Path, class_names: Sequence[str] | str | Non
     classes = scores.structured_outputs["probabilities"].shape[-1] if scores is not None else None
     spec = _spec(folder, class_names, channels=takes.shape[-1], classes=classes)
 
+    limits = _record(folder).get("limits")
+    most = limits.get("max_pixels") if isinstance(limits, dict) else None
+    most = most if isinstance(most, int) else None
+
     # The signatures live only as long as the loaded object.
     def ask(image: np.ndarray, keep: object = loaded) -> np.ndarray:
+        height, width = image.shape[:2]
+        if most is not None and height * width > most:
+            raise ValueError(
+                f"{folder} takes images of {most:,} pixels at most; received {height} × {width}. "
+                "Answer in tiles (--tile), without proposals, or export it with a larger "
+                "--max-pixels."
+            )
         image = tf.constant(_as_uint8(image)[np.newaxis])
         with lack_of_memory(image.shape):
             if scores is not None:
                 return scores(image=image)["probabilities"].numpy()[0]
             return _one_hot(answer(image=image)["class_map"].numpy()[0], spec.classes)
 
-    limits = _record(folder).get("limits")
-    most = limits.get("max_pixels") if isinstance(limits, dict) else None
-    return _scorer(
-        ask,
-        spec,
-        gives=CLASSES if scores is None else PROBABILITIES,
-        max_pixels=most if isinstance(most, int) else None,
-    )
+    gives = CLASSES if scores is None else PROBABILITIES
+    return _scorer(ask, spec, gives=gives, max_pixels=most)
 
 
 def _of_class_map_file(path: pathlib.Path, class_names: Sequence[str] | str | None) -> Scorer:

@@ -7,18 +7,23 @@ import io
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from zoo import images
+from zoo import image_files, images
 from zoo.spec import Spec
 from zoo.videos import VIDEO_ENDINGS
+
+if TYPE_CHECKING:
+    from zoo.rasters import Georeference
 
 Picture = str | os.PathLike | np.ndarray | Image.Image
 """A file, an array `[h, w, channels]` or `[h, w]` with values 0-255, or an image of Pillow."""
 
+
+_OF_TIFF = ("CMYK", "LAB", "F", "I")  # modes of Pillow that a PNG has not
 
 MAX_PIXELS = 2**24
 """Of an image that is answered at once: its probabilities of 21 classes take 1.4 GB."""
@@ -34,8 +39,11 @@ def find(words: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
     Raises:
         FileNotFoundError: Nothing is there, or a folder or pattern holds no image.
     """
-    found: dict[pathlib.Path, None] = {}
-    for word in map(pathlib.Path, words):
+    found: dict[str, pathlib.Path] = {}
+    for name in words:
+        word = pathlib.Path(name)
+        if not str(name):
+            raise FileNotFoundError("An image is a file; received an empty name. Check the path.")
         if word.is_dir():
             inside = [one for one in sorted(word.iterdir()) if _is_asked_about(one)]
             what = f"the folder {word} holds none; the folders inside it are not searched"
@@ -51,8 +59,9 @@ def find(words: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
                 f"An image is a file that ends in {', '.join(images.ENDINGS)}, a video one in "
                 f"{', '.join(VIDEO_ENDINGS)}; {what}. Check the path."
             )
-        found |= dict.fromkeys(inside)
-    return list(found)
+        for path in inside:  # a file that is named twice, as by ./a.png and a.png, counts once
+            found.setdefault(os.path.abspath(path), path)
+    return list(found.values())
 
 
 def _is_asked_about(path: pathlib.Path) -> bool:
@@ -90,8 +99,10 @@ def read(picture: Picture, spec: Spec) -> np.ndarray:
     if isinstance(picture, str | os.PathLike):
         return images.read_image(picture, channels=spec.channels)
     if isinstance(picture, Image.Image):
+        picture = picture.convert("RGB") if picture.mode in ("HSV", "YCbCr") else picture
+        form = "TIFF" if picture.mode in _OF_TIFF else "PNG"
         with io.BytesIO() as stream:  # so the rules of files hold
-            picture.save(stream, "PNG", compress_level=0)
+            picture.save(stream, form, compress_level=0)
             return images.read_image(stream.getvalue(), channels=spec.channels)
     if isinstance(picture, list | tuple):
         raise ValueError(
@@ -112,9 +123,11 @@ def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
             f"An image of this model is [h, w, {spec.channels}]; received {list(image.shape)}. "
             "Pass one image with these channels, not a batch."
         )
-    if image.dtype.kind not in "uif" or not np.isfinite(image).all():
+    finite = image.dtype.kind in "uif" and np.isfinite(image).all()
+    if not finite:
+        what = "NaN or infinity" if image.dtype.kind == "f" else str(image.dtype)
         raise ValueError(
-            f"An image holds finite numbers; received {image.dtype}. Pass uint8, or floats 0-255."
+            f"An image holds finite numbers; received {what}. Pass uint8, or floats 0-255."
         )
     least, most = image.min(), image.max()
     # A black image of floats is black in both ranges.
@@ -125,33 +138,34 @@ def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
     return image
 
 
-def is_large(image: pathlib.Path | Sequence[int]) -> bool:
-    """Whether an image file, or an image of this height and width, is answered strip by strip.
-
-    What cannot be read is not.
-    """
-    if isinstance(image, pathlib.Path):
-        try:
-            image = images.size_of(image)
-        except images.ImageError:
-            return False
-    return image[0] * image[1] > MAX_PIXELS
+def is_large(size: Sequence[int]) -> bool:
+    """Whether the probabilities of an image of this height and width are held strip by strip."""
+    return size[0] * size[1] > MAX_PIXELS
 
 
-def has_georeference(path: pathlib.Path) -> bool:
-    """Whether a file is a TIFF that says where its pixels lie, and rasterio is there to keep that.
+def is_read_by_windows(path: pathlib.Path) -> bool:
+    """Whether an image file is larger than what is read at once; what cannot be read is not."""
+    try:
+        height, width = images.size_of(path)
+    except images.ImageError:
+        return False
+    return height * width > image_files.MAX_PIXELS
+
+
+def georeference_of(path: pathlib.Path) -> "Georeference | None":
+    """Where the pixels of a TIFF lie on the earth; None if it does not say, or rasterio is missing.
 
     What cannot be read has none.
     """
     if path.suffix.lower() not in (".tif", ".tiff") or not importlib.util.find_spec("rasterio"):
-        return False
+        return None
     from zoo import rasters
 
     try:
         with rasters.open_raster(path) as image:
-            return image.georeference is not None
+            return image.georeference
     except images.ImageError:
-        return False
+        return None
 
 
 def shown(image: np.ndarray) -> np.ndarray:

@@ -26,29 +26,34 @@ class Journal:
     Args:
         folder: Of the answers.
         lines: Of each image by its path, the last line about it.
+        owners: The path of the image that each file is the answer to, by the file's name.
     """
 
     folder: pathlib.Path
     lines: dict[str, dict[str, Any]]
+    owners: dict[str, str]
 
-    def is_answered(self, image: pathlib.Path) -> bool:
-        """Whether all answers to an image are there, and the image is the one that was answered."""
-        line = self.lines.get(os.path.abspath(image))
+    def is_answered(self, image: pathlib.Path, names: list[str]) -> bool:
+        """Whether the answers of these names are there, whole, and to the image as it is now."""
+        path = os.path.abspath(image)
+        line = self.lines.get(path)
         return (
             line is not None
-            and line["image"] == _identity(image)
-            and all((self.folder / name).exists() for name in line["files"])
+            and (line["image"], line["files"]) == (_identity(image), names)
+            and not line.get("missing")
+            and all(self.owners.get(name) == path for name in names)
+            and all((self.folder / name).exists() for name in names)
         )
 
     def check_free(self, image: pathlib.Path, names: list[str]) -> None:
-        """Checks that no file of somebody else is in the place of an answer.
+        """Checks that no file of somebody else, or of another image, is in the place of an answer.
 
         Raises:
             FileExistsError: There is one.
         """
-        ours = set(self.lines.get(os.path.abspath(image), {}).get("files", ()))
+        path = os.path.abspath(image)
         for name in names:
-            if name not in ours and (self.folder / name).exists():
+            if self.owners.get(name) != path and os.path.lexists(self.folder / name):
                 raise FileExistsError(
                     f"Nothing is overwritten; {self.folder / name} is there already. Choose "
                     "another --out, or move the file away."
@@ -68,6 +73,7 @@ class Journal:
         line = {"image": _identity(image), "files": names, **told}
         files.append_text(self.folder / NAME, _text(line))
         self.lines[line["image"]["path"]] = line
+        self.owners.update(dict.fromkeys(names, line["image"]["path"]))
 
 
 @contextlib.contextmanager
@@ -87,7 +93,10 @@ def opened(folder: pathlib.Path, request: Mapping[str, Any]) -> Iterator[Journal
         file = folder / NAME
         if not file.exists():
             files.write_text(file, _text({"request": request}))
-        yield Journal(folder, _read(file, json.loads(json.dumps(request))))
+        lines = _read(file, json.loads(json.dumps(request)))
+        last = {line["image"]["path"]: line for line in lines}
+        owners = {name: line["image"]["path"] for line in lines for name in line["files"]}
+        yield Journal(folder, last, owners)
 
 
 @contextlib.contextmanager
@@ -103,12 +112,14 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _read(file: pathlib.Path, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _read(file: pathlib.Path, request: dict[str, Any]) -> list[dict[str, Any]]:
     text = file.read_bytes().decode("utf-8", "replace")
     whole, _, torn = text.rpartition("\n")
     try:
         first, *lines = [json.loads(line) for line in whole.split("\n")]
-        before, found = first["request"], {line["image"]["path"]: line for line in lines}
+        before = first["request"]
+        if not all(isinstance(line["image"]["path"], str) for line in lines):
+            raise ValueError("a line names no image")
         if not all(isinstance(line["files"], list) for line in lines):
             raise ValueError("a line names no files")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -124,7 +135,7 @@ def _read(file: pathlib.Path, request: dict[str, Any]) -> dict[str, dict[str, An
         )
     if torn:  # of a process that was killed while it wrote
         files.write_text(file, whole + "\n")
-    return found
+    return lines
 
 
 def _identity(image: pathlib.Path) -> dict[str, Any]:
@@ -134,4 +145,9 @@ def _identity(image: pathlib.Path) -> dict[str, Any]:
 
 
 def _text(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False) + "\n"
+    text = json.dumps(line, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8
+        text = json.dumps(line)
+    return text + "\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo import files, rasters
+from zoo import files, images, rasters
 from zoo.image_files import ENDINGS, ImageError
 from zoo.inference.scorers import Scorer
 from zoo.inference.strips import Rows, strips
@@ -56,6 +56,8 @@ def predict_large(
         predict_large(answer, "field.tif", "answers/field", palette=palette, show=show)
     ```
 
+    As viewers do, an EXIF orientation turns the class map, if there is no georeference.
+
     Args:
         answer: Answers a tile.
         source: A PNG, TIFF or JPEG.
@@ -88,6 +90,7 @@ def predict_large(
             "tiles": [dataclasses.asdict(cut), answer.margin, answer.stride],
         }
         partial.mkdir(parents=True, exist_ok=True)
+        _check_ours(partial)
         with files.locked(partial / _LOCK):
             _answer(answer, image, partial, asked, show, side=side, overlap=overlap)
             if _state(source) != tuple(asked["image"][1:]):
@@ -95,11 +98,24 @@ def predict_large(
                     f"{source}: it has changed while it was read. Run the same command again."
                 )
             class_map = np.memmap(partial / _ROWS, np.uint8, "r", shape=tuple(asked["size"]))
-            rasters.write_class_map(target, class_map, palette, georeference=image.georeference)
-            found = Predicted(target, _overview(image), _overview(class_map))
-            del class_map  # Windows removes no open file
+            turn = images.orientation_of(source) if image.georeference is None else 1
+            turned = np.ascontiguousarray(images.turned(class_map, turn))
+            rasters.write_class_map(target, turned, palette, georeference=image.georeference)
+            overviews = (images.turned(_overview(one), turn) for one in (image, class_map))
+            found = Predicted(target, *overviews)
+            del class_map, turned  # Windows removes no open file
         files.remove(partial)
     return found
+
+
+def _check_ours(partial: pathlib.Path) -> None:
+    """Raises FileExistsError if somebody else's files lie where finished rows are kept."""
+    foreign = {one.name for one in partial.iterdir()} - {_ROWS, _REQUEST, _LOCK}
+    if foreign:
+        raise FileExistsError(
+            f"{partial} is where finished rows are kept; {min(foreign)} in it is not of them. Move "
+            "it away."
+        )
 
 
 def _named(target: pathlib.Path, image: rasters.Raster) -> pathlib.Path:
@@ -109,7 +125,13 @@ def _named(target: pathlib.Path, image: rasters.Raster) -> pathlib.Path:
 
 def _state(source: pathlib.Path) -> tuple[int, int]:
     """What changes when a file does: its bytes and its time."""
-    found = source.stat()
+    try:
+        found = source.stat()
+    except FileNotFoundError as error:
+        raise ImageError(
+            f"{source}: it was removed while it was read. Put it back, and run the same command "
+            "again."
+        ) from error
     return found.st_size, found.st_mtime_ns
 
 

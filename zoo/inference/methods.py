@@ -61,11 +61,19 @@ class Method:
                     f"{name} is one of {', '.join(choices)}; received {getattr(self, name)!r}. "
                     "Pass one of them."
                 )
-        if not isinstance(self.tile, int) and self.tile not in (AUTO, WHOLE):
+        pixels = isinstance(self.tile, int) and self.tile > 0
+        if not pixels and self.tile not in (AUTO, WHOLE):
             raise ValueError(
-                f"tile is a number of pixels, auto or whole; received {self.tile!r}. Pass 512, for "
-                "example."
+                f"tile is a number of pixels from 1, auto or whole; received {self.tile!r}. Pass "
+                "512, for example."
             )
+        if self.tile == WHOLE and self.overlap is not None:
+            raise ValueError("overlap is for tiles; received tile='whole'. Leave one of them out.")
+        for name in ("edges", "rules"):
+            if not self.proposals and getattr(self, name) != getattr(type(self), name):
+                raise ValueError(
+                    f"{name} is for proposals (--proposals). Add them, or leave {name} out."
+                )
         if isinstance(self.scales, str | int | float):
             raise ValueError(
                 f"scales is a list of factors; received {self.scales!r}. Pass scales=(0.75, 1.25), "
@@ -122,6 +130,11 @@ class Method:
         """
         from zoo.inference.probabilities import probabilities
 
+        if self.product and not others:
+            raise ValueError(
+                "product is for an ensemble; received none. Add further models (--ensemble), or "
+                "leave it out."
+            )
         if self.proposals:
             first = self._averaged(self._with_proposals(answer, boxes))
         else:
@@ -147,10 +160,12 @@ class Method:
         return self._joined([self._averaged(one) for one in (answer, *others)])
 
     def _in_tiles(self, answer: "Scorer") -> "Scorer":
-        if self.tile != WHOLE:
-            from zoo.inference.tiles import tiled
+        from zoo.inference.tiles import tiled, tiled_as_needed
 
-            answer = tiled(answer, side=self.side_of(answer), overlap=self.overlap)
+        if self.tile == AUTO:
+            answer = tiled_as_needed(answer, overlap=self.overlap)
+        elif self.tile != WHOLE:
+            answer = tiled(answer, side=self.tile, overlap=self.overlap)
         return self._averaged(answer)
 
     def side_of(self, answer: "Scorer") -> int:
@@ -262,11 +277,6 @@ def of_options(given: argparse.Namespace) -> Method:
     Raises:
         ValueError: Two of them do not go together.
     """
-    if given.product and not given.ensemble:
-        raise ValueError("--product is for an ensemble; received none. Add --ensemble MODEL.")
-    for name in ("edges", "rules"):
-        if not given.proposals and getattr(given, name) != getattr(Method, name):
-            raise ValueError(f"--{name} is for proposals. Add --proposals, or leave --{name} out.")
     fields = {field.name: getattr(given, field.name) for field in dataclasses.fields(Method)}
     return Method(**fields | {"scales": tuple(given.scales)})
 

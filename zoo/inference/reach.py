@@ -21,8 +21,20 @@ _WIDTHS = {"filters": 2, "head": 2, "stages": (2, 2, 2, 2, 2)}
 def reach(model: keras.Model) -> tuple[int, int]:
     """How many pixels around it a score depends on, at most, and the net's largest stride.
 
-    For nets of convolutions, poolings and up-samplings, as all of the zoo are.
+    For nets of convolutions, poolings and up-samplings, as all of the zoo are. Of a net that sees
+    the whole image, as by a mean over it, it does not tell that.
+
+    Raises:
+        ValueError: The model holds models, whose layers are not seen.
     """
+    if not hasattr(model, "operations"):  # keras.Sequential
+        model = keras.Model(model.inputs, model.outputs)
+    inner = [layer.name for layer in model.operations if isinstance(layer, keras.Model)]
+    if inner:
+        raise ValueError(
+            f"How far a net sees is read off its layers; {model.name!r} holds the model "
+            f"{inner[0]!r}. Build it of layers alone."
+        )
     seen, strides = {}, [1]  # of each tensor: its stride and its reach, in pixels of the image
     for layer in model.operations:
         inputs = [seen[id(x)] for x in keras.tree.flatten(layer.input)] or [(1, 0)]
@@ -56,7 +68,7 @@ def window_of(layer: keras.Layer) -> tuple[int, int, int]:
         value = getattr(layer, name, 1)
         return max(value) if isinstance(value, tuple) else value
 
-    window = max(side("kernel_size"), side("pool_size"))
+    window = max((side("kernel_size") - 1) * side("dilation_rate") + 1, side("pool_size"))
     if isinstance(layer, keras.layers.Conv2DTranspose):
         return window, 1, side("strides")
     if isinstance(layer, BilinearUpsampling):

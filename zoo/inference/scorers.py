@@ -102,6 +102,12 @@ def scorer(
     from zoo.inference import exported
 
     if (file := exported.find(path)) is not None:
+        given = [name for name in options if name != "class_names" and options[name] is not None]
+        if given:
+            raise ValueError(
+                f"An exported file says itself what it is; received {given[0]} for {path}. Leave "
+                f"{given[0]} out, or give the workdir that it was exported from."
+            )
         if scores:
             raise ValueError(
                 f"An exported file gives no scores before the softmax; received {path}. Give the "
@@ -126,16 +132,34 @@ def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:
     """
     spec = _spec_of(model)
     margin, stride = reach(model)
+    last = getattr(model.layers[-1], "activation", None)
+    ends_in_softmax = isinstance(model.layers[-1], keras.layers.Softmax)
+    ends_in_softmax |= last is keras.activations.softmax
+    if scores and ends_in_softmax:
+        raise ValueError(
+            f"The last layer of {model.name!r} is a softmax: the model gives no scores before it. "
+            "Ask for its probabilities (scores=False)."
+        )
 
     def answer(images):
         found = keras.ops.cast(model(images, training=False), "float32")
-        return found if scores else keras.ops.softmax(found)
+        return found if scores or ends_in_softmax else keras.ops.softmax(found)
 
     if keras.backend.backend() == "tensorflow":
         answer = _compiled(answer, spec.channels)
 
+    def answered(images: np.ndarray) -> np.ndarray:
+        found = keras.ops.convert_to_numpy(answer(np.asarray(images, np.float32)))
+        if found.shape[:3] != images.shape[:3]:
+            raise ValueError(
+                f"A model answers each pixel of its image; {model.name!r} gives {found.shape[1]} × "
+                f"{found.shape[2]} for one of {images.shape[1]} × {images.shape[2]}. Pass a model "
+                "whose output has the size of its input."
+            )
+        return found
+
     return Scorer(
-        lambda images: keras.ops.convert_to_numpy(answer(np.asarray(images, np.float32))),
+        answered,
         spec,
         margin,
         stride,
@@ -190,6 +214,11 @@ def _spec_of(model: keras.Model) -> Spec:
             "A model answers images [n, h, w, channels] with scores [n, h, w, classes]; "
             f"{model.name!r} takes {takes} and gives {gives}. Pass a model of the zoo, or one that "
             "does."
+        )
+    if not 2 <= gives[-1] <= 255:
+        raise ValueError(
+            f"A class map has 2 to 255 classes; {model.name!r} gives {gives[-1]}. Pass one that "
+            "gives so many; instead of one score with a sigmoid, two."
         )
     if spec is None:
         return Spec("model", {"classes": gives[-1], "channels": takes[-1]})

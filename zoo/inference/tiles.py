@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from zoo.inference.scorers import Scorer
-from zoo.inference.tiling import Span, tiling
+from zoo.inference.tiling import Span, auto_side, pixels_at_once, tiling
 
 
 def tiled(answer: Scorer, *, side: int | None = None, overlap: int | None = None) -> Scorer:
@@ -46,6 +46,27 @@ def tiled(answer: Scorer, *, side: int | None = None, overlap: int | None = None
                     whole = np.empty((len(images), *size, part.shape[-1]), np.float32)
                 whole[number][place] = part
         return whole
+
+    return dataclasses.replace(answer, answer=answered, max_pixels=None)
+
+
+def tiled_as_needed(answer: Scorer, *, overlap: int | None = None) -> Scorer:
+    """A Scorer that answers an image whole if it fits into the memory, and else in tiles.
+
+    Args:
+        answer: Answers a tile, of any size.
+        overlap: As of `tiled`.
+
+    Raises:
+        MemoryError: When called: the memory does not suffice for the smallest tile.
+        ValueError: When called: as `tiled`.
+    """
+
+    def answered(images: np.ndarray) -> np.ndarray:
+        if images.shape[1] * images.shape[2] <= pixels_at_once(answer):
+            return answer.answer(images)
+        side = auto_side(answer, overlap=overlap)
+        return tiled(answer, side=side, overlap=overlap).answer(images)
 
     return dataclasses.replace(answer, answer=answered, max_pixels=None)
 

@@ -151,11 +151,9 @@ def auto_side(answer: Scorer, *, overlap: int | None = None) -> int:
         ValueError: As `tiled`.
     """
     each, free = answer.bytes_per_pixel or memory.UNKNOWN, memory.available()
-    least = _least_side(answer, overlap)
-    side = min(MAX_SIDE, math.isqrt(int(min(MAX_BYTES, free / 2) / each)))
-    side = side // answer.stride * answer.stride
-    if answer.max_pixels is not None:
-        side = min(side, math.isqrt(answer.max_pixels))
+    least, side = _least_side(answer, overlap), math.isqrt(pixels_at_once(answer))
+    if answer.max_pixels is None or side**2 < answer.max_pixels:
+        side = side // answer.stride * answer.stride
     if side < least and least**2 * each > free:
         raise MemoryError(
             f"A tile of {least} × {least} pixels, the least, takes about "
@@ -163,3 +161,10 @@ def auto_side(answer: Scorer, *, overlap: int | None = None) -> int:
             "overlap= (--overlap), such as 64, which blends the tiles; or free some memory."
         )
     return tiling(answer, side=max(side, least), overlap=overlap).side
+
+
+def pixels_at_once(answer: Scorer) -> int:
+    """The most pixels that fit into half of the memory there is, into MAX_BYTES and into a file."""
+    each, free = answer.bytes_per_pixel or memory.UNKNOWN, memory.available()
+    most = MAX_SIDE**2 if answer.max_pixels is None else min(MAX_SIDE**2, answer.max_pixels)
+    return min(most, int(min(MAX_BYTES, free / 2) / each))

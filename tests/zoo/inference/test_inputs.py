@@ -34,6 +34,7 @@ def test_a_pattern_is_what_it_matches(folder):
 
 
 def test_a_file_is_itself_and_only_once(folder):
+    assert found(folder, "a.png", "inside/../a.png") == ["a.png"]
     assert found(folder, "notes.txt", "a.png", "") == ["notes.txt", "a.png", "b.JPG", "film.mp4"]
 
 
@@ -94,7 +95,10 @@ def test_a_grey_array_is_repeated_for_a_net_of_colours():
         (np.full((4, 5, 3), 0.5), r"received 0\.5 to 0\.5\. Multiply it by 255\."),
         (np.full((4, 5, 3), 300), r"received 300 to 300\. Scale it to 0-255\."),
         (np.full((4, 5, 3), -1.0), r"received -1 to -1\. Scale it to 0-255\."),
-        (np.full((4, 5, 3), np.nan), r"holds finite numbers; received float64\. Pass uint8"),
+        (
+            np.full((4, 5, 3), np.nan),
+            r"finite numbers; received NaN or infinity\. Pass uint8",
+        ),
         (np.zeros((4, 5, 3), bool), r"received bool"),
     ],
 )

@@ -148,3 +148,51 @@ def test_a_scorer_is_made_of_any_function():
         lambda images: np.zeros((*images.shape[:3], 4), np.float32), specs.UNET, margin=0, stride=1
     )
     assert class_map(answer, np.zeros((5, 6, 3))).shape == (5, 6)
+
+
+def of_ones_own(*layers, classes=5):
+    image = keras.Input((None, None, 3))
+    x = image
+    for layer in (*layers, keras.layers.Conv2D(classes, 1)):
+        x = layer(x)
+    return keras.Model(image, x)
+
+
+def test_a_model_that_gives_a_smaller_answer_is_an_error():
+    answer = scorer(of_ones_own(keras.layers.Conv2D(4, 3)))
+    with pytest.raises(ValueError, match=r"gives 28 × 38 for one of 30 × 40\. Pass a model whose"):
+        answer(np.zeros((30, 40, 3)))
+
+
+@pytest.mark.parametrize("classes", [1, 256])
+def test_a_class_map_has_2_to_255_classes(classes):
+    with pytest.raises(ValueError, match=rf"has 2 to 255 classes; .* gives {classes}\. Pass one"):
+        scorer(of_ones_own(classes=classes))
+
+
+def test_a_model_that_ends_in_a_softmax_gives_its_probabilities():
+    model = of_ones_own(keras.layers.Conv2D(4, 3, padding="same"))
+    image = toy_images("unet", 1)[0]
+    expected = softmax(model(image[np.newaxis]).numpy()[0] / 50)
+    layer = model.layers[-1]
+    layer.set_weights([weight / 50 for weight in layer.get_weights()])
+    for last in (keras.layers.Softmax(), keras.layers.Activation("softmax")):
+        ends = keras.Model(model.input, last(model.output))
+        np.testing.assert_allclose(scorer(ends)(image), expected, atol=1e-4)
+        with pytest.raises(ValueError, match="is a softmax: the model gives no scores before it"):
+            scorer(ends, scores=True)
+
+
+def test_a_dilated_convolution_sees_further():
+    near = reach(of_ones_own(keras.layers.Conv2D(4, 3, padding="same")))
+    far = reach(of_ones_own(keras.layers.Conv2D(4, 3, padding="same", dilation_rate=16)))
+    assert far[0] - near[0] == 15
+
+
+def test_a_sequential_model_is_a_model():
+    layers = [keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, padding="same")]
+    assert scorer(keras.Sequential(layers))(np.zeros((6, 7, 3))).shape == (6, 7, 4)
+    inner = keras.Sequential(layers)
+    nested = of_ones_own(inner)
+    with pytest.raises(ValueError, match=r"holds the model .* Build it of layers alone\."):
+        scorer(nested)
