@@ -14,7 +14,6 @@ import dataclasses
 import itertools
 import json
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from PIL import Image, ImageDraw
 
 import zoo
 from benchmarks.parity import table, write
+from exports.runtimes import process
 from recipes.training import environment
 from zoo import files, fonts
 from zoo.inference import Method, Scorer, class_map, proposals, scorer
@@ -149,7 +149,7 @@ def measured(runs: pathlib.Path, row: str, images: int) -> dict[str, Any]:
         "mean_iou": zoo.metrics.scores(matrix)["mean_iou"],
         "boundary_iou": zoo.metrics.boundary_scores(counts)["mean_boundary_iou"],
         "seconds": statistics.median(seconds[1:]),
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "megabytes": process.peak_bytes() / 1e6,
         "class_maps": shown if row in PICTURED else None,
     }
 

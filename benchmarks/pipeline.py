@@ -63,14 +63,15 @@ CASES = {
 }
 # A program of its own, because this module imports PyTorch.
 READER = """
-import zoo, pathlib, resource, sys
+import zoo, pathlib, sys
+from exports.runtimes.process import peak_bytes
 from recipes.data import pipeline
 from recipes.data.sets import voc
 dataset, last = voc.load(pathlib.Path(sys.argv[1]))["train"], int(sys.argv[2]) // 8
 options = dict(seed=0, crop=384, augment=("scale", "flip", "light"))
 for _ in pipeline.batches(dataset, batch_size=8, first=0, last=last, **options):
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peak_bytes() / 2**20)
 """
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "pipeline.md"
 DOCUMENT_TEXT = """\

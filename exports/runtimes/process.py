@@ -146,14 +146,15 @@ def _serve(path: pathlib.Path, loader: str) -> None:
                 start = time.perf_counter()
                 try:
                     outputs = ask(signature, inputs)
-                    reply((outputs, time.perf_counter() - start, _peak_bytes()))
+                    reply((outputs, time.perf_counter() - start, peak_bytes()))
                 except (RuntimeError, ValueError, KeyError) as error:
                     reply(error)
     except (RuntimeError, ValueError, OSError, ImportError) as error:
         reply(error)
 
 
-def _peak_bytes() -> int | None:
+def peak_bytes() -> int | None:
+    """The most memory that this process has held; None where the system does not say."""
     # Not resource.getrusage: it counts what the parent held when it started this process.
     try:
         lines = pathlib.Path("/proc/self/status").read_text().splitlines()

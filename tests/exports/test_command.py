@@ -309,7 +309,7 @@ def test_as_a_program(weights, tmp_path):
         ),
         (
             ["PLAIN", "--out", "o", "--model", "unet", "--options", '{"classes": 1}'],
-            "options holds classes, from 2 to 255; received 1.",
+            "options holds classes, from 2 to 1000; received 1.",
         ),
         (["not.weights.h5", "--out", "o"], "there is none at not.weights.h5"),
     ],

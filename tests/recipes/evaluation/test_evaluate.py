@@ -81,7 +81,7 @@ def test_scores_as_json_are_those_of_the_table(run, expected, capsys):
     assert command.evaluate([str(run[0]), "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
-    assert list(found) == ["data", "split", "images", "scores"]
+    assert list(found) == ["data", "split", "images", "method", "scores"]
     assert (found["data"], found["split"], found["images"]) == ("coins", "val", 1)
     assert err == f"{run[0]}: {run[0]}/model.weights.h5, step {COINS.steps} of {COINS.steps}\n"
     assert list(found["scores"]) == [str(run[0])]

@@ -45,7 +45,10 @@ def image(tmp_path_factory):
 def address(weights, tmp_path_factory):
     """Where the page is. At the end it is stopped as by Ctrl-C, and has left nothing."""
     folder = tmp_path_factory.mktemp("temporary")
-    words = [sys.executable, "-m", "zoo", "demo", str(weights)]
+    # A test run in the background ignores Ctrl-C, and so would what it starts.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from zoo.__main__ import main; sys.exit(main())"
+    words = [sys.executable, "-c", code, "demo", str(weights)]
     environment = os.environ | {"TMPDIR": str(folder), "CUDA_VISIBLE_DEVICES": "-1"}
     with (
         tempfile.TemporaryFile("w+") as output,

@@ -331,8 +331,8 @@ def test_imagenet_without_a_network(model, monkeypatch):
         model,
         "imagenet",
         "The ImageNet weights could not be fetched: URL fetch failure on https://…: None -- "
-        "unreachable. Connect this machine to the network, or put the file into the folder models "
-        "of Keras's cache (~/.keras).",
+        "unreachable. Connect this machine to the network, or put the file into ~/.keras/models, "
+        "Keras's cache.",
         option="encoder_weights",
         kind=OSError,
     )
