@@ -108,6 +108,8 @@ def _evaluate(given: argparse.Namespace) -> int:
     from zoo.inference import scorer
 
     method = methods.of_options(given)
+    for path in given.paths:
+        methods.warn_of_twins(str(path), given.ensemble)
     how = ", ".join(filter(None, [method.told(), *(f"ensemble={x}" for x in given.ensemble)]))
     if given.record:
         results.check(given.paths, given.checkpoint)

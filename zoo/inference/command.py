@@ -40,6 +40,7 @@ def _predict(given: argparse.Namespace) -> int:
     method = methods.of_options(given)
     if given.boxes and not given.proposals:
         raise ValueError("--boxes is for proposals. Add --proposals, or leave --boxes out.")
+    methods.warn_of_twins(given.model, given.ensemble)
     paths = inputs.find(given.images)
     if (given.scores or given.heatmaps or given.boxes) and any(map(videos.is_video, paths)):
         raise ValueError(

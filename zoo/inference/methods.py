@@ -9,6 +9,7 @@ import functools
 import math
 import os
 import pathlib
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -269,6 +270,15 @@ def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--crf", action="store_true", help="refine the answer with a fully connected CRF"
     )
     return group
+
+
+def warn_of_twins(model: str, ensemble: Sequence[str]) -> None:
+    """Warns of a model that is a member of its own ensemble."""
+    if os.path.abspath(model) in map(os.path.abspath, ensemble):
+        warnings.warn(
+            f"{model} is averaged with itself, which changes nothing: it is in --ensemble, too",
+            stacklevel=2,
+        )
 
 
 def of_options(given: argparse.Namespace) -> Method:

@@ -17,7 +17,7 @@ import zoo
 from tests.support import specs
 from tests.support.toys import CLASSIFIER_TOYS, build_toy, toy_images
 from zoo import image_files, videos
-from zoo.inference import answers, command, inputs, journal, predicting, scorer
+from zoo.inference import answers, command, inputs, journal, methods, predicting, scorer
 
 
 def expected(path):
@@ -339,6 +339,8 @@ def test_an_ensemble_and_its_product(ask, weights, tmp_path):
         ask(*words, "--out", tmp_path / str(number))
         masks.append(np.asarray(Image.open(tmp_path / str(number) / "0-mask.png")))
     assert (masks[0] != masks[1]).any()
+    with pytest.warns(UserWarning, match="is averaged with itself, which changes nothing"):
+        methods.warn_of_twins(str(other), [f"{other.parent}/./{other.name}"])
     assert "product is for an ensemble; received none. Add further models" in ask(
         "--product", status=2
     )
