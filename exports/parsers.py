@@ -1,7 +1,6 @@
 """The options of `zoo export`, `zoo check` and `zoo ask`, with their help."""
 
 import argparse
-import math
 import pathlib
 
 from exports.formats import DTYPES, FORMATS, KINDS, MAX_DISAGREEMENT, NONE
@@ -89,7 +88,7 @@ def export_parser() -> terminal.Parser:
     serving = parser.add_argument_group("for the format saved_model")
     serving.add_argument(
         "--memory",
-        type=_gigabytes,
+        type=terminal.above_zero("gigabytes, such as 4"),
         default=MEMORY,
         metavar="GB",
         help="what a server may take for itself and one request; what a request takes is measured, "
@@ -117,16 +116,6 @@ def export_parser() -> terminal.Parser:
         help=f"the most bytes of the file of one image (default: {MAX_BYTES})",
     )
     return parser
-
-
-def _gigabytes(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"takes gigabytes, such as 4; received {text!r}")
-    return number
 
 
 def _add_spec(group: argparse._ArgumentGroup) -> None:

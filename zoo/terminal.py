@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import errno
 import json
+import math
 import os
 import signal
 import sys
@@ -179,6 +180,25 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"takes a whole number from 1; received {text!r}")
     return int(text)
+
+
+def above_zero(what: str) -> Callable[[str], float]:
+    """A number above 0, for argparse's `type`; `what` is told of another text.
+
+    >>> above_zero("gigabytes, such as 4")("2.5")
+    2.5
+    """
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"takes {what}; received {text!r}")
+        return value
+
+    return number
 
 
 def font(text: str) -> str:

@@ -12,6 +12,7 @@ from recipes.data import Dataset
 from zoo import workdir
 from zoo.inference import Method, Scorer, exported
 from zoo.inference.predicting import class_maps
+from zoo.inference.scorers import trained
 from zoo.terminal import tell
 
 
@@ -76,12 +77,7 @@ def _trained(
             "channels": dataset.channels,
             **options,
         }
-    spec = zoo.loading.specify(
-        found, model=model, class_names=None, options=options, where=str(path)
-    )
-    if spec.options.get("border") == "valid":  # both borders take the same weights
-        options["border"] = "mirror"
-    return zoo.loading.build_found(found, spec, **options)
+    return trained(found, where=str(path), model=model, **options)
 
 
 def check_made_for(dataset: Dataset, what: pathlib.Path, answer: Scorer) -> None:

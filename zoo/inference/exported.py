@@ -14,6 +14,7 @@ from PIL import Image
 
 from zoo.class_names import named
 from zoo.inference.reach import reach_of
+from zoo.inference.resizing import resized
 from zoo.inference.scorers import CLASSES, PROBABILITIES, Scorer, lack_of_memory
 from zoo.spec import Spec
 
@@ -185,10 +186,6 @@ def _scaled(
     height, width = size
     has_told = False
 
-    def resized(image: np.ndarray, to: tuple[int, int], how: Image.Resampling) -> np.ndarray:
-        bands = [Image.fromarray(band).resize(to, how) for band in np.moveaxis(image, -1, 0)]
-        return np.stack([np.asarray(band) for band in bands], axis=-1)
-
     def scaled(image: np.ndarray) -> np.ndarray:
         nonlocal has_told
         if image.shape[:2] == (height, width):
@@ -200,9 +197,9 @@ def _scaled(
                 "it, and their answers back",
                 stacklevel=2,
             )
-        small = resized(image.astype(np.float32), (width, height), Image.Resampling.BILINEAR)
+        (small,) = resized(image[np.newaxis], (height, width))
         found = ask(small)
-        return resized(found, image.shape[1::-1], Image.Resampling.NEAREST)
+        return resized(found[np.newaxis], image.shape[:2], Image.Resampling.NEAREST)[0]
 
     return scaled
 

@@ -7,7 +7,7 @@ import io
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -178,8 +178,13 @@ def shown(image: np.ndarray) -> np.ndarray:
     return np.rint(image[..., :count]).astype(np.uint8)
 
 
+def shares_by_number(class_map: np.ndarray) -> dict[int, float]:
+    """The share of the pixels of each class that occurs, by its number, the largest first."""
+    counts = np.bincount(class_map.ravel())
+    order = [int(number) for number in np.argsort(-counts, kind="stable") if counts[number]]
+    return {number: float(counts[number] / class_map.size) for number in order}
+
+
 def shares(class_map: np.ndarray, spec: Spec) -> dict[str, float]:
-    """The share of the pixels of each class that occurs, the largest first."""
-    counts = np.bincount(class_map.ravel(), minlength=spec.classes)
-    order: list[Any] = [number for number in np.argsort(-counts, kind="stable") if counts[number]]
-    return {spec.names[number]: float(counts[number] / class_map.size) for number in order}
+    """As `shares_by_number`, by the name of each class."""
+    return {spec.names[number]: share for number, share in shares_by_number(class_map).items()}

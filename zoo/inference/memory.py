@@ -20,8 +20,6 @@ def bytes_per_pixel(model: keras.Model) -> float:
     The outputs of layers that live at the same time are added up, from layer to layer, and the
     largest sum counts, twice, for the work of a layer.
     """
-    if not hasattr(model, "operations"):  # keras.Sequential
-        model = keras.Model(model.inputs, model.outputs)
     uses = {
         id(tensor): number
         for number, layer in enumerate(model.operations)

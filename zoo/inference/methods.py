@@ -6,7 +6,6 @@ model → proposals, or mirror images, turns and scales in tiles → ensemble �
 import argparse
 import dataclasses
 import functools
-import math
 import os
 import pathlib
 import warnings
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.terminal import positive
+from zoo.terminal import above_zero, positive
 
 if TYPE_CHECKING:
     from zoo.inference.scorers import Scorer  # it imports Keras, and help texts need none
@@ -232,7 +231,7 @@ def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument(
         "--scales",
         nargs="+",
-        type=_factor,
+        type=above_zero("factors, such as 0.75"),
         default=(),
         metavar="FACTOR",
         help="average over these sizes of the image, too, such as 0.75 1.25",
@@ -297,13 +296,3 @@ def _tile(text: str) -> int | str:
 
 def _overlap(text: str) -> int:
     return 0 if text == "0" else positive(text)
-
-
-def _factor(text: str) -> float:
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = math.nan
-    if not 0 < factor < math.inf:
-        raise argparse.ArgumentTypeError(f"takes factors, such as 0.75; received {text!r}")
-    return factor

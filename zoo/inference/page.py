@@ -16,6 +16,7 @@ from PIL import Image
 from zoo import images, pictures
 from zoo.inference import inputs
 from zoo.inference.methods import AUTO, WHOLE, Method
+from zoo.inference.predicting import class_maps
 from zoo.inference.scorers import Scorer
 from zoo.spec import Spec
 
@@ -69,11 +70,9 @@ def answer(model: Scorer, file: str | os.PathLike, method: Method) -> Answer:
             f"{height:,} × {width:,}. Scale it down, or answer it with zoo predict."
         )
     began = time.monotonic()
-    class_map = method.composed(model)(image).argmax(-1).astype(np.uint8)
+    class_map = class_maps(model, method)(image)
     seconds = time.monotonic() - began
-    counts = np.bincount(class_map.ravel(), minlength=model.spec.classes)
-    order = [int(number) for number in np.argsort(-counts, kind="stable") if counts[number]]
-    shares = {number: counts[number] / class_map.size for number in order}
+    shares = inputs.shares_by_number(class_map)
     turn = images.orientation_of(file)
     told = f"{height} × {width} pixels, answered in {seconds:.1f} seconds"
     background = model.spec.background

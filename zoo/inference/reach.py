@@ -27,8 +27,6 @@ def reach(model: keras.Model) -> tuple[int, int]:
     Raises:
         ValueError: The model holds models, whose layers are not seen.
     """
-    if not hasattr(model, "operations"):  # keras.Sequential
-        model = keras.Model(model.inputs, model.outputs)
     inner = [layer.name for layer in model.operations if isinstance(layer, keras.Model)]
     if inner:
         raise ValueError(

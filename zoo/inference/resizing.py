@@ -4,12 +4,17 @@ import numpy as np
 from PIL import Image
 
 
-def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(
+    images: np.ndarray,
+    size: tuple[int, int],
+    how: Image.Resampling = Image.Resampling.BILINEAR,
+) -> np.ndarray:
     """Images `[n, h, w, channels]` of another size, bilinear, averaged where they are made smaller.
 
     Args:
         images: Of any numeric type.
         size: Height and width.
+        how: Another of Pillow's ways, such as the nearest pixel.
 
     Returns:
         float32.
@@ -18,5 +23,5 @@ def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for image, scaled in zip(images, found, strict=True):
         for channel in range(image.shape[-1]):
             band = Image.fromarray(np.ascontiguousarray(image[..., channel], np.float32))
-            scaled[..., channel] = band.resize(size[::-1], Image.Resampling.BILINEAR)
+            scaled[..., channel] = band.resize(size[::-1], how)
     return found

@@ -114,10 +114,42 @@ def scorer(
                 "weights file or the workdir that it was exported from."
             )
         return exported.of_file(file, class_names=options.get("class_names"))
-    model = zoo.loading.load(path, **options)
-    if model.spec.options.get("border") == "valid":  # both borders take the same weights
-        model = zoo.loading.load(path, **options | {"border": "mirror"})
+    found = zoo.loading.find(path, options.pop("checkpoint", None))
+    model, _ = trained(found, where=str(path), **options)
     return of_model(model, scores=scores)
+
+
+def trained(
+    found: zoo.loading.Found,
+    *,
+    where: str,
+    model: str | None = None,
+    class_names: str | Sequence[str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    **options: Any,
+) -> tuple[keras.Model, pathlib.Path]:
+    """The model that `zoo.loading.find` found, for answers of the size of the image.
+
+    Args:
+        found: What lies at a path.
+        where: The path, for messages.
+        model: As of `zoo.load`, and so all that follow.
+        class_names: See above.
+        progress: See above.
+        **options: See above.
+
+    Returns:
+        The model, and the file that was read.
+
+    Raises:
+        ValueError: As `zoo.load`.
+    """
+    spec = zoo.loading.specify(
+        found, model=model, class_names=class_names, options=options, where=where
+    )
+    if spec.options.get("border") == "valid":  # both borders take the same weights
+        options["border"] = "mirror"
+    return zoo.loading.build_found(found, spec, progress=progress, **options)
 
 
 def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:
@@ -131,7 +163,10 @@ def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:
         ValueError: It gives something else, or a smaller answer than its image.
     """
     spec = _spec_of(model)
-    margin, stride = reach(model)
+    graph = model
+    if isinstance(model, keras.Sequential):  # it does not list its operations
+        graph = keras.Model(model.inputs, model.outputs)
+    margin, stride = reach(graph)
     last = getattr(model.layers[-1], "activation", None)
     ends_in_softmax = isinstance(model.layers[-1], keras.layers.Softmax)
     ends_in_softmax |= last is keras.activations.softmax
@@ -164,7 +199,7 @@ def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:
         margin,
         stride,
         SCORES if scores else PROBABILITIES,
-        bytes_per_pixel=memory.bytes_per_pixel(model),
+        bytes_per_pixel=memory.bytes_per_pixel(graph),
     )
 
 
