@@ -11,7 +11,7 @@ import keras
 
 from zoo import spec
 from zoo.class_names import CLASS_NAMES
-from zoo.models.options import MAX_CLASSES, MEAN, checked
+from zoo.models.options import MAX_CLASSES, checked
 from zoo.weights.hdf5 import stored_spec
 from zoo.weights.imagenet import IMAGENET
 
@@ -24,7 +24,7 @@ def builder(
     function: Callable[..., keras.Model] | None = None,
     *,
     most_classes: int = MAX_CLASSES,
-    mean: Sequence[float] = MEAN,
+    **defaults: Sequence[float],
 ) -> Callable:
     """Decorates a builder: its model gets the attribute `spec`, a `zoo.Spec`.
 
@@ -35,21 +35,22 @@ def builder(
     Args:
         function: The builder; None where the decorator is called with what follows.
         most_classes: The largest number of classes of the builder's models.
-        mean: The authors' mean red, green and blue, for an image of three channels.
+        **defaults: `mean` and `channel_order` of an image with the authors' channels, where they
+            are not VOC's.
 
     Raises:
         ValueError: An option is invalid, the options contradict the weights file, or a global
             setting of Keras does not suit.
     """
     if function is None:
-        return functools.partial(builder, most_classes=most_classes, mean=mean)
+        return functools.partial(builder, most_classes=most_classes, **defaults)
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def build(**options: Any) -> keras.Model:
         bound = signature.bind(**options)
         bound.apply_defaults()
-        options = checked(bound.arguments, most_classes=most_classes, mean=mean)
+        options = checked(bound.arguments, most_classes=most_classes, **defaults)
         _check_name(options["name"])
         file = options["weights"]
         stored = None if file is None else stored_spec(file)
@@ -57,7 +58,8 @@ def builder(
             spec.check_agrees(stored, function.__name__, options, where=str(file))
         with _settings():
             model = function(**options)
-        built = spec.of_options(function.__name__, options)
+        heads = tuple(model.output) if isinstance(model.output, dict) else ()
+        built = spec.of_options(function.__name__, options, heads=heads)
         if stored is not None:
             built = built.named_as(stored)
         elif file == IMAGENET:
