@@ -2,6 +2,8 @@
 
 from zoo.models.deconvnet import deconvnet
 from zoo.models.fcn import fcn8s, fcn8s_atonce, fcn16s, fcn32s, fcn_alexnet
+from zoo.models.fcn_fusion import fcn32s_early_fusion, fcn32s_late_fusion
+from zoo.models.fcn_two_heads import fcn8s_two_heads, fcn16s_two_heads, fcn32s_two_heads
 from zoo.models.heatmaps import caffenet_heatmap, vgg16_heatmap, vgg19_heatmap
 from zoo.models.unet import unet
 
@@ -10,8 +12,13 @@ __all__ = [
     "deconvnet",
     "fcn8s",
     "fcn8s_atonce",
+    "fcn8s_two_heads",
     "fcn16s",
+    "fcn16s_two_heads",
     "fcn32s",
+    "fcn32s_early_fusion",
+    "fcn32s_late_fusion",
+    "fcn32s_two_heads",
     "fcn_alexnet",
     "unet",
     "vgg16_heatmap",
