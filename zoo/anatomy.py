@@ -28,7 +28,10 @@ KINDS = {
     "convolution": (keras.layers.Conv2D,),
     "pooling": (keras.layers.MaxPooling2D, CaffeMaxPooling, MaxPoolingWithArgmax),
     "normalization": (LocalResponseNormalization,),
-    "unpooling": (MaxUnpooling, NearestUnpooling, BedOfNailsUnpooling),
+    "unpooling": (
+        *(MaxUnpooling, NearestUnpooling, BedOfNailsUnpooling),
+        keras.layers.UpSampling2D,
+    ),
     "deconvolution": (keras.layers.Conv2DTranspose, BilinearUpsampling),
     "sum or concatenation": (keras.layers.Add, keras.layers.Concatenate),
     "padding or crop": (

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     import keras
 
 
+UNPUBLISHED = "none published"  # in the place of the licence of weights
+
+
 @dataclasses.dataclass(frozen=True)
 class Card:
     """What is known about a model before it is built.
 
     `parameters` counts the trainable ones at the default options. In pixels: `stride` lies between
     neighbouring scores before the last up-sampling of an FCN, and between neighbouring features at
-    the bottom of DeconvNet and U-Net; `receptive_field` is what one feature at the bottom sees.
+    the bottom of the others; `receptive_field` is what one feature at the bottom sees.
     `classes` is the builder's default.
 
     `task` says what a model answers with: "segmentation" with scores of the size of the image,
@@ -80,6 +83,20 @@ def _two_heads(name: str, summary: str, **numbers: int) -> Card:
 def _heatmap(name: str, summary: str, paper: str, **numbers: Any) -> Card:
     return Card(
         name, "heatmaps", summary, paper, classes=1000, task="classification", stride=32, **numbers
+    )
+
+
+def _lesson(name: str, summary: str, **numbers: int) -> Card:
+    """A step before U-Net, of a lecture: nobody published weights."""
+    return Card(
+        name,
+        name,
+        summary,
+        "CS231n, Lecture 11: Detection and Segmentation, Stanford 2017",
+        2017,
+        classes=2,
+        weights_licence=UNPUBLISHED,
+        **numbers,
     )
 
 
@@ -172,6 +189,32 @@ CARDS = (
         receptive_field=404,
         classes=21,
         weights_licence="research use only, no redistribution",
+    ),
+    Card(
+        "segnet",
+        "segnet",
+        "SegNet: VGG-16's convolutions, normalized, and their mirror image after max-unpoolings.",
+        "SegNet: A Deep Convolutional Encoder-Decoder Architecture, arXiv:1511.00561",
+        2017,
+        parameters=29_449_355,
+        stride=32,
+        receptive_field=212,
+        classes=11,
+        weights_licence="CC BY-NC 4.0",
+    ),
+    _lesson(
+        "fullres",
+        "Convolutions of 3 × 3 at the resolution of the image, without pooling.",
+        parameters=260_418,
+        stride=1,
+        receptive_field=17,
+    ),
+    _lesson(
+        "encoder_decoder",
+        "U-Net's levels without its skips: down and up again by a choice of layers.",
+        parameters=25_809_410,
+        stride=16,
+        receptive_field=140,
     ),
     Card(
         "unet",

@@ -9,7 +9,7 @@ import zoo
 from tests.support.toys import ALL_TOYS, CLASSIFIERS
 from zoo import registry
 from zoo.__main__ import main
-from zoo.models.options import checked, parameters_at_most
+from zoo.models.options import checked
 
 SEGMENTING = ["deconvnet", "fcn16s", "fcn32s", "fcn8s", "fcn8s_atonce", "fcn_alexnet", "unet"]
 NAMES = sorted([*SEGMENTING, *CLASSIFIERS])
@@ -137,10 +137,11 @@ def test_a_model_that_asks_for_all_memory_is_refused_before_it_is_built(name, op
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bound_on_the_parameters_is_near_their_count(name):
     card = zoo.describe(name)
-    bound = parameters_at_most(checked(card.options, most_classes=card.classes))
+    at_most = card.builder.parameters_at_most
+    bound = at_most(checked(card.options, most_classes=card.classes))
     assert card.parameters <= bound < 3 * card.parameters
     toy = zoo.build(name, **ALL_TOYS[name].options, channels=7)
-    assert toy.count_params() <= 1.2 * parameters_at_most(toy.spec.options)
+    assert toy.count_params() <= 1.2 * at_most(toy.spec.options)
 
 
 def test_every_builder_has_one_card_and_every_card_a_builder():

@@ -12,7 +12,7 @@ import keras
 
 from zoo.models import vgg as vgg_trunk
 from zoo.models.builder import builder
-from zoo.models.fcn import HEADS, classifier, decode, score, upscore
+from zoo.models.fcn import CHOICES, HEADS, classifier, decode, score, upscore
 from zoo.models.inputs import image_input, subtract_mean
 from zoo.weights.filling import load
 
@@ -21,7 +21,9 @@ MEAN = (92.318, 97.203, 116.190)
 MEAN_LOG_DEPTH = 7.844
 
 
-@builder(mean=(*MEAN, MEAN_LOG_DEPTH), channel_order=(2, 1, 0, 3))
+@builder(
+    choices={"trunk": CHOICES["trunk"]}, mean=(*MEAN, MEAN_LOG_DEPTH), channel_order=(2, 1, 0, 3)
+)
 def fcn32s_early_fusion(
     *,
     classes: int = 40,
@@ -71,7 +73,7 @@ def fcn32s_early_fusion(
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
-@builder(mean=MEAN)
+@builder(choices={"trunk": CHOICES["trunk"]}, mean=MEAN)
 def fcn32s_late_fusion(
     *,
     classes: int = 40,

@@ -26,8 +26,13 @@ from zoo.models.builder import builder
 from zoo.models.inputs import image_input
 from zoo.weights.filling import load
 
+CHOICES = {
+    "border": {"mirror": "any image size", "valid": "the paper's tile"},
+    "definition": {"paper": "Figure 1", "release": "the authors' Caffe files"},
+}
 
-@builder
+
+@builder(choices=CHOICES)
 def unet(
     *,
     classes: int = 2,

@@ -6,8 +6,9 @@ hashes are quoted from their sources, not measured here.
 
 Sources: the README and `caffemodel-url` files of github.com/shelhamer/fcn.berkeleyvision.org, and
 its authors' gists for the files of 2015; the README and `model/get_model.sh` of
-github.com/HyeonwooNoh/DeconvNet; `models/bvlc_reference_caffenet` of github.com/BVLC/caffe;
-Simonyan's gists 211839e770f7b538e2d8 and 3785162f95cd2d5fee77 for VGG.
+github.com/HyeonwooNoh/DeconvNet; `Example_Models/segnet_model_zoo.md` and the definitions beside it
+in github.com/alexgkendall/SegNet-Tutorial (bb68b64); `models/bvlc_reference_caffenet` of
+github.com/BVLC/caffe; Simonyan's gists 211839e770f7b538e2d8 and 3785162f95cd2d5fee77 for VGG.
 """
 
 import dataclasses
@@ -43,7 +44,7 @@ class Record:
     `model`, built with `options`, loads the whole file as `weights=`; it is None if the zoo has no
     such net. The models in `encoder_of` load its trunk as `encoder_weights=`. `classes` is the
     number of classes of `data`; their names are in `zoo.class_names.CLASS_NAMES[data]`, except for
-    PhC-U373. `member` is the weights file in an archive.
+    those of `UNNAMED`. `member` is the weights file in an archive.
     """
 
     file: str
@@ -94,11 +95,14 @@ def spec_of(record: Record) -> Spec | None:
 
 
 CLASSES = {"voc": 21, "pascal_context": 60, "nyudv2": 40, "sift_flow": 33, "imagenet": 1000}
+CLASSES |= {"camvid": 11, "driving": 12, "sun_rgbd": 38}
+UNNAMED = ("phc_u373", "driving", "sun_rgbd")  # whose classes the authors do not name in order
 FOUR = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
 VGG = ("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce")
 BERKELEY = "http://dl.caffe.berkeleyvision.org/"
 POSTECH = "http://cvlab.postech.ac.kr/research/deconvnet/model/"
 OXFORD = "http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/"
+CAMBRIDGE = "http://mi.eng.cam.ac.uk/~agk34/resources/SegNet/"
 FREIBURG = "https://lmb.informatik.uni-freiburg.de/people/ronneber/u-net/"
 OPENCV = "testdata/dnn/download_models.py of OpenCV"
 
@@ -152,6 +156,13 @@ def _deconvnet(path: str, model: str | None, data: str, **known: Any) -> Record:
     )
     file = path.partition("/")[2]
     return Record(file, model, data, CLASSES[data], POSTECH + path, licence, **known)
+
+
+def _segnet(file: str, model: str | None, data: str, **known: Any) -> Record:
+    licence = "CC BY-NC 4.0: personal and research use; commercial use needs the authors' licence"
+    options = {"classes": CLASSES[data]} | known.pop("options", {})
+    known["options"] = options if model else {}
+    return Record(file, model, data, CLASSES[data], CAMBRIDGE + file, licence, **known)
 
 
 RECORDS = (
@@ -216,13 +227,44 @@ RECORDS = (
     ),
     _deconvnet(
         *("VGG_conv/VGG_ILSVRC_16_layers_conv.caffemodel", None, "imagenet"),
-        encoder_of=(*VGG, "deconvnet"),
+        encoder_of=(*VGG, "deconvnet", "segnet"),
         notes="Oxford's VGG-16, below, with its fully connected layers as convolutions.",
+    ),
+    _segnet(
+        *("segnet_basic_camvid.caffemodel", "segnet", "camvid"),
+        options={"definition": "basic"},
+        notes="For images of 360 × 480.",
+    ),
+    _segnet(
+        *("bayesian_segnet_basic_camvid.caffemodel", "segnet", "camvid"),
+        options={"definition": "basic"},
+        notes="Trained with dropout between its stages. The zoo leaves it out: the authors' test "
+        "as a SegNet, not the mean of samples of Bayesian SegNet.",
+    ),
+    _segnet(
+        *("bayesian_segnet_camvid.caffemodel", None, "camvid"),
+        notes="It has one more convolution, `camvid`, after `conv1_1_D`. The zoo has no such net.",
+    ),
+    _segnet(
+        *("segnet_weights_driving_webdemo.caffemodel", "segnet", "driving"),
+        notes="Road scenes of the authors' demonstration: CamVid's classes and road markings.",
+    ),
+    _segnet(
+        *("segnet_sun.caffemodel", "segnet", "sun_rgbd"),
+        notes="Indoor scenes; trained with dropout, which is for training alone.",
+    ),
+    _segnet(
+        *("segnet_sun_low_resolution.caffemodel", "segnet", "sun_rgbd"),
+        notes="The same for images of 224 × 224.",
+    ),
+    _segnet(
+        *("segnet_pascal.caffemodel", "segnet", "voc"),
+        notes="For images of 224 × 224; trained with dropout, which is for training alone.",
     ),
     Record(
         *("VGG_ILSVRC_16_layers.caffemodel", "vgg16_heatmap", "imagenet", CLASSES["imagenet"]),
         *(OXFORD + "VGG_ILSVRC_16_layers.caffemodel", "CC BY 4.0"),
-        encoder_of=(*VGG, "deconvnet"),
+        encoder_of=(*VGG, "deconvnet", "segnet"),
         scores=(Score("ILSVRC-2012 val, dense, multi-scale", {"top_5_accuracy": 92.5}, "gist"),),
         hash=Hash("sha1", "9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24", OPENCV),
         notes='encoder_weights="imagenet" takes VGG-16 from Keras, fetched and checked by Keras.',

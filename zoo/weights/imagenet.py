@@ -38,12 +38,14 @@ def imagenet(model: keras.Model, option: str) -> Source:
             f".caffemodel of its trunk, or leave {option} out."
         )
     for name, shape in SHAPES.items():
+        if name not in layers:  # SegNet has the convolutions alone
+            continue
         kernel = tuple(layers[name].kernel.shape)
         if kernel != shape:
             raise ValueError(
                 f'{option}="imagenet" fits VGG in its own widths; {name} of this '
                 f"{model.name} has the shape {list(kernel)} and not {list(shape)}. Build with "
-                "channels=3 and leave stages and head as they are."
+                "channels=3 and leave the widths as they are."
             )
     try:
         trained = vgg(weights="imagenet")

@@ -17,8 +17,8 @@ from zoo.spec import Spec
 
 # The layers that are trained on ImageNet; fully connected ones are convolutions here.
 TRUNK = re.compile(r"conv\d+(_\d+)?|fc[67]")
-# Those that score the classes; fc8 is the one of the ImageNet classifiers.
-SCORES = re.compile(r".*score.*|fc8")
+# Those that score the classes: fc8 in the ImageNet classifiers, the last two in SegNet.
+SCORES = re.compile(r".*score.*|fc8|conv1_1_D|conv_classifier")
 # The up-samplings between the skips, which the FCNs of 2015 learned.
 LEARNED = ("upscore2", "upscore_pool4")
 # FCN-8s at-once scales its pools by 0.01 and less: scores that were trained without would vanish.

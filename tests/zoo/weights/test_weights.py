@@ -315,7 +315,7 @@ def test_imagenet_for_other_widths(model):
         model,
         "imagenet",
         'encoder_weights="imagenet" fits VGG in its own widths; conv1_1 of this fcn8s has the '
-        "shape [3, 3, 3, 4] and not [3, 3, 3, 64]. Build with channels=3 and leave stages and head "
+        "shape [3, 3, 3, 4] and not [3, 3, 3, 64]. Build with channels=3 and leave the widths "
         "as they are.",
         option="encoder_weights",
     )
