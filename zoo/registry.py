@@ -70,8 +70,7 @@ def _fcn(name: str, summary: str, *, module: str = "fcn", classes: int = 21, **k
         "Fully Convolutional Networks for Semantic Segmentation, arXiv:1605.06211",
         2015,
         classes=classes,
-        weights_licence="unrestricted use",
-        **known,
+        **{"weights_licence": "unrestricted use", **known},
     )
 
 
@@ -164,6 +163,7 @@ CARDS = (
         "FCN-32s on RGB and the logarithm of the depth, in one image of four channels.",
         module="fcn_fusion",
         classes=40,
+        weights_licence=UNPUBLISHED,
         parameters=134_425_000,
         stride=32,
         receptive_field=404,

@@ -1,8 +1,8 @@
 """The conformance tables: one toy of every registered model. A test names the model without one.
 
-`TOYS` answers each pixel of an RGB image, `CLASSIFIER_TOYS` the cells of a coarse grid. `OTHER_TOYS`
-takes other images or has several heads: `build_toy` makes of one the model of one image and of its
-first head.
+`TOYS` answers each pixel of an RGB image, `CLASSIFIER_TOYS` the cells of a coarse grid.
+`OTHER_TOYS` takes other images or has several heads: `build_toy` makes of one the model of one
+image and of its first head.
 """
 
 import contextlib

@@ -16,7 +16,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.class_names import BACKGROUND, CLASS_NAMES
-from zoo.spec import Spec, of_options
+from zoo.spec import Labels, Spec, of_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Record:
     `model`, built with `options`, loads the whole file as `weights=`; it is None if the zoo has no
     such net. The models in `encoder_of` load its trunk as `encoder_weights=`. `classes` is the
     number of classes of `data`; their names are in `zoo.class_names.CLASS_NAMES[data]`, except for
-    those of `UNNAMED`. `member` is the weights file in an archive.
+    those of `UNNAMED`. `other_data` names the classes of the heads after the first in the same way.
+    `member` is the weights file in an archive.
     """
 
     file: str
@@ -55,6 +56,7 @@ class Record:
     licence: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     encoder_of: tuple[str, ...] = ()
+    other_data: dict[str, str] = dataclasses.field(default_factory=dict)
     member: str | None = None
     scores: tuple[Score, ...] = ()
     hash: Hash | None = None
@@ -85,20 +87,32 @@ def spec_of(record: Record) -> Spec | None:
     """The Spec of a published file; None if the zoo has no such net."""
     if record.model is None:
         return None
-    options = registry.describe(record.model).options | record.options
+    card = registry.describe(record.model)
+    others = {head: Labels(*_labels(data)) for head, data in record.other_data.items()}
+    names, background = _labels(record.data)
     return of_options(
         record.model,
-        options,
-        class_names=CLASS_NAMES.get(record.data),
-        background=BACKGROUND.get(record.data),
+        card.options | record.options,
+        heads=card.heads,
+        class_names=names,
+        background=background,
+        other_heads=others,
     )
+
+
+def _labels(data: str) -> tuple[tuple[str, ...] | None, int | None]:
+    """The class names and the background of a data set, as far as they are known."""
+    return CLASS_NAMES.get(data), BACKGROUND.get(data)
 
 
 CLASSES = {"voc": 21, "pascal_context": 60, "nyudv2": 40, "sift_flow": 33, "imagenet": 1000}
 CLASSES |= {"camvid": 11, "driving": 12, "sun_rgbd": 38}
 UNNAMED = ("phc_u373", "driving", "sun_rgbd")  # whose classes the authors do not name in order
 FOUR = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
-VGG = ("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce")
+VGG = (
+    *("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "fcn32s_two_heads", "fcn16s_two_heads"),
+    *("fcn8s_two_heads", "fcn32s_early_fusion", "fcn32s_late_fusion"),
+)
 BERKELEY = "http://dl.caffe.berkeleyvision.org/"
 POSTECH = "http://cvlab.postech.ac.kr/research/deconvnet/model/"
 OXFORD = "http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/"
@@ -144,8 +158,9 @@ def _sift_flow(file: str, model: str) -> Record:
     return _fcn(
         *(file, model, "sift_flow"),
         options={"mean": [108.353, 115.294, 114.578]},
-        notes="One trunk with two heads. The zoo loads the head of the 33 semantic classes, and "
-        "leaves that of the 3 geometric ones (sift_flow_geometric).",
+        other_data={"geometric": "sift_flow_geometric"},
+        notes="One trunk with two heads, for the 33 semantic and the 3 geometric classes. "
+        'zoo.load(…, head="semantic") has the one alone.',
     )
 
 
@@ -193,14 +208,16 @@ RECORDS = (
         notes="For depth as HHA images (Gupta et al., rcnn-depth), their channels as stored.",
     ),
     _fcn(
-        *("nyud-fcn32s-color-hha-heavy.caffemodel", None, "nyudv2"),
+        *("nyud-fcn32s-color-hha-heavy.caffemodel", "fcn32s_late_fusion", "nyudv2"),
+        options={"mean": [92.318, 97.203, 116.190], "hha_mean": [132.431, 94.076, 118.477]},
         notes="Late fusion: two trunks, for colour and for HHA, and the mean of their scores. The "
-        "zoo has no such net; the list is of all published files. The weights of the early fusion "
-        "(colour and depth) were never published.",
+        "authors began it with snapshots of the two nets above, which were not published: "
+        'encoder_weights={"color": …, "hha": …}. The weights of the early fusion (colour and '
+        "depth) were never published.",
     ),
-    _sift_flow("siftflow-fcn32s-heavy.caffemodel", "fcn32s"),
-    _sift_flow("siftflow-fcn16s-heavy.caffemodel", "fcn16s"),
-    _sift_flow("siftflow-fcn8s-heavy.caffemodel", "fcn8s"),
+    _sift_flow("siftflow-fcn32s-heavy.caffemodel", "fcn32s_two_heads"),
+    _sift_flow("siftflow-fcn16s-heavy.caffemodel", "fcn16s_two_heads"),
+    _sift_flow("siftflow-fcn8s-heavy.caffemodel", "fcn8s_two_heads"),
     _voc_2015(
         *("fcn-32s-pascal.caffemodel", "fcn32s", 89.1, 73.3, 59.4, 81.4),
         scores=(_mean_iou("VOC2011 val (meets SBD train)", "gist", 64.0),),

@@ -39,12 +39,6 @@ def as_keras(model: keras.Model, blobs: dict[str, list[np.ndarray]]) -> dict[str
     Returns:
         For each layer its weights, by the layer's name in the zoo.
     """
-    if "score_fr_sem" in blobs:  # SIFT Flow's nets have a second head, of geometric classes
-        blobs = {
-            name.removesuffix("_sem"): arrays
-            for name, arrays in blobs.items()
-            if not name.endswith("_geo")
-        }
     layers = {layer.name: layer for layer in model.layers}
     upscores = [layer.name for layer in model.layers if isinstance(layer, BilinearUpsampling)]
     names = NAMES_OF_SEGNET if "conv_classifier" in layers else {}

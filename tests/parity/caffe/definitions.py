@@ -21,6 +21,7 @@ class Net:
     shapes: dict[str, list[tuple[int, ...]]]
     fixed: dict[str, list[np.ndarray]]
     channels: dict[str, int]
+    inputs: tuple[str, ...] = ("data",)
 
     def add(self, kind: str, name: str, bottom: str, *more: str, **settings: str) -> str:
         """A layer whose settings are messages of text; the output has the layer's name."""
@@ -109,10 +110,12 @@ class Net:
         return self.add("ReLU", f"{name}_relu", name)
 
     def prototxt(self, height: int, width: int) -> str:
-        channels = self.channels["data"]
-        shape = f"shape {{ dim: 1 dim: {channels} dim: {height} dim: {width} }}"
-        data = f'layer {{ name: "data" type: "Input" top: "data" input_param {{ {shape} }} }}'
-        return "\n".join([data, *self.lines])
+        lines = []
+        for name in self.inputs:
+            shape = f"dim: 1 dim: {self.channels[name]} dim: {height} dim: {width}"
+            shape = f"input_param {{ shape {{ {shape} }} }}"
+            lines.append(f'layer {{ name: "{name}" type: "Input" top: "{name}" {shape} }}')
+        return "\n".join([*lines, *self.lines])
 
 
 def _net(channels: int = 3) -> Net:
@@ -149,15 +152,26 @@ def _alexnet(net: Net, stages: tuple[int, ...], *, pad: int) -> str:
     return net.pool("pool5", x, 3)
 
 
-def _vgg(net: Net, *, stages: tuple[int, ...], head: int, trunk: str = "vgg16") -> str:
-    x = "data"
+def _vgg(
+    net: Net,
+    *,
+    stages: tuple[int, ...],
+    head: int,
+    trunk: str = "vgg16",
+    data: str = "data",
+    first: str = "conv1_1",
+    suffix: str = "",
+) -> str:
+    x = data
     for stage, count in enumerate(CONVOLUTIONS[trunk], 1):
         for index in range(1, count + 1):
-            pad = 100 if stage == index == 1 else 1
-            x = net.conv(f"conv{stage}_{index}", x, stages[stage - 1], 3, pad=pad)
-        x = net.pool(f"pool{stage}", x, 2)
-    x = net.conv("fc6", x, head, 7)
-    return net.conv("fc7", x, head, 1)
+            begins = stage == index == 1
+            name = first if begins else f"conv{stage}_{index}"
+            pad = 100 if begins else 1
+            x = net.conv(name + suffix, x, stages[stage - 1], 3, pad=pad)
+        x = net.pool(f"pool{stage}{suffix}", x, 2)
+    x = net.conv(f"fc6{suffix}", x, head, 7)
+    return net.conv(f"fc7{suffix}", x, head, 1)
 
 
 def fcn_vgg(name: str, *, classes: int, **trunk) -> Net:
@@ -166,12 +180,39 @@ def fcn_vgg(name: str, *, classes: int, **trunk) -> Net:
     return net
 
 
-def siftflow(name: str, *, classes: int, geometric: int = 3, **trunk) -> Net:
+def siftflow(name: str, *, classes: int, geometric_classes: int = 3, **trunk) -> Net:
     """SIFT Flow's nets: one trunk and two heads, whose layers have a suffix."""
     net = _net()
     x = _vgg(net, **trunk)
     _vgg_head(net, name, x, classes, suffix="_sem")
-    _vgg_head(net, name, x, geometric, suffix="_geo")
+    _vgg_head(net, name, x, geometric_classes, suffix="_geo")
+    return net
+
+
+def early_fusion(*, classes: int, **trunk) -> Net:
+    """NYUDv2's net of four channels: blue, green, red and the logarithm of the depth."""
+    net = _net(4)
+    _vgg_head(net, "fcn32s", _vgg(net, first="conv1_1_bgrd", **trunk), classes)
+    return net
+
+
+def late_fusion(*, classes: int, **trunk) -> Net:
+    """NYUDv2's net of two trunks, whose scores at 32 pixels count by half each."""
+    kinds = ("color", "hha")
+    net = Net([], {}, {}, dict.fromkeys(kinds, 3), kinds)
+    scores = [
+        net.conv(
+            f"score_fr{kind}",
+            _vgg(net, data=kind, suffix=kind, **trunk),
+            classes,
+            1,
+            relu=False,
+        )
+        for kind in kinds
+    ]
+    halves = "operation: SUM coeff: 0.5 coeff: 0.5"
+    x = net.add("Eltwise", "score_fused", *scores, eltwise_param=halves)
+    net.crop("score", net.upscore("upscore", x, 64, 32), "color", 19)
     return net
 
 
