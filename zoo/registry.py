@@ -178,6 +178,15 @@ CARDS = (
         stride=32,
         receptive_field=404,
     ),
+    _fcn(
+        "fcn_googlenet",
+        "FCN-GoogLeNet: 32-pixel scores of nine inception modules, up-sampled at once.",
+        module="fcn_googlenet",
+        weights_licence=UNPUBLISHED,
+        parameters=5_995_077,
+        stride=32,
+        receptive_field=907,
+    ),
     Card(
         "deconvnet",
         "deconvnet",

@@ -216,6 +216,7 @@ _VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),
     "fcn_alexnet": {"stages": [8, 16, 16, 16, 16], "head": 16},
+    "fcn_googlenet": {"filters": 8},
     "encoder_decoder": {"filters": 4, "depth": 2},
     "fullres": {"filters": 4, "depth": 2},
     "segnet": {"filters": 4},

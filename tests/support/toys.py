@@ -44,6 +44,7 @@ TOYS = {
     "fcn_alexnet": Toy(
         {"classes": 4, "stages": (8, 8, 12, 12, 8), "head": 12}, (53, 70), "score_fr"
     ),
+    "fcn_googlenet": Toy({"classes": 4, "filters": 8}, (53, 70), "score_fr"),
     "encoder_decoder": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "score"),
     "fullres": Toy({"classes": 4, "filters": 4, "depth": 3}, (33, 50), "score"),
     "segnet": Toy({"classes": 4, "filters": 2}, (45, 70), "conv1_1_D"),

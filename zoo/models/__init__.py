@@ -4,6 +4,7 @@ from zoo.models.deconvnet import deconvnet
 from zoo.models.encoder_decoder import encoder_decoder
 from zoo.models.fcn import fcn8s, fcn8s_atonce, fcn16s, fcn32s, fcn_alexnet
 from zoo.models.fcn_fusion import fcn32s_early_fusion, fcn32s_late_fusion
+from zoo.models.fcn_googlenet import fcn_googlenet
 from zoo.models.fcn_two_heads import fcn8s_two_heads, fcn16s_two_heads, fcn32s_two_heads
 from zoo.models.fullres import fullres
 from zoo.models.heatmaps import caffenet_heatmap, vgg16_heatmap, vgg19_heatmap
@@ -24,6 +25,7 @@ __all__ = [
     "fcn32s_late_fusion",
     "fcn32s_two_heads",
     "fcn_alexnet",
+    "fcn_googlenet",
     "fullres",
     "segnet",
     "unet",

@@ -7,8 +7,9 @@ hashes are quoted from their sources, not measured here.
 Sources: the README and `caffemodel-url` files of github.com/shelhamer/fcn.berkeleyvision.org, and
 its authors' gists for the files of 2015; the README and `model/get_model.sh` of
 github.com/HyeonwooNoh/DeconvNet; `Example_Models/segnet_model_zoo.md` and the definitions beside it
-in github.com/alexgkendall/SegNet-Tutorial (bb68b64); `models/bvlc_reference_caffenet` of
-github.com/BVLC/caffe; Simonyan's gists 211839e770f7b538e2d8 and 3785162f95cd2d5fee77 for VGG.
+in github.com/alexgkendall/SegNet-Tutorial (bb68b64); `models/bvlc_reference_caffenet` and
+`models/bvlc_googlenet` of github.com/BVLC/caffe; Simonyan's gists 211839e770f7b538e2d8 and
+3785162f95cd2d5fee77 for VGG.
 """
 
 import dataclasses
@@ -303,6 +304,17 @@ RECORDS = (
         hash=Hash("sha1", "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46", "BVLC"),
         notes="It pools before it normalizes, as FCN-AlexNet does. bvlc_alexnet.caffemodel has the "
         "same shapes but normalizes first: it would load and be wrong.",
+    ),
+    Record(
+        *("bvlc_googlenet.caffemodel", None, "imagenet", CLASSES["imagenet"]),
+        *(BERKELEY + "bvlc_googlenet.caffemodel", "unrestricted use (BVLC model licence)"),
+        encoder_of=("fcn_googlenet",),
+        scores=(
+            Score("ILSVRC-2012 val", {"top_1_accuracy": 68.7, "top_5_accuracy": 88.9}, "BVLC"),
+        ),
+        hash=Hash("sha1", "405fc5acd08a3bb12de8ee5e23a96bec22f08204", "BVLC"),
+        notes="BVLC's own training of GoogLeNet. Its two auxiliary classifiers are left out. The "
+        "weights of FCN-GoogLeNet itself were never published.",
     ),
     Record(
         *("u-net-release-2015-10-02.tar.gz", "unet", "phc_u373", 2),

@@ -44,6 +44,9 @@ def as_keras(model: keras.Model, blobs: dict[str, list[np.ndarray]]) -> dict[str
     names = NAMES_OF_SEGNET if "conv_classifier" in layers else {}
     if upscores and "score-fr" in blobs:
         names = NAMES_OF_2015 | {"upsample": upscores[-1]}
+    # Keras allows no slash in a name: GoogLeNet's `inception_3a/1x1` is `inception_3a_1x1`.
+    slashed = {name: name.replace("/", "_") for name in blobs if "/" in name}
+    names = names | {old: new for old, new in slashed.items() if new in layers}
     named = {names.get(name, name): arrays for name, arrays in blobs.items()}
     return {
         name: _weights(layers[name], arrays) if name in layers else arrays

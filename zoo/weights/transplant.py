@@ -16,8 +16,11 @@ from zoo import registry
 from zoo.spec import Spec
 from zoo.weights.trunks import own_name
 
-# The layers that are trained on ImageNet; fully connected ones are convolutions here.
-TRUNK = re.compile(r"(conv\d+(_\d+)?|fc[67])(color|hha)?|conv1_1_bgrd")
+# The layers that are trained on ImageNet, VGG's and GoogLeNet's; fully connected ones are
+# convolutions here.
+TRUNK = re.compile(
+    r"(conv\d+(_\d+)?|fc[67])(color|hha)?|conv1_1_bgrd|conv\d_\dx\d_?\w*|inception_\w+"
+)
 # Those that score the classes: fc8 in the ImageNet classifiers, the last two in SegNet.
 SCORES = re.compile(r".*score.*|fc8|conv1_1_D|conv_classifier")
 # The up-samplings between the skips, which the FCNs of 2015 learned.

@@ -174,6 +174,63 @@ def _vgg(
     return net.conv(f"fc7{suffix}", x, head, 1)
 
 
+# Each inception module's filters: 1 × 1; before and of 3 × 3; before and of 5 × 5; after its pool.
+INCEPTION = {
+    **{"3a": (64, 96, 128, 16, 32, 32), "3b": (128, 128, 192, 32, 96, 64)},
+    **{"4a": (192, 96, 208, 16, 48, 64), "4b": (160, 112, 224, 24, 64, 64)},
+    **{"4c": (128, 128, 256, 24, 64, 64), "4d": (112, 144, 288, 32, 64, 64)},
+    **{"4e": (256, 160, 320, 32, 128, 128), "5a": (256, 160, 320, 32, 128, 128)},
+    "5b": (384, 192, 384, 48, 128, 128),
+}
+
+
+def googlenet(net: Net, *, filters: int, pad: int) -> str:
+    """BVLC's GoogLeNet up to its last module; `filters` 64 and a pad of 3 are BVLC's."""
+    lrn = dict(lrn_param="local_size: 5 alpha: 0.0001 beta: 0.75")
+    part = filters / 64
+    x = net.conv("conv1/7x7_s2", "data", filters, 7, stride=2, pad=pad)
+    x = net.add("LRN", "pool1/norm1", net.pool("pool1/3x3_s2", x, 3), **lrn)
+    x = net.conv("conv2/3x3_reduce", x, int(64 * part), 1)
+    x = net.conv("conv2/3x3", x, int(192 * part), 3, pad=1)
+    x = net.pool("pool2/3x3_s2", net.add("LRN", "conv2/norm2", x, **lrn), 3)
+    for module, widths in INCEPTION.items():
+        if module in ("4a", "5a"):
+            x = net.pool(f"pool{int(module[0]) - 1}/3x3_s2", x, 3)
+        one, three_before, three, five_before, five, after = (int(w * part) for w in widths)
+        name = f"inception_{module}"
+        window = "pool: MAX kernel_size: 3 stride: 1 pad: 1"
+        x = net.concat(
+            f"{name}/output",
+            net.conv(f"{name}/1x1", x, one, 1),
+            net.conv(
+                f"{name}/3x3", net.conv(f"{name}/3x3_reduce", x, three_before, 1), three, 3, pad=1
+            ),
+            net.conv(
+                f"{name}/5x5", net.conv(f"{name}/5x5_reduce", x, five_before, 1), five, 5, pad=2
+            ),
+            net.conv(
+                f"{name}/pool_proj",
+                net.add("Pooling", f"{name}/pool", x, pooling_param=window),
+                after,
+                1,
+            ),
+        )
+    return x
+
+
+def fcn_googlenet(*, classes: int, filters: int, final_pooling: str = "average") -> Net:
+    """The zoo's reading of a net that was never published: see `zoo.models.fcn_googlenet`."""
+    net = _net()
+    x = googlenet(net, filters=filters, pad=114)
+    if final_pooling == "average":
+        window = "pool: AVE kernel_size: 7 stride: 1"
+        x = net.add("Pooling", "pool5/7x7_s1", x, pooling_param=window)
+    x = net.conv("score_fr", x, classes, 1, relu=False)
+    offset = 16 if final_pooling == "average" else 112
+    net.crop("score", net.upscore("upscore", x, 63, 32), "data", offset)
+    return net
+
+
 def fcn_vgg(name: str, *, classes: int, **trunk) -> Net:
     net = _net()
     _vgg_head(net, name, _vgg(net, **trunk), classes)
