@@ -85,8 +85,8 @@ def load(
         class_names: For a file that does not say them: a name for each class, or the name of a data
             set in `zoo.class_names.CLASS_NAMES`.
         progress: Called after each array with the count of numbers filled in so far, and the total.
-        **options: The builder's, for a file that does not say them. `name`, `border` and `dropout`
-            may differ from the file's.
+        **options: The builder's, for a file that does not say them. `name` and `dropout`
+            may differ from the file's, and `border` may be "mirror" for "valid" and back.
 
     Returns:
         A `keras.Model` whose attribute `spec` holds the class names too.

@@ -217,4 +217,5 @@ _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),
     "fcn_alexnet": {"stages": [8, 16, 16, 16, 16], "head": 16},
     "unet": {"filters": 4, "depth": 2},
+    "unet_vgg16": {"stages": [4, 8, 16, 16, 16]},
 }

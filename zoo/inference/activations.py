@@ -21,7 +21,7 @@ from zoo.layers import MaxUnpooling
 from zoo.terminal import nearest
 
 # The layers that have a map for each class, by the authors' names.
-_OF_CLASSES = re.compile(r"(up|seg-)?score.*|fuse_.*|fc8|conv_u0d-score")
+_OF_CLASSES = re.compile(r"(up|seg-|up-)?score.*|fuse_.*|fc8|conv_u0d-score")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +74,8 @@ def shown_layers(model: keras.Model) -> list[str]:
     """The layers that `activations` shows of a model, in the order of the net.
 
     Of DeconvNet each unpooling and the last ReLU behind it; of an FCN the scores of each stride
-    before they are added and after; of U-Net each up-convolution; of a classifier each pooling and
-    the scores.
+    before they are added and after; of a U-Net each up-convolution; of a classifier each pooling
+    and the scores.
     """
     names = [layer.name for layer in model.layers]
     up = [x.name for x in model.layers if isinstance(x, keras.layers.Conv2DTranspose)]
@@ -88,15 +88,15 @@ def shown_layers(model: keras.Model) -> list[str]:
             if name[:-1] != after[:-1]
         ]
         return sorted([*unpoolings, *last], key=names.index)
+    if up:
+        return up
     for pattern in (r"score_(fr|pool\d)|fuse_pool\d", r"pool\d|fc8"):
         if found := [name for name in names if re.fullmatch(pattern, name)]:
             return found
-    if not up:
-        raise ValueError(
-            f"The layers to show are known for the models of the zoo; {model.name!r} is another. "
-            f"Name some with layers=, or --layers, such as {names[-1]}."
-        )
-    return up
+    raise ValueError(
+        f"The layers to show are known for the models of the zoo; {model.name!r} is another. "
+        f"Name some with layers=, or --layers, such as {names[-1]}."
+    )
 
 
 def outputs(model: keras.Model, image: np.ndarray, names: Sequence[str | None]) -> list[np.ndarray]:

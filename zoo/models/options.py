@@ -18,7 +18,11 @@ MEAN = (122.67892, 116.66877, 104.00699)
 CHOICES = {
     "trunk": {"vgg16": "the authors'", "vgg19": "tried in the paper"},
     "upsampling": {"fixed": "the authors' release", "learned": "their nets of 2015"},
-    "border": {"mirror": "any image size", "valid": "the paper's tile"},
+    "border": {
+        "mirror": "any image size",
+        "valid": "the paper's tile",
+        "same": "any image size, padded with zeros",
+    },
     "definition": {"paper": "Figure 1", "release": "the authors' Caffe files"},
 }
 
@@ -48,6 +52,8 @@ def checked(
         _check_choice(name, found[name])
     if "stages" in found:
         found["stages"] = _stages(found["stages"])
+    if "batch_norm" in found:
+        found["batch_norm"] = _flag("batch_norm", found["batch_norm"])
     if "dropout" in found:
         found["dropout"] = _dropout(found["dropout"])
     if "mean" in found:
@@ -62,7 +68,8 @@ def parameters_at_most(options: Mapping[str, Any]) -> int:
     first = 121 * options["channels"]  # windows of at most 11 × 11
     if "filters" in options:
         return first * options["filters"] + 32 * options["filters"] ** 2 * 4 ** options["depth"]
-    stages, head = options["stages"], options["head"]
+    stages = options["stages"]
+    head = options.get("head", stages[4])  # without one the deepest features are convolved again
     trunk = first * stages[0] + 27 * stages[0] ** 2
     trunk += sum(
         9 * (inputs * width + 3 * width**2) for inputs, width in itertools.pairwise(stages)
@@ -121,10 +128,19 @@ def _whole(name: str, value: Any, *, minimum: int = 1, maximum: int | None = Non
 def _check_choice(name: str, value: Any) -> None:
     words = CHOICES[name]
     if not isinstance(value, str) or value not in words:
-        meant = " or ".join(f"{word!r} ({meaning})" for word, meaning in words.items())
+        *first, last = (f"{word!r} ({meaning})" for word, meaning in words.items())
+        meant = f"{', '.join(first)}{',' * (len(first) > 1)} or {last}"
         raise ValueError(
             f"{name} is {meant}; received {_short(value)}. Pass {name}={next(iter(words))!r}."
         )
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"{name} is True or False; received {_short(value)}. Pass {name}=True, or leave it out."
+        )
+    return value
 
 
 def _stages(value: Any) -> tuple[int, ...]:

@@ -24,9 +24,10 @@ def vgg(
             and "same" in VGG itself.
 
     Returns:
-        The outputs `pool1` … `pool5` by name; each halves the height and width, rounded up.
+        The outputs `pool1` … `pool5` by name, each of which halves the height and width, rounded
+        up; and what the last convolution before each gives, such as `conv3_3`.
     """
-    pools = {}
+    outputs = {}
     for stage, (count, width) in enumerate(zip(CONVOLUTIONS[trunk], stages, strict=True), start=1):
         for index in range(1, count + 1):
             x = keras.layers.Conv2D(
@@ -37,8 +38,9 @@ def vgg(
                 kernel_initializer="he_normal",
                 name=f"conv{stage}_{index}",
             )(x)
+        outputs[f"conv{stage}_{count}"] = x
         # With a window of 2, Keras's "same" equals Caffe's ceil mode: an odd size is padded at its
         # end, and the padding is never the maximum.
         x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool{stage}")(x)
-        pools[f"pool{stage}"] = x
-    return pools
+        outputs[f"pool{stage}"] = x
+    return outputs

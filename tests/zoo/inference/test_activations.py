@@ -19,6 +19,7 @@ SHOWN = {
     "fcn8s_atonce": ["score_fr", "score_pool4", "fuse_pool4", "score_pool3", "fuse_pool3"],
     "fcn_alexnet": ["score_fr"],
     "unet": ["upconv_d2c_u1a", "upconv_u1d_u0a"],
+    "unet_vgg16": [f"upconv{stage}" for stage in (5, 4, 3, 2, 1)],
     "vgg16_heatmap": [*(f"pool{stage}" for stage in range(1, 6)), "fc8"],
     "vgg19_heatmap": [*(f"pool{stage}" for stage in range(1, 6)), "fc8"],
 }
