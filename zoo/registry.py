@@ -237,6 +237,18 @@ CARDS = (
         classes=2,
         weights_licence="not stated",
     ),
+    Card(
+        "unet_vgg16",
+        "unet_vgg",
+        "U-Net on VGG-16: the classifier as encoder, started from ImageNet; skips before pools.",
+        "TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet, arXiv:1801.05746",
+        2018,
+        parameters=38_703_573,
+        stride=32,
+        receptive_field=340,
+        classes=21,
+        weights_licence="CC BY 4.0",
+    ),
     _heatmap(
         "vgg16_heatmap",
         "VGG-16 as a convolutional classifier: a coarse heat map for each of 1000 classes.",

@@ -53,6 +53,8 @@ def checked(
         _check_choice(name, found[name], words)
     if "stages" in found:
         found["stages"] = _stages(found["stages"])
+    if "batch_norm" in found:
+        found["batch_norm"] = _flag("batch_norm", found["batch_norm"])
     if "dropout" in found:
         found["dropout"] = _dropout(found["dropout"])
     if "mean" in found:
@@ -73,7 +75,8 @@ def parameters_at_most(options: Mapping[str, Any]) -> int:
         # No depth beyond 64 is built, and the power of a larger one would itself fill the memory.
         levels = min(options["depth"], 64)
         return first * options["filters"] + 32 * options["filters"] ** 2 * 4**levels
-    stages, head = options["stages"], options["head"]
+    stages = options["stages"]
+    head = options.get("head", stages[4])  # without one the deepest features are convolved again
     trunk = first * stages[0] + 27 * stages[0] ** 2
     trunk += sum(
         9 * (inputs * width + 3 * width**2) for inputs, width in itertools.pairwise(stages)
@@ -130,10 +133,19 @@ def _whole(name: str, value: Any, *, minimum: int = 1, maximum: int | None = Non
 
 def _check_choice(name: str, value: Any, words: Mapping[str, str]) -> None:
     if not isinstance(value, str) or value not in words:
-        meant = " or ".join(f"{word!r} ({meaning})" for word, meaning in words.items())
+        *first, last = (f"{word!r} ({meaning})" for word, meaning in words.items())
+        meant = f"{', '.join(first)}{',' * (len(first) > 1)} or {last}"
         raise ValueError(
             f"{name} is {meant}; received {_short(value)}. Pass {name}={next(iter(words))!r}."
         )
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"{name} is True or False; received {_short(value)}. Pass {name}=True, or leave it out."
+        )
+    return value
 
 
 def _stages(value: Any) -> tuple[int, ...]:

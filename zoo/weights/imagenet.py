@@ -42,7 +42,7 @@ def imagenet(model: keras.Model, option: str, *, trunk: str = "") -> Source:
     for name, shape in trunks.renamed(model, SHAPES, trunk).items():
         if name == trunks.FUSED:
             shape = (*shape[:2], shape[2] + 1, shape[3])
-        if name not in layers:  # SegNet has the convolutions alone
+        if name not in layers:  # a net on the convolutions alone
             continue
         kernel = tuple(layers[name].kernel.shape)
         if kernel != shape:
