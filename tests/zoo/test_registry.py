@@ -14,7 +14,8 @@ from zoo.models.options import checked
 SEGMENTING = [
     *("deconvnet", "encoder_decoder", "fcn16s", "fcn16s_two_heads", "fcn32s"),
     *("fcn32s_early_fusion", "fcn32s_late_fusion", "fcn32s_two_heads", "fcn8s", "fcn8s_atonce"),
-    *("fcn8s_two_heads", "fcn_alexnet", "fcn_googlenet", "fullres", "segnet", "unet", "unet_vgg16"),
+    *("fcn8s_two_heads", "fcn_alexnet", "fcn_googlenet", "fullres", "segnet", "unet"),
+    "unet_vgg16",
 ]
 NAMES = sorted([*SEGMENTING, *CLASSIFIERS])
 
@@ -39,7 +40,9 @@ def test_the_card_describes_the_builder(name):
 def test_an_unknown_name_gets_near_matches():
     with pytest.raises(ValueError, match=r"no model is called 'fcn-8s'. Did you mean 'fcn8s'"):
         zoo.build("fcn-8s")
-    with pytest.raises(ValueError, match="The zoo has caffenet_heatmap, deconvnet, encoder_decoder"):
+    with pytest.raises(
+        ValueError, match="The zoo has caffenet_heatmap, deconvnet, encoder_decoder"
+    ):
         zoo.describe("resnet")
 
 

@@ -56,10 +56,8 @@ def renamed(model: keras.Model, layers: Mapping[str, Any], trunk: str) -> dict[s
     own = {layer.name for layer in model.layers if layer.weights}
     if trunk and any(name.endswith(trunk) and name in own for name in layers):
         return dict(layers)  # it was saved from a net with these trunks
-    named = {name + trunk: arrays for name, arrays in layers.items()}
-    if FUSED in own and COLOUR in named and FUSED not in named:
-        named[FUSED] = named.pop(COLOUR)
-    return named
+    others = {COLOUR: FUSED} if FUSED in own and FUSED not in layers else {}
+    return {others.get(name, name + trunk): arrays for name, arrays in layers.items()}
 
 
 def with_depth(model: keras.Model, layers: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
