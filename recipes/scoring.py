@@ -24,7 +24,12 @@ def measure(predict: Predictor, dataset: Dataset) -> dict[str, Any]:
     Raises:
         ValueError: As `confusion_matrix`.
     """
-    return zoo.metrics.scores(confusion_matrix(predict, dataset))
+    return scores(confusion_matrix(predict, dataset), dataset)
+
+
+def scores(matrix: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+    """Those of `zoo.metrics.scores` for the matrix of a split, by its rule for absent classes."""
+    return zoo.metrics.scores(matrix, unscored=dataset.unscored)
 
 
 def confusion_matrix(
