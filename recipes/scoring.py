@@ -32,6 +32,13 @@ def scores(matrix: np.ndarray, dataset: Dataset) -> dict[str, Any]:
     return zoo.metrics.scores(matrix, unscored=dataset.unscored)
 
 
+def left_out(matrix: np.ndarray, dataset: Dataset) -> tuple[str, ...]:
+    """The names of the classes that the mean IoU leaves out, predicted or not."""
+    return tuple(
+        dataset.class_names[number] for number in dataset.unscored if not matrix[number].any()
+    )
+
+
 def confusion_matrix(
     predict: Predictor,
     dataset: Dataset,
