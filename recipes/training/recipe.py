@@ -45,9 +45,8 @@ class Recipe:
         default_factory=dict, metadata={"help": "the model's options, as JSON"}
     )
     encoder_weights: str = _field(
-        "weights that the first step starts from: imagenet; a weights file or a workdir of a net "
-        "on the same trunk; for a net with several inputs also one for each, as "
-        "color=runs/a,hha=runs/b",
+        "weights that the first step starts from: imagenet; those for each input of a net, as "
+        "color=runs/a,hha=runs/b; a weights file or a workdir of a net on the same trunk",
         default="",
     )
     data: str = _field("the data set: " + ", ".join(NAMES), choices=NAMES)

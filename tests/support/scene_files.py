@@ -37,7 +37,7 @@ def _write_image(file, values, channels=3):
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(file)
 
 
-def _write_label(file, variable, label):
+def write_label(file, variable, label):
     file.parent.mkdir(parents=True, exist_ok=True)
     scipy.io.savemat(file, {variable: label}, do_compression=True)
 
@@ -58,7 +58,7 @@ def _nyudv2(folder):
             depth = (1000 * label.astype(np.uint16)) + np.uint16(500)
             (folder / "data/depth").mkdir(parents=True, exist_ok=True)
             Image.fromarray(depth).save(folder / f"data/depth/img_{name}.png")
-            _write_label(folder / f"segmentation/img_{name}.mat", "segmentation", label)
+            write_label(folder / f"segmentation/img_{name}.mat", "segmentation", label)
 
 
 def _sift_flow(folder):
@@ -69,10 +69,10 @@ def _sift_flow(folder):
             label[0] = 0
             _write_image(folder / f"Images/{sift_flow.OUTDOOR}/{name}.jpg", label)
             file = f"{sift_flow.OUTDOOR}/{name}.mat"
-            _write_label(folder / "SemanticLabels" / file, "S", label)
+            write_label(folder / "SemanticLabels" / file, "S", label)
             geometric = areas(index, 3).astype(float) + 1
             geometric[:2] = -1
-            _write_label(folder / "GeoLabels" / file, "S", geometric)
+            write_label(folder / "GeoLabels" / file, "S", geometric)
 
 
 def _pascal_context(folder):
@@ -86,4 +86,4 @@ def _pascal_context(folder):
             label = areas(index, 60) + np.uint16(1)
             label[0] = len(names) + 1
             _write_image(folder / f"JPEGImages/{name}.jpg", label)
-            _write_label(folder / f"trainval/{name}.mat", "LabelMap", label)
+            write_label(folder / f"trainval/{name}.mat", "LabelMap", label)
