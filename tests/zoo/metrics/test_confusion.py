@@ -41,7 +41,7 @@ def test_scores_are_those_of_the_paper():
 def test_precision_recall_and_dice_are_those_of_each_class():
     matrix = MATRIX.copy()
     matrix[3, 0] = 4  # in the truth, and never found
-    result = metrics.metrics.scores(matrix)
+    result = metrics.scores(matrix)
     np.testing.assert_allclose(result["precision_per_class"], [8 / 13, 5 / 7, 1, np.nan])
     np.testing.assert_allclose(result["recall_per_class"], [8 / 10, 5 / 6, 1, 0])
     precision, recall = result["precision_per_class"][:3], result["recall_per_class"][:3]
@@ -51,7 +51,7 @@ def test_precision_recall_and_dice_are_those_of_each_class():
 
 def test_a_class_predicted_but_absent_from_the_truth_has_an_iou_of_zero():
     matrix = np.array([[6, 2], [0, 0]])
-    result = metrics.metrics.scores(matrix)
+    result = metrics.scores(matrix)
     np.testing.assert_array_equal(result["iou_per_class"], [6 / 8, 0])
     assert result["mean_iou"] == 6 / 16
     assert result["mean_accuracy"] == 6 / 8  # nothing to find, nothing missed: left out
@@ -288,7 +288,7 @@ def test_words_fractions_and_wrong_options_are_refused():
                 make(classes)
     for matrix in (MATRIX / 20, -MATRIX, MATRIX[:2], np.array(["a"])):
         with pytest.raises(ValueError, match=r"holds counts of pixels.*Pass what confusion_matrix"):
-            metrics.metrics.scores(matrix)
+            metrics.scores(matrix)
     assert metrics.scores(MATRIX.astype(float))["mean_iou"] == metrics.scores(MATRIX)["mean_iou"]
 
 
@@ -322,7 +322,7 @@ def test_masked_arrays_are_refused_as_a_conversion_would_drop_the_mask():
 )
 def test_counts_beyond_63_bits_are_refused(matrix):
     with pytest.raises(ValueError, match="of less than 2⁶³ pixels in all; received"):
-        metrics.metrics.scores(matrix)
+        metrics.scores(matrix)
 
 
 def test_counts_of_any_type_give_the_same_scores():
