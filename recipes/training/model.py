@@ -131,6 +131,14 @@ def make_state(recipe: Recipe, dataset: Dataset, strategy: tf.distribute.Strateg
     return State(model, optimizer)
 
 
+def _check_start(path: str) -> None:
+    if path and zoo.loading.find(path).are_checkpoints:
+        raise ValueError(
+            f"--encoder-weights takes the weights file of a run; that of {path} was killed before "
+            f"it wrote one for its newest step. Run zoo train --workdir {path} first."
+        )
+
+
 def _check_heads(card: Card, recipe: Recipe) -> None:
     has = SETS[recipe.data].other_heads
     if lacks := [head for head in card.heads[1:] if head not in has]:
@@ -163,11 +171,3 @@ def _channels(card: Card, channels: int, data: str) -> dict[str, int]:
             "as --data nyudv2_color_hha, or train a net with one input."
         )
     return {}
-
-
-def _check_start(path: str) -> None:
-    if path and zoo.loading.find(path).are_checkpoints:
-        raise ValueError(
-            f"--encoder-weights takes the weights file of a run; that of {path} was killed before "
-            f"it wrote one for its newest step. Run zoo train --workdir {path} first."
-        )
