@@ -95,7 +95,7 @@ class _Clock:
 @contextlib.contextmanager
 def _output(run: Run, last: int) -> Iterator[_Output]:
     for name in tables.COLUMNS:
-        tables.repair(run.out / name, run.step)
+        tables.repair(run.out / name, run.step, heads=run.splits["val"].other_heads)
     with (
         board.opened(run.out / "tensorboard") as events,
         progress.training(run.step, last) as show,
@@ -149,22 +149,31 @@ def _validate(run: Run, scorer: Scorer, output: _Output, stop: list[int]) -> boo
     step, held_out = run.step, run.splits["val"]
     copy_weights(scorer.model, run.state.model)
     checkpoints.check_finite(step, scorer.model.variables)
+    heads = {"": held_out, **held_out.other_heads}
     try:
-        scores = shared_scores(scorer.predict, held_out, run.strategy, stopped=lambda: bool(stop))
+        found = {
+            head: shared_scores(predict, labels, run.strategy, stopped=lambda: bool(stop))
+            for predict, (head, labels) in zip(scorer.predicts, heads.items(), strict=True)
+        }
     except MemoryError as error:
         raise RunError(
             f"{error} Or run the same command with --validate-every 0: it goes on from the last "
             "checkpoint and scores nothing."
         ) from error
-    if scores is None:
+    if None in found.values():
         return False
-    numbers = {name: scores[name] for name in scoring.SCORES}
+    numbers = {name: found[""][name] for name in scoring.SCORES}
+    for head in held_out.other_heads:
+        values = (found[head][name] for name in scoring.SCORES)
+        numbers |= zip(tables.head_scores(head), values, strict=True)
     if run.is_first_worker and numbers["mean_iou"] > records.best_score(run.out):
         weights.write_best(run, scorer.model, numbers["mean_iou"])
     tables.add_row(run.out / tables.SCORES, {"step": step, **numbers})
     output.events.scalars(step, numbers)
-    output.events.pictures(step, scorer.predict, held_out)
-    print(f"step {step}: held-out mean IoU {numbers['mean_iou']:.4f}", flush=True)
+    for predict, (head, labels) in zip(scorer.predicts, heads.items(), strict=True):
+        output.events.pictures(step, predict, labels, head=head)
+    others = (f", {head} {found[head]['mean_iou']:.4f}" for head in held_out.other_heads)
+    print(f"step {step}: held-out mean IoU {numbers['mean_iou']:.4f}{''.join(others)}", flush=True)
     return True
 
 

@@ -45,8 +45,8 @@ class Recipe:
         default_factory=dict, metadata={"help": "the model's options, as JSON"}
     )
     encoder_weights: str = _field(
-        "weights that the first step starts from: imagenet; a weights file or a workdir of a net "
-        "on the same trunk",
+        "weights that the first step starts from: imagenet; those for each input of a net, as "
+        "color=runs/a,hha=runs/b; a weights file or a workdir of a net on the same trunk",
         default="",
     )
     data: str = _field("the data set: " + ", ".join(NAMES), choices=NAMES)
@@ -215,6 +215,8 @@ _LATER = ("channels",)
 _VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),
+    **dict.fromkeys(("fcn32s_two_heads", "fcn16s_two_heads", "fcn8s_two_heads"), _VGG),
+    **dict.fromkeys(("fcn32s_early_fusion", "fcn32s_late_fusion"), _VGG),
     "fcn_alexnet": {"stages": [8, 16, 16, 16, 16], "head": 16},
     "fcn_googlenet": {"filters": 8},
     "encoder_decoder": {"filters": 4, "depth": 2},

@@ -357,6 +357,56 @@ def test_a_cell_that_is_left_out_has_no_weight():
     assert 0.3 < np.mean(label == 255) < 0.7
 
 
+def two_heads():
+    """Images whose first channel is the label of the first head, and whose second that of another.
+
+    A label of the first head is never that of the other, and each is void somewhere.
+    """
+    rng = np.random.default_rng(2)
+    first = rng.integers(0, 20, (6, 60, 70), dtype=np.uint8)
+    second = first + np.uint8(100)
+    first[:, :9], second[:, 30:40] = 255, 255
+    files = tuple((f"{index}.jpg", f"{index}.png") for index in range(6))
+
+    def split(labels, **fields):
+        names = tuple(f"class {number}" for number in range(255))
+        images = np.stack([first, second], -1)
+        example = lambda index: (images[index], labels[index])  # noqa: E731
+        return data.Dataset("two", "train", names, 2, files, example, **fields)
+
+    return split(first, other_heads={"other": split(second)})
+
+
+@pytest.mark.parametrize("crop", [0, 32, 90])
+@pytest.mark.parametrize("augment", [(), ("flip", "turn"), ("flip", "turn", "scale"), ("elastic",)])
+def test_the_labels_of_two_heads_move_alike(crop, augment):
+    options = dict(seed=5, crop=crop, augment=augment)
+    dataset = two_heads()
+    seen_void = 0
+    for position in range(8):
+        image, labels = pipeline.draw(dataset, position, **options)
+        assert labels.shape == (*image.shape[:2], 2)
+        assert labels.dtype == np.uint8
+        alone = dataset.with_heads(())
+        np.testing.assert_array_equal(labels[..., 0], pipeline.draw(alone, position, **options)[1])
+        other = dataset.other_heads["other"]
+        np.testing.assert_array_equal(labels[..., 1], pipeline.draw(other, position, **options)[1])
+        both = (labels != 255).all(-1)
+        np.testing.assert_array_equal(labels[both][:, 0].astype(int) + 100, labels[both][:, 1])
+        seen_void += np.count_nonzero((labels == 255).all(-1))
+    assert (seen_void > 0) == (crop == 90)  # void in both is only outside of the image
+
+
+def test_the_batches_of_two_heads_have_a_label_for_each_and_lose_the_same_cells():
+    ((images, labels),) = pipeline.batches(
+        two_heads(), batch_size=3, first=0, last=1, seed=0, crop=64, loss_sampling=0.5
+    )
+    assert (images.shape, labels.shape) == ((3, 64, 64, 2), (3, 64, 64, 2))
+    void = labels.numpy()[:, 10:28, :60] == 255  # where no head is void by itself
+    np.testing.assert_array_equal(void[..., 0], void[..., 1])
+    assert 0.2 < void.mean() < 0.8
+
+
 def test_the_files_of_a_step_are_those_that_it_sees():
     whole = batches()
     dataset = Numbered().dataset()
