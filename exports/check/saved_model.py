@@ -1,6 +1,7 @@
 """The check of SavedModels: all signatures, in all loaders that are installed."""
 
 import contextlib
+import functools
 import io
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
@@ -23,13 +24,24 @@ from exports.check.agreement import (
     compare,
 )
 from exports.check.reference import Reference
-from exports.graph import CLASS_MAP_FROM_BYTES, CLASS_NAMES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.graph import (
+    CLASS_MAP,
+    CLASS_MAP_FROM_BYTES,
+    CLASS_NAMES,
+    HEADS,
+    MASK_PNG,
+    SCORES,
+    SERVING_DEFAULT,
+)
 from exports.graph.classes import Classes, classes_of
 from exports.graph.limits import Limits
+from exports.graph.ports import Ports
+from exports.graph.signatures import ports_of
 from exports.runtimes import Ask, UnableError, openvino, process, tensorflow_c_api
 from exports.runtimes import tensorflow as python
 from exports.serving import warmup
 from zoo.images import read_class_map, read_image
+from zoo.models.plain import plain
 from zoo.spec import Spec
 
 
@@ -71,9 +83,11 @@ def check_saved_model(
         ValueError: The images do not fit the model or the limits; its scores are not finite; it
             sees one class.
     """
-    limits = limits or Limits(model.input_shape[-1])
-    asked = reference.of_model(model, _within(images, limits), limits.fit(*reference.ANY_SIZE))
-    return _reported(_findings(directory, asked, spec, limits), report)
+    ports = ports_of(model)
+    limits = limits or Limits(ports.channels)
+    images, size = _within(images, limits), limits.fit(*reference.ANY_SIZE)
+    asked = {head: reference.of_model(plain(model, head), images, size) for head in ports.heads}
+    return _reported(_findings(directory, asked, spec, limits, ports), report)
 
 
 def check_loaders(
@@ -81,6 +95,7 @@ def check_loaders(
     *,
     spec: Spec | None,
     limits: Limits,
+    ports: Ports,
     images: np.ndarray | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Finding]:
@@ -93,17 +108,20 @@ def check_loaders(
     """
     with LOADERS["Python"](directory) as ask:
 
-        def scores_of(images: np.ndarray) -> np.ndarray:
+        def scores_of(head: str | None, images: np.ndarray) -> np.ndarray:
             images = np.rint(images).astype(np.uint8)
-            probabilities = ask(SCORES, {"image": images})["probabilities"]
+            answer = ask(ports.name_of(SCORES, head), ports.split(images))
             # The softmax of the logarithms gives the probabilities again.
-            return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+            return np.log(np.maximum(answer["probabilities"], np.finfo(np.float32).tiny))
 
-        asked = reference.of_scores(
-            *(scores_of, str(directory), limits.channels),
-            *(_within(images, limits), limits.fit(*reference.ANY_SIZE)),
-        )
-        return _reported(_findings(directory, asked, spec, limits), report)
+        images, size = _within(images, limits), limits.fit(*reference.ANY_SIZE)
+        asked = {
+            head: reference.of_scores(
+                functools.partial(scores_of, head), str(directory), limits.channels, images, size
+            )
+            for head in ports.heads
+        }
+        return _reported(_findings(directory, asked, spec, limits, ports), report)
 
 
 def _within(images: np.ndarray | None, limits: Limits) -> np.ndarray | None:
@@ -125,17 +143,29 @@ def _reported(findings: Iterator[Finding], report: Callable[[str], None]) -> lis
 
 
 def _findings(
-    directory: pathlib.Path, asked: Reference, spec: Spec | None, limits: Limits
+    directory: pathlib.Path,
+    asked: Mapping[str | None, Reference],
+    spec: Spec | None,
+    limits: Limits,
+    ports: Ports,
 ) -> Iterator[Finding]:
-    for image in asked.images:
-        limits.check_file(tf.io.encode_png(image).numpy())
-    max_batch = limits.max_batch
-    scores = asked.in_batches(max_batch)
-    classes = classes_of(spec, scores.shape[-1])
+    """Of each loader; `asked` is the reference of each head, all with the same images."""
+    images, max_batch = next(iter(asked.values())).images, limits.max_batch
+    for image in ports.split(images).values():
+        for one in image:
+            limits.check_file(tf.io.encode_png(one).numpy())
+    scores = {head: one.in_batches(max_batch) for head, one in asked.items()}
     for loader in ("Python", "C++"):
         with LOADERS[loader](directory) as ask:
-            yield from _ask_all(_in_batches(ask, max_batch), loader, asked, scores)
-            yield _ask_names(ask, loader, classes)
+            in_batches = _in_batches(ask, max_batch)
+            yield from _ask_default(in_batches, loader, images, scores, ports)
+            for head, one in asked.items():
+                yield from _ask_head(in_batches, loader, one, scores[head], ports, head)
+                labels = spec if spec is None or head is None else spec.of_head(head)
+                classes = classes_of(labels, scores[head].shape[-1])
+                yield _ask_names(ask, loader, classes, ports.name_of(CLASS_NAMES, head))
+            if len(ports.heads) > 1:
+                _ask_heads(ask, loader, ports)
             if loader == "C++" and (directory / warmup.WARM_UP).exists():
                 yield _warmed_up(directory, ask)
     if not tensorflow_c_api.can_forbid_xla():
@@ -146,11 +176,12 @@ def _findings(
         )
     try:
         with LOADERS["OpenVINO"](directory) as ask:
-            yield _ask_default(_in_batches(ask, max_batch), "OpenVINO", asked.images, scores)
+            in_batches = _in_batches(ask, max_batch)
+            yield from _ask_default(in_batches, "OpenVINO", images, scores, ports)
     except (ImportError, UnableError) as error:
         yield NotChecked("OpenVINO", str(error))
     except MismatchError:
-        unsettled = asked.unsettled()
+        unsettled = max(one.unsettled() for one in asked.values())
         if unsettled <= MAX_TIES:
             raise
         yield NotChecked(
@@ -162,9 +193,11 @@ def _findings(
 
 def _in_batches(ask: Ask, max_batch: int) -> Ask:
     def ask_in_batches(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        ((name, rows),) = inputs.items()
-        parts = [rows[start : start + max_batch] for start in range(0, len(rows), max_batch)]
-        answers = [ask(signature, {name: part}) for part in parts]
+        count = len(next(iter(inputs.values())))
+        parts = [slice(start, start + max_batch) for start in range(0, count, max_batch)]
+        answers = [
+            ask(signature, {name: rows[part] for name, rows in inputs.items()}) for part in parts
+        ]
         return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
 
     return ask_in_batches
@@ -180,54 +213,93 @@ def _warmed_up(directory: pathlib.Path, ask: Ask) -> WarmedUp:
         ) from error
 
 
-def _ask_default(ask: Ask, loader: str, images: np.ndarray, scores: np.ndarray) -> Agreement:
-    class_map = ask(SERVING_DEFAULT, {"image": images})["class_map"]
-    return compare(loader, SERVING_DEFAULT, class_map, scores)
+def _ask_default(
+    ask: Ask,
+    loader: str,
+    images: np.ndarray,
+    scores: Mapping[str | None, np.ndarray],
+    ports: Ports,
+) -> Iterator[Agreement]:
+    """One request, which gives the class map of each head."""
+    answer = ask(SERVING_DEFAULT, ports.split(images))
+    for head, expected in scores.items():
+        output = ports.name_of(CLASS_MAP, head)
+        of_one = head == ports.heads[0]
+        called = SERVING_DEFAULT if of_one else f"{SERVING_DEFAULT}: {output}"
+        yield compare(loader, called, answer[output], expected)
 
 
-def _ask_names(ask: Ask, loader: str, classes: Classes) -> Named:
+def _ask_names(ask: Ask, loader: str, classes: Classes, signature: str) -> Named:
     count = len(classes.names)
-    answer = ask(CLASS_NAMES, {"index": np.arange(count, dtype=np.int32)})
+    answer = ask(signature, {"index": np.arange(count, dtype=np.int32)})
     same = (
         [name.decode() for name in answer["name"]] == list(classes.names)
         and answer["is_background"].tolist() == [n == classes.background for n in range(count)]
         and np.array_equal(answer["colour"], classes.colours)
     )
     if not same:
-        raise MismatchError(f"{loader}, {CLASS_NAMES}: the classes are not those of the model")
+        raise MismatchError(f"{loader}, {signature}: the classes are not those of the model")
     return Named(loader, count)
 
 
-def _ask_all(ask: Ask, loader: str, asked: Reference, scores: np.ndarray) -> Iterator[Agreement]:
-    """Asks the four signatures of images, `mask_png` about two sizes, a JPEG and a damaged image.
+def _ask_heads(ask: Ask, loader: str, ports: Ports) -> None:
+    answer = ask(HEADS, {"index": np.arange(len(ports.heads), dtype=np.int32)})
+    names = tuple(name.decode() for name in answer["name"])
+    if names != ports.heads or set(answer["count"].tolist()) != {len(names)}:
+        raise MismatchError(f"{loader}, {HEADS}: they are {', '.join(names)}, not the model's")
+
+
+def _ask_head(
+    ask: Ask,
+    loader: str,
+    asked: Reference,
+    scores: np.ndarray,
+    ports: Ports,
+    head: str | None,
+) -> Iterator[Agreement]:
+    """Asks the signatures of a head, `mask_png` about two sizes, a JPEG and a damaged image.
 
     `scores` are those of batches; a mask is made of each image alone.
     """
-    images = asked.images
-    yield _ask_default(ask, loader, images, scores)
+    images = ports.split(asked.images)
+    if head != ports.heads[0]:  # that of the first is asked for all of them
+        signature = ports.name_of(SERVING_DEFAULT, head)
+        yield compare(loader, signature, ask(signature, images)[CLASS_MAP], scores)
 
-    encoded = [tf.io.encode_png(image).numpy() for image in images]
-    class_map = ask(CLASS_MAP_FROM_BYTES, {"image_bytes": np.array(encoded, object)})["class_map"]
-    yield compare(loader, CLASS_MAP_FROM_BYTES, class_map, scores)
+    encoded = {
+        ports.bytes_of(name): [tf.io.encode_png(image).numpy() for image in rows]
+        for name, rows in images.items()
+    }
+    signature = ports.name_of(CLASS_MAP_FROM_BYTES, head)
+    files = {name: np.array(rows, object) for name, rows in encoded.items()}
+    yield compare(loader, signature, ask(signature, files)[CLASS_MAP], scores)
 
-    file, part = _part_of(images[0])
-    mixed = np.array([*encoded, b"no image", file], object)
-    answer = ask(MASK_PNG, {"image_bytes": mixed})
-    if answer["valid"].tolist() != [1] * len(images) + [0, 1]:
-        raise MismatchError(f"{loader}, {MASK_PNG}: valid is {answer['valid'].tolist()}")
+    parts = {name: _part_of(rows[0]) for name, rows in images.items()}
+    mixed = {
+        ports.bytes_of(name): np.array(
+            [*encoded[ports.bytes_of(name)], b"no image", parts[name][0]], object
+        )
+        for name in images
+    }
+    signature = ports.name_of(MASK_PNG, head)
+    answer = ask(signature, mixed)
+    if answer["valid"].tolist() != [1] * len(asked.images) + [0, 1]:
+        raise MismatchError(f"{loader}, {signature}: valid is {answer['valid'].tolist()}")
     masks = [read_class_map(png) for png in answer["mask_png_bytes"] if png]
-    compare(loader, MASK_PNG, masks[-1][None], asked.scores_of(part[None]))
-    yield compare(loader, MASK_PNG, np.stack(masks[:-1]), asked.scores)
+    part = np.concatenate([pixels for _, pixels in parts.values()], axis=-1)
+    compare(loader, signature, masks[-1][None], asked.scores_of(part[None]))
+    yield compare(loader, signature, np.stack(masks[:-1]), asked.scores)
 
-    probabilities = ask(SCORES, {"image": images})["probabilities"]
+    signature = ports.name_of(SCORES, head)
+    probabilities = ask(signature, images)["probabilities"]
     expected = tf.nn.softmax(scores).numpy()
     # A softmax changes by at most as much as its scores.
     rounding = max(ROUNDING * np.ptp(scores), ROUNDING)
     if probabilities.shape != expected.shape or not np.allclose(
         probabilities, expected, rtol=0, atol=rounding
     ):
-        raise MismatchError(f"{loader}, {SCORES}: the probabilities are not the model's")
-    yield compare(loader, SCORES, probabilities.argmax(-1), scores)
+        raise MismatchError(f"{loader}, {signature}: the probabilities are not the model's")
+    yield compare(loader, signature, probabilities.argmax(-1), scores)
 
 
 def _part_of(image: np.ndarray) -> tuple[bytes, np.ndarray]:

@@ -4,7 +4,7 @@ A client asks for the legend of a mask instead of guessing it.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -53,3 +53,15 @@ def class_names_signature(classes: Classes) -> Callable:
         }
 
     return class_names
+
+
+def heads_signature(names: Sequence[str]) -> Callable:
+    """`index` int32 `[n]` → `name` string `[n]` and `count` int32 `[n]`, of the heads."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="index")])
+    def heads(index: tf.Tensor) -> dict[str, tf.Tensor]:
+        index = requests.checked_index(index, len(names), "head number")
+        count = tf.fill(tf.shape(index), len(names))
+        return {"name": tf.gather(tf.constant(names), index), "count": count}
+
+    return heads
