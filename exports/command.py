@@ -68,6 +68,7 @@ def ask(arguments: list[str]) -> int:
             chosen.out,
             url=chosen.url,
             model=chosen.model,
+            head=chosen.head,
             timeout=chosen.timeout,
             retries=chosen.retries,
             version=chosen.version,

@@ -23,8 +23,14 @@ from exports.formats.settings import (
 )
 from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS, MEMORY
 from exports.graph.limits import Limits
-from exports.graph.ports import IMAGE, Ports
-from exports.graph.signatures import check_channels, check_classes, classes_by_head, ports_of
+from exports.graph.ports import (
+    IMAGE,
+    Ports,
+    check_channels,
+    check_classes,
+    classes_by_head,
+    ports_of,
+)
 from exports.runtimes import UnableError
 from exports.serving import export_json, versions
 from zoo import registry

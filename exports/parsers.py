@@ -220,6 +220,12 @@ def ask_parser() -> terminal.Parser:
         help="the folder of the masks; made if it is not there",
     )
     parser.add_argument(
+        "--head",
+        metavar="NAME",
+        help="of a model with several heads, the one that answers, such as geometric (default: the "
+        "first)",
+    )
+    parser.add_argument(
         "--font",
         type=terminal.font,
         metavar="FILE",

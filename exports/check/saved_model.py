@@ -35,8 +35,7 @@ from exports.graph import (
 )
 from exports.graph.classes import Classes, classes_of
 from exports.graph.limits import Limits
-from exports.graph.ports import Ports
-from exports.graph.signatures import ports_of
+from exports.graph.ports import Ports, ports_of
 from exports.runtimes import Ask, UnableError, openvino, process, tensorflow_c_api
 from exports.runtimes import tensorflow as python
 from exports.serving import warmup

@@ -11,7 +11,8 @@ from exports.formats.saved_model import saved_for_conversion
 from exports.formats.settings import SIDE
 from exports.graph import MAX_PIXELS, SCORES, SERVING_DEFAULT
 from exports.graph.limits import Limits
-from exports.graph.signatures import image_specs, ports_of, scores_by_head
+from exports.graph.ports import ports_of
+from exports.graph.signatures import image_specs, scores_by_head
 from exports.images import textures
 from exports.runtimes import process
 

@@ -17,7 +17,8 @@ from exports.check import Finding, check_saved_model
 from exports.formats.settings import Settings
 from exports.graph import SERVING_DEFAULT
 from exports.graph.classes import classes_of
-from exports.graph.signatures import classes_by_head, ports_of, signatures
+from exports.graph.ports import classes_by_head, ports_of
+from exports.graph.signatures import signatures
 from exports.serving import assets, export_json, warmup
 from zoo import files
 

@@ -145,13 +145,13 @@ def check_depth(formats: Sequence[str], spec: Spec | None, *, dtype: str, quanti
     if spec is None or not registry.takes_log_depth(spec.model):
         return
     rule = (
-        f"The last channel of an image of {spec.model} is the logarithm of a depth, about 6 to 9.2, "
+        f"The last channel of an image of {spec.model} is the logarithm of a depth, about 6 to 9, "
         "which whole numbers do not hold"
     )
     if "saved_model" in formats:
         raise ValueError(
-            f"{rule}; a SavedModel takes uint8, JPEG and PNG. Export it to tflite, onnx or openvino "
-            'with dtype="float32" (--dtype float32 on the command line).'
+            f"{rule}; a SavedModel takes uint8, JPEG and PNG. Export it to tflite, onnx or "
+            'openvino with dtype="float32" (--dtype float32 on the command line).'
         )
     if dtype != "float32" or quantize == INTEGER:
         received = f"quantize={quantize!r}" if quantize == INTEGER else f"dtype={dtype!r}"

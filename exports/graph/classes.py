@@ -56,12 +56,12 @@ def class_names_signature(classes: Classes) -> Callable:
 
 
 def heads_signature(names: Sequence[str]) -> Callable:
-    """`index` int32 `[n]` → `name` string `[n]` and `count` int32 `[n]`, of the heads."""
+    """`index` int32 `[n]` → `name` string `[n]` and `count` uint8 `[n]`, of the heads."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="index")])
     def heads(index: tf.Tensor) -> dict[str, tf.Tensor]:
         index = requests.checked_index(index, len(names), "head number")
-        count = tf.fill(tf.shape(index), len(names))
+        count = tf.fill(tf.shape(index), tf.constant(len(names), tf.uint8))
         return {"name": tf.gather(tf.constant(names), index), "count": count}
 
     return heads

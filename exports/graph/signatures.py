@@ -31,7 +31,7 @@ A net with several heads answers for its first with these. Each other head has s
 with `_HEAD` at the end, such as `mask_png_geometric` and `serving_default_geometric`, and the same
 outputs. `serving_default` gives `class_map_HEAD` of each other head, too: one request, one pass of
 the trunk. `heads`, which only such a net has, takes `index` int32 `[n]` and gives `name` string
-`[n]` and `count` int32 `[n]`, the number of heads.
+`[n]` and `count` uint8 `[n]`, the number of heads.
 
 A net with several images takes each by its own name, as `color` and `hha` instead of `image`, and
 `color_bytes` and `hha_bytes` instead of `image_bytes`. All have one size.
@@ -62,75 +62,18 @@ from exports.graph import (
 )
 from exports.graph.classes import class_names_signature, classes_of, heads_signature
 from exports.graph.limits import Limits
-from exports.graph.ports import IMAGE, Ports
+from exports.graph.ports import (
+    IMAGE,
+    Ports,
+    check_channels,
+    check_classes,
+    classes_by_head,
+    ports_of,
+)
 from zoo.spec import Spec
-
 
 Images = Mapping[str, tf.Tensor]
 """uint8 `[n, h, w, channels]`, by the names of the inputs."""
-
-
-def ports_of(model: keras.Model) -> Ports:
-    """The images that a model takes, and its heads.
-
-    Raises:
-        ValueError: The model cannot be exported: it does not take images `[n, h, w, channels]` of
-            any size, or does not give scores `[n, h, w, classes]` of the size of its images, or
-            does not run on TensorFlow.
-    """
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "A model is exported from TensorFlow; Keras runs on "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow: it takes the same weights."
-        )
-    takes = model.input if isinstance(model.input, dict) else {IMAGE: model.input}
-    gives = model.output if isinstance(model.output, dict) else {None: model.output}
-    if not all(_is_image(one) and one.shape[1:3] == (None, None) for one in takes.values()):
-        raise ValueError(
-            "A model is exported for one image [n, h, w, channels] of any size, or a dict of such; "
-            f"{model.name!r} takes {model.input_shape}. Build it with "
-            "Input((None, None, channels))."
-        )
-    if not all(map(_is_image, gives.values())):
-        raise ValueError(
-            "A model is exported with scores [n, h, w, classes], or a dict of such; "
-            f"{model.name!r} gives {model.output_shape}. Take its scores as the only output."
-        )
-    ports = Ports({name: one.shape[-1] for name, one in takes.items()}, tuple(gives))
-    _check_size_is_kept(model, ports)
-    return ports
-
-
-def _is_image(port: object) -> bool:
-    """Whether an input or output is `[n, h, w, c]`."""
-    shape = getattr(port, "shape", ())
-    return len(shape) == 4 and isinstance(shape[3], int)
-
-
-def check_channels(model: keras.Model, ports: Ports) -> None:
-    """Raises ValueError if a model takes images that no JPEG or PNG file holds."""
-    if max(ports.inputs.values()) > 4:
-        raise ValueError(
-            "A SavedModel takes JPEG and PNG files, too, which have 1 to 4 channels; "
-            f"{model.name!r} takes {max(ports.inputs.values())}. Export it to tflite, onnx or "
-            "openvino."
-        )
-
-
-def classes_by_head(model: keras.Model) -> dict[str | None, int]:
-    """The number of classes of each head, by its name; None for that of a net with one head."""
-    gives = model.output if isinstance(model.output, dict) else {None: model.output}
-    return {head: scores.shape[-1] for head, scores in gives.items()}
-
-
-def check_classes(model: keras.Model) -> None:
-    """Raises ValueError if a model has more classes than a byte holds."""
-    most = max(classes_by_head(model).values())
-    if most > 256:
-        raise ValueError(
-            "A class map and a mask hold a byte for each pixel, so that a model is exported with "
-            f"at most 256 classes; {model.name!r} has {most}. Merge some."
-        )
 
 
 def signatures(
@@ -271,21 +214,3 @@ def _masks(
 def class_map_of(scores: tf.Tensor) -> tf.Tensor:
     """The class of each pixel, uint8 `[n, h, w]`, from scores `[n, h, w, classes]`."""
     return tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)
-
-
-def _check_size_is_kept(model: keras.Model, ports: Ports) -> None:
-    size = (61, 83)  # a multiple of no network's stride
-    shapes = {name: (1, *size, channels) for name, channels in ports.inputs.items()}
-    try:
-        given = shapes if isinstance(model.input, dict) else shapes[IMAGE]
-        found = model.compute_output_shape(given)
-        found = found.values() if isinstance(found, dict) else [found]
-        answer = ", ".join(dict.fromkeys(f"scores of {one[1:3]}" for one in found))
-    except ValueError as error:
-        answer = f"an error: {error}"
-    if answer != f"scores of {size}":
-        raise ValueError(
-            "An exported model takes images of any size and answers with masks of the same size; "
-            f"{model.name!r} answers {size} pixels with {answer}. Build it so that it keeps the "
-            'size; a U-Net does with border="mirror", which takes the weights of border="valid".'
-        )

@@ -16,8 +16,7 @@ import tensorflow as tf
 import zoo
 from exports.graph import SERVING_DEFAULT
 from exports.graph.limits import Limits
-from exports.graph.ports import IMAGE, Ports
-from exports.graph.signatures import classes_by_head
+from exports.graph.ports import IMAGE, Ports, classes_by_head
 from exports.reading import read_record
 from zoo.spec import Spec
 
