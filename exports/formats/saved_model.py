@@ -47,8 +47,7 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
     save(model, answers, path)
     ports = ports_of(model)
     for head, count in classes_by_head(model).items():
-        labels = spec if spec is None or head is None else spec.of_head(head)
-        assets.write(path, classes_of(labels, count), ports.name_of("", head))
+        assets.write(path, classes_of(spec, count, head), ports.name_of("", head))
     warmup.write(path, model.name, limits, ports)
     warmup.write_batching(path, limits.max_batch)
     return {

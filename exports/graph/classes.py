@@ -29,12 +29,16 @@ class Classes:
     colours: np.ndarray
 
 
-def classes_of(spec: Spec | None, count: int) -> Classes:
-    """The classes of a Spec. Without one: "class 0", "class 1", …, no background, VOC's colours."""
+def classes_of(spec: Spec | None, count: int, head: str | None = None) -> Classes:
+    """The classes of a Spec, of one of its heads if there are several.
+
+    Without a Spec: "class 0", "class 1", …, no background, VOC's colours.
+    """
     if spec is None:
         return Classes(
             tuple(f"class {number}" for number in range(count)), None, voc_palette(count)
         )
+    spec = spec if head is None else spec.of_head(head)
     return Classes(spec.names, spec.background, with_colours(voc_palette(count), spec.colours))
 
 

@@ -122,8 +122,7 @@ def signatures(
         if head == ports.heads[0]:
             outputs = {ports.name_of(CLASS_MAP, one): one for one in ports.heads}
         of_head[SERVING_DEFAULT] = class_maps(outputs)
-        labels = spec if spec is None or head is None else spec.of_head(head)
-        of_head[CLASS_NAMES] = class_names_signature(classes_of(labels, classes))
+        of_head[CLASS_NAMES] = class_names_signature(classes_of(spec, classes, head))
         found |= {ports.name_of(name, head): answer for name, answer in of_head.items()}
     if len(ports.heads) > 1:
         found[HEADS] = heads_signature(ports.heads)

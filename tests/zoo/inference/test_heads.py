@@ -195,17 +195,17 @@ def test_layers_of_a_head_and_of_two_trunks_are_shown(two, late, folders, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("words", "head"),
+    ("words", "classes"),
     [
-        (["fcn8s_two_heads"], "33"),
-        (["fcn8s_two_heads", "--head", "geometric"], " 3"),
-        (["fcn32s_late_fusion"], "40"),
+        (["fcn8s_two_heads"], 33),
+        (["fcn8s_two_heads", "--head", "geometric"], 3),
+        (["fcn32s_late_fusion"], 40),
     ],
 )
-def test_a_head_or_two_trunks_are_drawn(words, head, tmp_path):
+def test_a_head_or_two_trunks_are_drawn(words, classes, tmp_path):
     out = tmp_path / "net.svg"
     assert showing.draw([*words, "--out", str(out)]) == 0
-    assert f"{head}<" in out.read_text(encoding="utf-8")
+    assert f">500 × 500 × {classes}<" in out.read_text(encoding="utf-8")
 
 
 def test_the_page_takes_one_image(late, capsys):
