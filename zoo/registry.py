@@ -22,7 +22,7 @@ class Card:
 
     `parameters` counts the trainable ones at the default options. In pixels: `stride` lies between
     neighbouring scores before the last up-sampling of an FCN, and between neighbouring features at
-    the bottom of DeconvNet and the U-Nets; `receptive_field` is what one feature at the bottom sees.
+    the bottom of DeconvNet and the U-Nets; `receptive_field` is what one of those sees.
     `classes` is the builder's default.
 
     `task` says what a model answers with: "segmentation" with scores of the size of the image,
@@ -138,7 +138,7 @@ CARDS = (
     Card(
         "unet_vgg16",
         "unet_vgg",
-        "U-Net on VGG-16: the classifier as encoder, started from ImageNet; skips before its pools.",
+        "U-Net on VGG-16: the classifier as encoder, which starts from ImageNet; five skips.",
         "TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet, arXiv:1801.05746",
         2018,
         parameters=38_703_573,

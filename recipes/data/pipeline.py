@@ -37,6 +37,7 @@ def batches(
     seed: int,
     crop: int,
     augment: tuple[str, ...] = (),
+    context: tuple[int, int] = (0, 0),
     loss_sampling: float = 1.0,
     weight_map: bool = False,
     workers: int = 1,
@@ -53,6 +54,8 @@ def batches(
         seed: Of order, crops, augmentation and sampling.
         crop: Height and width of the crops, or 0 for whole images.
         augment: Names in `augmentation.AUGMENTATIONS`.
+        context: Pixels of the image around each crop, before it and behind it along each axis. The
+            labels have none.
         loss_sampling: The probability with which a cell of 32×32 pixels keeps its label; the
             other cells become void.
         weight_map: Adds U-Net's weights, float32 `[n, h, w]`, 0 where the label is void. Only for
@@ -62,13 +65,15 @@ def batches(
         replicas: Replicas of all workers; a batch is what one replica takes in one step.
     """
     size, types = crop or None, (tf.as_dtype(dataset.image_type), tf.uint8, tf.float32)
-    shapes = ((size, size, dataset.channels), (size, size), (size, size))
+    tile = crop + sum(context) if crop else None
+    shapes = ((tile, tile, dataset.channels), (size, size), (size, size))
     drawn = functools.partial(
         draw,
         dataset,
         seed=seed,
         crop=crop,
         augment=augment,
+        context=context,
         loss_sampling=loss_sampling,
         weight_map=weight_map,
     )
@@ -94,19 +99,20 @@ def draw(
     seed: int,
     crop: int,
     augment: tuple[str, ...],
+    context: tuple[int, int] = (0, 0),
     loss_sampling: float = 1.0,
     weight_map: bool = False,
 ) -> tuple[np.ndarray, ...]:
     """The example at a position of a run: image `[h, w, channels]`, label uint8 `[h, w]`.
 
-    With `weight_map` also the weights of its pixels: float32 `[h, w]`.
+    With a context the image is larger by it than the label. With `weight_map` also the weights of its pixels: float32 `[h, w]`.
     """
     index, epoch = _place(dataset, position, seed)
     image, label = dataset.example(index)
     if weight_map:  # one plane holds both, so that augmentation moves them alike
         label = dataset.instances(index) << 8 | label  # the class in the lowest 8 bits
     rng = np.random.default_rng((seed, epoch, index))
-    image, label = augmented(rng, image, label, crop=crop, augment=augment)
+    image, label = augmented(rng, image, label, crop=crop, augment=augment, context=context)
     classes = (label & 0xFF).astype(np.uint8) if weight_map else np.ascontiguousarray(label)
     if loss_sampling < 1:
         kept = rng.random([-(-side // CELL) for side in classes.shape]) < loss_sampling

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from recipes.training import losses
+from recipes.training import context, losses
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
 
@@ -21,6 +21,7 @@ def make_step(
     """
     model, optimizer = state.model, state.optimizer
     variables = model.trainable_variables
+    net = context.trained(recipe, model)
     with strategy.scope():
         sums = [_sum_of_each_replica(x) for x in variables] if recipe.accumulate > 1 else []
 
@@ -28,7 +29,7 @@ def make_step(
         images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, divisor: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            scores = model(tf.cast(images, tf.float32), training=True)
+            scores = net(tf.cast(images, tf.float32), training=True)
             loss = losses.summed_loss(recipe, labels, scores, weights) / divisor
         return loss, tape.gradient(loss, variables, unconnected_gradients="zero")
 
@@ -38,9 +39,9 @@ def make_step(
     def replica_step(batch: tuple, stop: tf.Tensor, last: bool) -> tuple:
         images, labels, *weight_map = batch
         weights = losses.pixel_weights(recipe, labels, *(weight_map or [None]))
-        context = tf.distribute.get_replica_context()
+        replica = tf.distribute.get_replica_context()
         mine = tf.stack([tf.reduce_sum(weights), tf.cast(stop, tf.float32)])
-        total, stops = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, mine))
+        total, stops = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, mine))
         loss, gradients = forward_and_backward(
             images, labels, weights, losses.divisor(recipe, total)
         )

@@ -1,4 +1,4 @@
-"""DeconvNet and the U-Nets beside nets written in PyTorch, whose answers stand in a recorded file."""
+"""DeconvNet and the U-Nets beside nets written in PyTorch, whose answers were recorded."""
 
 import functools
 import pathlib
