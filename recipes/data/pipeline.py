@@ -105,7 +105,8 @@ def draw(
 ) -> tuple[np.ndarray, ...]:
     """The example at a position of a run: image `[h, w, channels]`, label uint8 `[h, w]`.
 
-    With a context the image is larger by it than the label. With `weight_map` also the weights of its pixels: float32 `[h, w]`.
+    With a context the image is larger by it than the label. With `weight_map` also the weights of
+    the label's pixels: float32 `[h, w]`.
     """
     index, epoch = _place(dataset, position, seed)
     image, label = dataset.example(index)

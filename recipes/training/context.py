@@ -1,9 +1,9 @@
 """Crops with real context: a U-Net of valid convolutions sees the image around what is scored.
 
 U-Net (Ronneberger, Fischer and Brox, MICCAI 2015, Figure 2) scores the middle of a tile; mirroring
-is for what lies outside of the image. So a crop that is scored is trained on the tile around it: the
-layers behind the mirror of `zoo.layers.MirrorPadding` take the tile, with the same weights. A tile
-has the size that mirroring would give it, and costs no more.
+is for what lies outside of the image. So a crop is trained in the tile around it: the layers behind
+`zoo.layers.MirrorPadding` take the tile, with the same weights. A tile has the size that mirroring
+would give the crop, and costs no more.
 """
 
 import keras

@@ -54,21 +54,21 @@ def test_displacements_have_the_papers_deviation_at_the_grid():
     assert np.mean(centre) == pytest.approx(0, abs=1)
 
 
-@pytest.mark.parametrize("size", [(257, 257), (512, 384), (2000, 300)])
+@pytest.mark.parametrize("size", [(257, 257), (512, 384), (1100, 300)])
 def test_a_large_image_is_bent_as_the_papers_is(size):
     """At most 320 pixels lie between two points, which are displaced by 10 pixels."""
     points = [max(3, 1 + round(side / 256)) for side in size]
     assert all(
         127 < (side - 1) / (count - 1) <= 320 for side, count in zip(size, points, strict=True)
     )
-    drawn = np.array([elastic(np.random.default_rng(seed), size) for seed in range(60)])
+    drawn = np.array([elastic(np.random.default_rng(seed), size) for seed in range(25)])
     at = [
         np.linspace(0, side - 1, count).round().astype(int)
         for side, count in zip(size, points, strict=True)
     ]
     corners = drawn[:, :, at[0]][..., at[1]]
-    assert corners.std() == pytest.approx(10, rel=0.05)
-    assert abs(np.corrcoef(corners[:, 0, 0, 0], corners[:, 0, 1, 0])[0, 1]) < 0.4
+    assert corners.std() == pytest.approx(10, rel=0.1)
+    assert abs(np.corrcoef(corners[:, 0, 0, 0], corners[:, 0, 1, 0])[0, 1]) < 0.6
 
 
 @pytest.mark.parametrize("size", [(24, 24), (64, 96), (96, 96), (257, 257), (1500, 1500)])

@@ -1,4 +1,4 @@
-"""Crops with their real context: a U-Net of valid convolutions sees the image around what it scores."""
+"""Crops with their real context: a U-Net sees the image around what it scores."""
 
 import dataclasses
 
@@ -68,7 +68,7 @@ def test_the_scores_of_a_crop_are_those_of_the_whole_image():
         pixels, _ = drawn(dataset, position, around)
         top, left = pixels[around[0], around[0], :2].astype(int)
         aside = top % step, left % step
-        if any(start < aside_ + around[0] for start, aside_ in zip((top, left), aside) if aside_):
+        if any(a and start < a + around[0] for start, a in zip((top, left), aside, strict=True)):
             continue  # the part would begin inside of what the crop sees
         whole = scores_of(model, image[np.newaxis, aside[0] :, aside[1] :].astype("float32"))
         expected = whole[:, top - aside[0] :, left - aside[1] :][:, :CROP, :CROP]
@@ -94,7 +94,6 @@ def test_the_image_is_mirrored_outside_of_itself_only():
 
 def test_a_small_image_is_mirrored_and_void_around_it():
     dataset, around = places(10, 31), (20, 20)
-    image, _ = dataset.example(0)
     pixels, label = drawn(dataset, 0, around)
     np.testing.assert_array_equal(label[:10], pixels[20:30, 20:44, 0])
     assert (label[10:] == 255).all()
