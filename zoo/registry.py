@@ -243,7 +243,7 @@ CARDS = (
     Card(
         "unet_vgg16",
         "unet_vgg",
-        "U-Net on VGG-16: the classifier as encoder, started from ImageNet; skips before pools.",
+        "U-Net on VGG-16: the classifier as encoder, which starts from ImageNet; five skips.",
         "TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet, arXiv:1801.05746",
         2018,
         parameters=38_703_573,
