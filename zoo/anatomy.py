@@ -7,6 +7,7 @@ import dataclasses
 
 import keras
 
+from zoo.calls import calls
 from zoo.layers import (
     BedOfNailsUnpooling,
     BilinearUpsampling,
@@ -122,8 +123,9 @@ def _walked(model: keras.Model, size: tuple[int, int]) -> _Node:
     """The node of the model's answer."""
     made, node = {}, None
     sizes = _sizes(model, size)
-    for layer in model.operations:
-        inputs = [made[id(x)] for x in keras.tree.flatten(layer.input) if id(x) in made]
+    for call in calls(model):
+        layer = call.operation
+        inputs = [made[id(x)] for x in call.input_tensors if id(x) in made]
         kind = next((kind for kind, types in KINDS.items() if isinstance(layer, types)), None)
         if kind is None:
             node = inputs[0]
@@ -138,7 +140,7 @@ def _walked(model: keras.Model, size: tuple[int, int]) -> _Node:
                 depth=max((x.depth for x in before), default=0) + 1,
                 switches=inputs[1] if isinstance(layer, MaxUnpooling) else None,
             )
-        for output in keras.tree.flatten(layer.output):
+        for output in call.outputs:
             made[id(output)] = node
     return made[id(keras.tree.flatten(model.output)[0])]
 

@@ -63,6 +63,7 @@ def load(
     model: str | None = None,
     checkpoint: str | int | None = None,
     class_names: str | Sequence[str] | None = None,
+    head: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     **options: Any,
 ) -> "keras.Model":
@@ -84,9 +85,11 @@ def load(
             the held-out split, or the step of a checkpoint.
         class_names: For a file that does not say them: a name for each class, or the name of a data
             set in `zoo.class_names.CLASS_NAMES`.
+        head: Of a net with several heads, the only one that the model shall have; see
+            `zoo.models.plain`.
         progress: Called after each array with the count of numbers filled in so far, and the total.
-        **options: The builder's, for a file that does not say them. `name`, `border` and `dropout`
-            may differ from the file's.
+        **options: The builder's, for a file that does not say them. `name` and `dropout`
+            may differ from the file's, and `border` may be "mirror" for "valid" and back.
 
     Returns:
         A `keras.Model` whose attribute `spec` holds the class names too.
@@ -98,7 +101,12 @@ def load(
     """
     found = find(path, checkpoint)
     spec = specify(found, model=model, class_names=class_names, options=options, where=str(path))
-    return build_found(found, spec, progress=progress, **options)[0]
+    built, _ = build_found(found, spec, progress=progress, **options)
+    if head is None:
+        return built
+    from zoo.models.plain import plain
+
+    return plain(built, head)
 
 
 def build_found(

@@ -31,6 +31,9 @@ class Card:
     `task` says what a model answers with: "segmentation" with scores of the size of the image,
     "classification" with those of a coarse grid, `[n, rows, columns, classes]`, a row for each
     `stride` pixels. Such a model makes heat maps (`zoo.inference.heatmaps`) and no class map.
+
+    `heads` names those of a net that gives a dict of scores, and `inputs` the images of one that
+    takes a dict of them.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Card:
     classes: int
     weights_licence: str
     task: str = "segmentation"
+    heads: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     @property
     def builder(self) -> "Callable[..., keras.Model]":
@@ -57,17 +62,22 @@ class Card:
         return {keyword.name: keyword.default for keyword in keywords}
 
 
-def _fcn(name: str, summary: str, **numbers: int) -> Card:
+def _fcn(name: str, summary: str, *, module: str = "fcn", classes: int = 21, **known: Any) -> Card:
     return Card(
         name,
-        "fcn",
+        module,
         summary,
         "Fully Convolutional Networks for Semantic Segmentation, arXiv:1605.06211",
         2015,
-        classes=21,
+        classes=classes,
         weights_licence="unrestricted use",
-        **numbers,
+        **known,
     )
+
+
+def _two_heads(name: str, summary: str, **numbers: int) -> Card:
+    heads = ("semantic", "geometric")
+    return _fcn(name, summary, module="fcn_two_heads", classes=33, heads=heads, **numbers)
 
 
 def _heatmap(name: str, summary: str, paper: str, **numbers: Any) -> Card:
@@ -128,6 +138,46 @@ CARDS = (
         stride=8,
         receptive_field=404,
     ),
+    _two_heads(
+        "fcn32s_two_heads",
+        "FCN-32s with two heads: 32-pixel scores for semantic and for geometric classes.",
+        parameters=134_408_036,
+        stride=32,
+        receptive_field=404,
+    ),
+    _two_heads(
+        "fcn16s_two_heads",
+        "FCN-16s with two heads, the scores of pool4 added at 16 pixels in each.",
+        parameters=134_426_504,
+        stride=16,
+        receptive_field=404,
+    ),
+    _two_heads(
+        "fcn8s_two_heads",
+        "FCN-8s with two heads, the scores of pool3 added at 8 pixels in each.",
+        parameters=134_435_756,
+        stride=8,
+        receptive_field=404,
+    ),
+    _fcn(
+        "fcn32s_early_fusion",
+        "FCN-32s on RGB and the logarithm of the depth, in one image of four channels.",
+        module="fcn_fusion",
+        classes=40,
+        parameters=134_425_000,
+        stride=32,
+        receptive_field=404,
+    ),
+    _fcn(
+        "fcn32s_late_fusion",
+        "FCN-32s with a trunk for colour and one for HHA; the mean of their scores.",
+        module="fcn_fusion",
+        classes=40,
+        inputs=("color", "hha"),
+        parameters=268_848_848,
+        stride=32,
+        receptive_field=404,
+    ),
     Card(
         "deconvnet",
         "deconvnet",
@@ -177,6 +227,18 @@ CARDS = (
         receptive_field=140,
         classes=2,
         weights_licence="not stated",
+    ),
+    Card(
+        "unet_vgg16",
+        "unet_vgg",
+        "U-Net on VGG-16: the classifier as encoder, started from ImageNet; skips before pools.",
+        "TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet, arXiv:1801.05746",
+        2018,
+        parameters=38_703_573,
+        stride=32,
+        receptive_field=340,
+        classes=21,
+        weights_licence="CC BY 4.0",
     ),
     _heatmap(
         "vgg16_heatmap",

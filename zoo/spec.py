@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_BYTES = 1 << 15
@@ -18,9 +18,18 @@ MAX_OPTIONS = 64
 
 _FORMAT = 1
 _NOT_OPTIONS = ("name", "weights", "encoder_weights")
-# They do not change what the weights mean: dropout acts in training only, and both borders of U-Net
-# take the same weights.
-_FREE = ("border", "dropout")
+# They do not change what the weights mean: dropout acts in training only, and where U-Net scores a
+# tile, it scores it alike in a mirrored image. Padded with zeros it is another function.
+_FREE = {"dropout": None, "border": ("mirror", "valid")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What the class numbers of one head mean; the fields are those of a `Spec`."""
+
+    class_names: tuple[str, ...] | None = None
+    background: int | None = None
+    colours: tuple[tuple[int, int, int], ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +48,10 @@ class Spec:
         class_names: The name of each class, in the order of the class numbers; None if unknown.
         background: The number of the class that is background; None if no class is.
         colours: Red, green and blue, 0-255, of each class; None for VOC's palette.
+        head: Of a net with several heads, the one that the classes above are of: the first, or the
+            only one that is used. Its number of classes is the option `HEAD_classes`, or else
+            `classes`. None for a net with one head.
+        other_heads: The labels of the heads after the first, by their names.
 
     Raises:
         ValueError: A field breaks its rule; the message names the rule and the value.
@@ -49,6 +62,8 @@ class Spec:
     class_names: tuple[str, ...] | None = None
     background: int | None = None
     colours: tuple[tuple[int, int, int], ...] | None = None
+    head: str | None = None
+    other_heads: Mapping[str, Labels] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not (isinstance(self.model, str) and self.model.isidentifier() and len(self.model) < 65):
@@ -57,7 +72,8 @@ class Spec:
         if wrong := sorted(set(options) & set(_NOT_OPTIONS)):
             raise ValueError(f"options are what a model is; {wrong[0]} is not one of them.")
         object.__setattr__(self, "options", options)
-        classes = options.get("classes")
+        _check_heads(self.head, self.other_heads)
+        classes = self.classes
         whole = isinstance(classes, int) and not isinstance(classes, bool)
         if not whole or not 2 <= classes <= MAX_CLASSES:
             raise ValueError(
@@ -71,17 +87,25 @@ class Spec:
             colours = tuple(tuple(colour) for colour in self.colours)
             object.__setattr__(self, "colours", colours)
             _check_colours(colours, classes)
+        others = {name: _checked_labels(self, name) for name in self.other_heads}
+        object.__setattr__(self, "other_heads", others)
         self.to_json()  # its length is checked before anything is trained
 
     @property
     def classes(self) -> int:
-        """The number of classes."""
-        return self.options["classes"]
+        """The number of classes, of the head that the class names are of."""
+        return self.options.get(f"{self.head}_classes", self.options.get("classes"))
 
     @property
     def channels(self) -> int:
-        """The number of channels of an image."""
-        return self.options.get("channels", 3)
+        """The number of channels of an image; of a net with several inputs that of all together."""
+        others = [self.options[name] for name in self.options if name.endswith("_channels")]
+        return self.options.get("channels", 3) + sum(others)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The names of the heads, the first one first; none for a net with one head."""
+        return (self.head, *self.other_heads) if self.other_heads else ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,12 +119,38 @@ class Spec:
     def named_as(self, other: "Spec") -> "Spec":
         """A copy with the class names, the background and the colours of another Spec."""
         return self.replace(
-            class_names=other.class_names, background=other.background, colours=other.colours
+            class_names=other.class_names,
+            background=other.background,
+            colours=other.colours,
+            head=other.head,
+            other_heads=other.other_heads,
         )
 
+    def of_head(self, name: str) -> "Spec":
+        """The Spec of one head alone.
+
+        Raises:
+            ValueError: The net has no such head.
+        """
+        if name == self.head:
+            return self.replace(other_heads={})
+        if name not in self.other_heads:
+            has = f"has the heads {', '.join(self.heads)}" if self.heads else "has one head"
+            raise ValueError(
+                f"A head is chosen by its name; {self.model} {has}, and received {name!r}. "
+                + ("Pass one of them." if self.heads else "Leave the head out.")
+            )
+        labels = dataclasses.asdict(self.other_heads[name])
+        return Spec(self.model, self.options, head=name, **labels)
+
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON has them, and the number of this format."""
-        return {"format": _FORMAT, **dataclasses.asdict(self)}
+        """The fields as JSON has them, and the number of this format.
+
+        Those of heads are left out where there is one head, which earlier versions read.
+        """
+        fields = dataclasses.asdict(self)
+        several = {name: fields.pop(name) for name in ("head", "other_heads")}
+        return {"format": _FORMAT, **fields, **{k: v for k, v in several.items() if v}}
 
     def to_json(self) -> str:
         """One line of JSON.
@@ -118,8 +168,16 @@ class Spec:
         return text
 
 
-def of_options(model: str, options: Mapping[str, Any], **known: Any) -> Spec:
-    """The Spec of a model that was built with these options, `weights` and `name` left out."""
+def of_options(
+    model: str, options: Mapping[str, Any], *, heads: Sequence[str] = (), **known: Any
+) -> Spec:
+    """The Spec of a model that was built with these options, `weights` and `name` left out.
+
+    `heads` names those of a net with several, and `known` are further fields.
+    """
+    if heads:
+        others = dict.fromkeys(heads[1:], Labels())
+        known = {"head": heads[0], "other_heads": others} | known
     kept = {name: value for name, value in options.items() if name not in _NOT_OPTIONS}
     return Spec(model, kept, **known)
 
@@ -198,11 +256,17 @@ def check_agrees(stored: Spec, model: str | None, given: Mapping[str, Any], *, w
         )
     compared = {name: given[name] for name in given if name in stored.options}
     for name, value in _plain(compared).items():
-        if name not in _FREE and value != stored.options[name]:
+        if value != stored.options[name] and not _is_free(name, value, stored.options[name]):
             raise ValueError(
                 f"{where} was saved with {name}={stored.options[name]!r}; received "
                 f"{name}={value!r}. Leave {name} out, or give another file."
             )
+
+
+def _is_free(name: str, *values: Any) -> bool:
+    """Whether weights mean the same with either of these values of an option."""
+    alike = _FREE.get(name, ())
+    return alike is None or all(value in alike for value in values)
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,6 +317,38 @@ def _checked_names(names: Any, classes: int) -> tuple[str, ...]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"Each class has a name of its own; received {twice!r} twice. Rename one.")
     return tuple(names)
+
+
+def _check_heads(head: Any, others: Any) -> None:
+    names = [] if head is None else [head]
+    if not isinstance(others, Mapping) or (others and head is None):
+        raise ValueError(
+            "other_heads maps the heads after the first, which is named by head, to their labels; "
+            f"received head={head!r} and {_short(others)}."
+        )
+    for name in (*names, *others):
+        if not isinstance(name, str) or not name.isidentifier() or len(name) > MAX_NAME:
+            raise ValueError(f"A head has a name such as semantic; received {_short(name)}.")
+    if head in others:
+        raise ValueError(f"Each head has a name of its own; received {head!r} twice.")
+
+
+def _checked_labels(spec: Spec, name: str) -> Labels:
+    """The labels of a head after the first, by the rules of the Spec of it alone."""
+    labels = spec.other_heads[name]
+    fields = dataclasses.asdict(labels) if isinstance(labels, Labels) else labels
+    if f"{name}_classes" not in spec.options:
+        raise ValueError(
+            f"options holds the number of classes of each further head; received no {name}_classes."
+        )
+    try:
+        alone = Spec(spec.model, spec.options, head=name, **fields)
+    except TypeError as error:
+        raise ValueError(
+            f"The labels of a head are class_names, background and colours; received "
+            f"{_short(fields)} for {name}."
+        ) from error
+    return Labels(alone.class_names, alone.background, alone.colours)
 
 
 def _check_background(background: int | None, classes: int) -> None:

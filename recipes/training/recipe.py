@@ -220,4 +220,5 @@ _TINY = {
     "fullres": {"filters": 4, "depth": 2},
     "segnet": {"filters": 4},
     "unet": {"filters": 4, "depth": 2},
+    "unet_vgg16": {"stages": [4, 8, 16, 16, 16]},
 }

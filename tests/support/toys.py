@@ -41,6 +41,7 @@ TOYS = {
     "fullres": Toy({"classes": 4, "filters": 4, "depth": 3}, (33, 50), "score"),
     "segnet": Toy({"classes": 4, "filters": 2}, (45, 70), "conv1_1_D"),
     "unet": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "conv_u0d-score"),
+    "unet_vgg16": Toy({"classes": 4, "stages": (4, 6, 8, 8, 8)}, (45, 70), "up-score"),
 }
 NAMES = sorted(TOYS)
 
@@ -73,13 +74,13 @@ def toy_images(name: str, count: int = 2, size: tuple[int, int] | None = None) -
 
 
 @functools.cache
-def toy_weights(name: str) -> list[np.ndarray]:
+def toy_weights(name: str, **options: Any) -> list[np.ndarray]:
     """Weights with which every class wins somewhere on `toy_images(name)`.
 
     An untrained net answers one class everywhere, and then equal class maps prove nothing. So:
     random kernels, the images' own moving statistics, class biases that level the classes.
     """
-    model = zoo.build(name, **ALL_TOYS[name].options)
+    model = zoo.build(name, **ALL_TOYS[name].options, **options)
     rng = np.random.default_rng(11)
     for variable in model.trainable_variables:
         shape = variable.shape
@@ -128,7 +129,8 @@ def levelling(scores: np.ndarray, response: np.ndarray) -> np.ndarray:
 def build_toy(name: str, **options: Any) -> keras.Model:
     """The toy of a model, with weights that let every class win somewhere."""
     model = zoo.build(name, **(ALL_TOYS[name].options | options))
-    model.set_weights(toy_weights(name))
+    with_weights = {name: value for name, value in options.items() if name == "batch_norm"}
+    model.set_weights(toy_weights(name, **with_weights))
     return model
 
 

@@ -26,7 +26,7 @@ def test_the_card_describes_the_builder(name):
     card = zoo.describe(name)
     assert card.name == name
     assert card.classes == card.options["classes"]
-    assert card.year == (2014 if name == "caffenet_heatmap" else 2015)
+    assert card.year == {"caffenet_heatmap": 2014, "unet_vgg16": 2018}.get(name, 2015)
     assert card.task == ("classification" if name in CLASSIFIERS else "segmentation")
     assert "arXiv:" in card.paper
     assert card.summary.endswith(".")
@@ -80,7 +80,17 @@ def test_wrong_class_counts_of_a_classifier(name, classes):
         ("fcn8s", {"channel_order": "bgr"}, r"received 'bgr' .* Pass \(0, 1, 2\)"),
         ("fcn8s", {"stages": (4, 4)}, r"widths of the trunk's five stages.*received \(4, 4\)"),
         ("fcn8s", {"head": 0}, "head is a whole number of at least 1; received 0"),
-        ("unet", {"border": "same"}, r"'mirror' .any image size. or 'valid'.*received 'same'"),
+        (
+            "unet",
+            {"border": "zero"},
+            r"'mirror' .any image size., 'valid' .*, or 'same' .*received 'zero'. Pass border='mir",
+        ),
+        (
+            "unet",
+            {"batch_norm": 1},
+            "batch_norm is True or False; received 1. Pass batch_norm=True",
+        ),
+        ("unet_vgg16", {"stages": (4, 4)}, r"widths of the trunk's five stages.*received \(4, 4\)"),
         ("unet", {"definition": "caffe"}, r"'paper' .Figure 1. or 'release'.*received 'caffe'"),
         ("fcn8s", {"upsampling": "free"}, r"'fixed' .*or 'learned' .*received 'free'. Pass"),
         ("unet", {"depth": 0}, "depth is a whole number of at least 1; received 0"),

@@ -21,7 +21,9 @@ from zoo.layers import BedOfNailsUnpooling, MaxUnpooling
 from zoo.terminal import nearest
 
 # The layers that have a map for each class, by the authors' names.
-_OF_CLASSES = re.compile(r"(up|seg-)?score.*|fuse_.*|fc8|conv_u0d-score|conv1_1_D|conv_classifier")
+_OF_CLASSES = re.compile(
+    r"(up|seg-|up-)?score.*|fuse_.*|fc8|conv_u0d-score|conv1_1_D|conv_classifier"
+)
 # Of the nets like U-Net.
 UPSAMPLINGS = (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D, BedOfNailsUnpooling)
 

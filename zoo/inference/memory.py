@@ -2,9 +2,12 @@
 
 import inspect
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
+
+from zoo.calls import calls
 
 UNKNOWN = 2000
 """Bytes for each pixel, of a file that does not tell: U-Net takes 1830."""
@@ -20,16 +23,12 @@ def bytes_per_pixel(model: keras.Model) -> float:
     The outputs of layers that live at the same time are added up, from layer to layer, and the
     largest sum counts, twice, for the work of a layer.
     """
-    uses = {
-        id(tensor): number
-        for number, layer in enumerate(model.operations)
-        for tensor in keras.tree.flatten(layer.input)
-    }
-    uses |= {id(tensor): len(model.operations) for tensor in keras.tree.flatten(model.output)}
+    made = calls(model)
+    uses = {id(tensor): number for number, call in enumerate(made) for tensor in call.input_tensors}
+    uses |= {id(tensor): len(made) for tensor in keras.tree.flatten(model.output)}
     shapes, living, most = {}, {}, 0
-    for number, layer in enumerate(model.operations):
-        given = zip(keras.tree.flatten(layer.output), _shapes(layer, shapes), strict=True)
-        for tensor, shape in given:
+    for number, call in enumerate(made):
+        for tensor, shape in zip(call.outputs, _shapes(call, shapes), strict=True):
             shapes[id(tensor)] = shape
             living[id(tensor)] = np.prod(shape) * np.dtype(tensor.dtype).itemsize
         most = max(most, sum(living.values()))
@@ -46,14 +45,14 @@ def available() -> int:
     return min((one for one in found if one is not None), default=_CAUTIOUS)
 
 
-def _shapes(layer: keras.Operation, shapes: dict[int, tuple]) -> list[tuple]:
-    """The shapes of a layer's outputs for an image of `_SIDE` × `_SIDE`."""
-    outputs = keras.tree.flatten(layer.output)
+def _shapes(call: Any, shapes: dict[int, tuple]) -> list[tuple]:
+    """The shapes of what a call gives for an image of `_SIDE` × `_SIDE`."""
+    layer = call.operation
     if isinstance(layer, keras.layers.InputLayer):
-        return [(1, _SIDE, _SIDE, output.shape[-1]) for output in outputs]
-    taken = [shapes[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
+        return [(1, _SIDE, _SIDE, output.shape[-1]) for output in call.outputs]
+    taken = [shapes[id(tensor)] for tensor in call.input_tensors]
     if not isinstance(layer, keras.Layer):  # an operation, which keeps the size in all of the zoo
-        return [(*taken[0][:-1], output.shape[-1]) for output in outputs]
+        return [(*taken[0][:-1], output.shape[-1]) for output in call.outputs]
     # Layers of ours take the shapes one by one, Keras's sums and joints a list of them.
     has_one = len(inspect.signature(layer.compute_output_shape).parameters) == 1
     taken = [taken] if has_one and len(taken) > 1 else taken

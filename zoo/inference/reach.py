@@ -5,6 +5,7 @@ import math
 import keras
 
 from zoo import registry
+from zoo.calls import calls
 from zoo.layers import (
     BedOfNailsUnpooling,
     BilinearUpsampling,
@@ -34,15 +35,16 @@ def reach(model: keras.Model) -> tuple[int, int]:
             f"{inner[0]!r}. Build it of layers alone."
         )
     seen, strides = {}, [1]  # of each tensor: its stride and its reach, in pixels of the image
-    for layer in model.operations:
-        inputs = [seen[id(x)] for x in keras.tree.flatten(layer.input)] or [(1, 0)]
+    for call in calls(model):
+        layer = call.operation
+        inputs = [seen[id(x)] for x in call.input_tensors] or [(1, 0)]
         stride, radius = max(x[0] for x in inputs), max(x[1] for x in inputs)
         window, down, up = window_of(layer)
         stride /= up
         radius += (window - 1) / 2 * stride
         stride *= down
         strides.append(stride)
-        for output in keras.tree.flatten(layer.output):
+        for output in call.outputs:
             seen[id(output)] = stride, radius
     largest = int(max(strides))
     # Windows with an even side lie half a stride aside, and crops are to whole pixels.

@@ -18,6 +18,7 @@ import zoo.loading
 from zoo import registry
 from zoo.inference import memory
 from zoo.inference.reach import reach
+from zoo.models.plain import plain
 from zoo.spec import Spec
 
 PROBABILITIES, SCORES, CLASSES = "probabilities", "scores", "classes"
@@ -125,6 +126,7 @@ def trained(
     where: str,
     model: str | None = None,
     class_names: str | Sequence[str] | None = None,
+    head: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     **options: Any,
 ) -> tuple[keras.Model, pathlib.Path]:
@@ -135,11 +137,12 @@ def trained(
         where: The path, for messages.
         model: As of `zoo.load`, and so all that follow.
         class_names: See above.
+        head: See above.
         progress: See above.
         **options: See above.
 
     Returns:
-        The model, and the file that was read.
+        The model, with one input and one head, and the file that was read.
 
     Raises:
         ValueError: As `zoo.load`.
@@ -147,9 +150,10 @@ def trained(
     spec = zoo.loading.specify(
         found, model=model, class_names=class_names, options=options, where=where
     )
-    if spec.options.get("border") == "valid":  # both borders take the same weights
+    if spec.options.get("border") == "valid":  # "mirror" takes the same weights
         options["border"] = "mirror"
-    return zoo.loading.build_found(found, spec, progress=progress, **options)
+    built, file = zoo.loading.build_found(found, spec, progress=progress, **options)
+    return plain(built, head), file
 
 
 def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:

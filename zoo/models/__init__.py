@@ -7,6 +7,7 @@ from zoo.models.fullres import fullres
 from zoo.models.heatmaps import caffenet_heatmap, vgg16_heatmap, vgg19_heatmap
 from zoo.models.segnet import segnet
 from zoo.models.unet import unet
+from zoo.models.unet_vgg import unet_vgg16
 
 __all__ = [
     "caffenet_heatmap",
@@ -20,6 +21,7 @@ __all__ = [
     "fullres",
     "segnet",
     "unet",
+    "unet_vgg16",
     "vgg16_heatmap",
     "vgg19_heatmap",
 ]

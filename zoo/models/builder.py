@@ -14,7 +14,6 @@ from zoo import spec
 from zoo.class_names import CLASS_NAMES
 from zoo.models.options import (
     MAX_CLASSES,
-    MEAN,
     Choices,
     check_parameters,
     checked,
@@ -32,9 +31,9 @@ def builder(
     function: Callable[..., keras.Model] | None = None,
     *,
     most_classes: int = MAX_CLASSES,
-    mean: Sequence[float] = MEAN,
     choices: Choices = MappingProxyType({}),
     bound: Callable[[Mapping[str, Any]], int] = parameters_at_most,
+    **defaults: Sequence[float],
 ) -> Callable:
     """Decorates a builder: its model gets the attribute `spec`, a `zoo.Spec`.
 
@@ -45,11 +44,12 @@ def builder(
     Args:
         function: The builder; None where the decorator is called with what follows.
         most_classes: The largest number of classes of the builder's models.
-        mean: The authors' mean red, green and blue, for an image of three channels.
         choices: The builder's options that are choices: for each its words, the default first, and
             what they mean. An error names them.
         bound: How many parameters a model of the checked options has at most. The builder has it
             as the attribute `parameters_at_most`.
+        **defaults: `mean` and `channel_order` of an image with the authors' channels, where they
+            are not VOC's.
 
     Raises:
         ValueError: An option is invalid, the options contradict the weights file, or a global
@@ -57,7 +57,7 @@ def builder(
     """
     if function is None:
         return functools.partial(
-            builder, most_classes=most_classes, mean=mean, choices=choices, bound=bound
+            builder, most_classes=most_classes, choices=choices, bound=bound, **defaults
         )
     signature = inspect.signature(function)
 
@@ -65,7 +65,7 @@ def builder(
     def build(**options: Any) -> keras.Model:
         given = signature.bind(**options)
         given.apply_defaults()
-        options = checked(given.arguments, most_classes=most_classes, mean=mean, choices=choices)
+        options = checked(given.arguments, most_classes=most_classes, choices=choices, **defaults)
         check_parameters(options, bound(options))
         _check_name(options["name"])
         file = options["weights"]
@@ -74,7 +74,8 @@ def builder(
             spec.check_agrees(stored, function.__name__, options, where=str(file))
         with _settings():
             model = function(**options)
-        built = spec.of_options(function.__name__, options)
+        heads = tuple(model.output) if isinstance(model.output, dict) else ()
+        built = spec.of_options(function.__name__, options, heads=heads)
         if stored is not None:
             built = built.named_as(stored)
         elif file == IMAGENET:

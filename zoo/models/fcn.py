@@ -137,7 +137,7 @@ def fcn_alexnet(
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     x = alexnet_trunk.alexnet(x, stages=stages)
     x = classifier(x, kernel=6, head=head)
-    scores = _decode(HEADS["fcn_alexnet"], image, x, pools={}, classes=classes)
+    scores = decode(HEADS["fcn_alexnet"], image, x, pools={}, classes=classes)
     model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
@@ -394,22 +394,24 @@ def _fcn_vgg(
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages)
     x = classifier(pools["pool5"], kernel=7, head=head)
     learned = upsampling == "learned"
-    scores = _decode(row, image, x, pools=pools, classes=classes, learned=learned)
+    scores = decode(row, image, x, pools=pools, classes=classes, learned=learned)
     model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
-def classifier(x: keras.KerasTensor, *, kernel: int, head: int) -> keras.KerasTensor:
+def classifier(
+    x: keras.KerasTensor, *, kernel: int, head: int, suffix: str = ""
+) -> keras.KerasTensor:
     """The fully connected layers fc6 and fc7 of the trunk, as convolutions."""
     for name, size in (("6", kernel), ("7", 1)):
         x = keras.layers.Conv2D(
-            head, size, activation="relu", kernel_initializer="he_normal", name=f"fc{name}"
+            head, size, activation="relu", kernel_initializer="he_normal", name=f"fc{name}{suffix}"
         )(x)
-        x = keras.layers.Dropout(0.5, name=f"drop{name}")(x)
+        x = keras.layers.Dropout(0.5, name=f"drop{name}{suffix}")(x)
     return x
 
 
-def _decode(
+def decode(
     row: Head,
     image: keras.KerasTensor,
     x: keras.KerasTensor,
@@ -417,23 +419,34 @@ def _decode(
     pools: dict[str, keras.KerasTensor],
     classes: int,
     learned: bool = False,
+    suffix: str = "",
 ) -> keras.KerasTensor:
-    """Scores at the trunk's stride, summed with those of the skips and up-sampled to the image."""
-    x = _score(x, classes, "score_fr")
+    """Scores at the trunk's stride, summed with those of the skips and up-sampled to the image.
+
+    `suffix` ends the names of the layers, in a net with several heads.
+    """
+    x = score(x, classes, f"score_fr{suffix}")
     for skip in row.skips:
         # As in the authors' FCN-8s of 2015, where only the first of the two has a bias.
         bias = learned and skip.pool == "pool4"
-        x = BilinearUpsampling(2, learned=learned, use_bias=bias, name=skip.upscore)(x)
+        x = BilinearUpsampling(2, learned=learned, use_bias=bias, name=skip.upscore + suffix)(x)
         pool = pools[skip.pool]
         if skip.scale != 1:
-            pool = keras.layers.Rescaling(skip.scale, name=f"scale_{skip.pool}")(pool)
-        pool = _score(pool, classes, f"score_{skip.pool}")
-        pool = CropLike(skip.crop, name=f"score_{skip.pool}c")(pool, x)
-        x = keras.layers.Add(name=f"fuse_{skip.pool}")([x, pool])
-    x = BilinearUpsampling(row.stride, row.kernel, dtype="float32", name=row.upscore)(x)
-    return CropLike(row.crop, dtype="float32", name="score")(x, image)
+            pool = keras.layers.Rescaling(skip.scale, name=f"scale_{skip.pool}{suffix}")(pool)
+        pool = score(pool, classes, f"score_{skip.pool}{suffix}")
+        pool = CropLike(skip.crop, name=f"score_{skip.pool}{suffix}c")(pool, x)
+        x = keras.layers.Add(name=f"fuse_{skip.pool}{suffix}")([x, pool])
+    return upscore(row, image, x, suffix=suffix)
 
 
-def _score(x: keras.KerasTensor, classes: int, name: str) -> keras.KerasTensor:
+def upscore(
+    row: Head, image: keras.KerasTensor, x: keras.KerasTensor, *, suffix: str = ""
+) -> keras.KerasTensor:
+    """Scores at the last stride, up-sampled and cropped to the image."""
+    x = BilinearUpsampling(row.stride, row.kernel, dtype="float32", name=row.upscore + suffix)(x)
+    return CropLike(row.crop, dtype="float32", name=f"score{suffix}")(x, image)
+
+
+def score(x: keras.KerasTensor, classes: int, name: str) -> keras.KerasTensor:
     """A 1 × 1 convolution to class scores that starts at zero (Section 4.3)."""
     return keras.layers.Conv2D(classes, 1, kernel_initializer="zeros", name=name)(x)

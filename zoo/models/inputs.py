@@ -5,13 +5,17 @@ from collections.abc import Sequence
 import keras
 
 
-def image_input(channels: int) -> keras.KerasTensor:
-    """Makes the input `image`: float32 `[n, h, w, channels]`, 0-255, of any size."""
-    return keras.Input((None, None, channels), dtype="float32", name="image")
+def image_input(channels: int, name: str = "image") -> keras.KerasTensor:
+    """Makes an input: float32 `[n, h, w, channels]`, 0-255, of any size."""
+    return keras.Input((None, None, channels), dtype="float32", name=name)
 
 
 def subtract_mean(
-    image: keras.KerasTensor, *, mean: Sequence[float], channel_order: Sequence[int]
+    image: keras.KerasTensor,
+    *,
+    mean: Sequence[float],
+    channel_order: Sequence[int],
+    suffix: str = "",
 ) -> keras.KerasTensor:
     """Caffe's preprocessing: the channels in the net's order, minus the data set's mean.
 
@@ -21,6 +25,7 @@ def subtract_mean(
         image: `[n, h, w, channels]`, 0-255.
         mean: Of each channel, in the order of the image.
         channel_order: Which channel of the image is the net's first, second, and so on.
+        suffix: What ends the name of the layer.
     """
     if list(channel_order) != sorted(channel_order):
         image = keras.ops.take(image, list(channel_order), axis=-1)
@@ -29,5 +34,5 @@ def subtract_mean(
         scale=1.0,
         offset=[-mean[channel] for channel in channel_order],
         dtype="float32",
-        name="subtract_mean",
+        name=f"subtract_mean{suffix}",
     )(image)

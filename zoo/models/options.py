@@ -14,6 +14,8 @@ MAX_PARAMETERS = 1 << 30
 
 # The mean red, green and blue of the authors' data layers for VOC.
 MEAN = (122.67892, 116.66877, 104.00699)
+# Of the channels of HHA images, as they are stored, of the authors' data layer for NYUDv2.
+HHA_MEAN = (132.431, 94.076, 118.477)
 
 Choices = Mapping[str, Mapping[str, str]]
 """For each option that is a choice its words and what they mean; the first word is the default."""
@@ -24,6 +26,7 @@ def checked(
     *,
     most_classes: int = MAX_CLASSES,
     mean: Sequence[float] = MEAN,
+    channel_order: Sequence[int] = (2, 1, 0),
     choices: Choices = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The options of a builder, by name, as Python's own numbers and tuples and with none open.
@@ -33,43 +36,52 @@ def checked(
     Args:
         options: As they were given, each with a value.
         most_classes: The largest number of classes.
-        mean: That of red, green and blue for an image of three channels.
+        mean: The default for an image with as many channels.
+        channel_order: The same, of the order.
         choices: The options that are choices, and the words that they have.
 
     Raises:
         ValueError: An option breaks its rule; the message names the rule, the value and a remedy.
     """
     found = dict(options)
-    found["classes"] = _classes(found["classes"], most_classes)
-    for name in {"channels", "head", "filters", "depth"} & set(found):
-        found[name] = _whole(
-            name, found[name], maximum=MAX_CHANNELS if name == "channels" else None
-        )
+    for name in {"classes", "geometric_classes"} & set(found):
+        found[name] = _classes(name, found[name], most_classes)
+    for name in {"channels", "hha_channels", "head", "filters", "depth"} & set(found):
+        limit = MAX_CHANNELS if name.endswith("channels") else None
+        found[name] = _whole(name, found[name], maximum=limit)
     for name, words in choices.items():
         _check_choice(name, found[name], words)
     if "stages" in found:
         found["stages"] = _stages(found["stages"])
+    if "batch_norm" in found:
+        found["batch_norm"] = _flag("batch_norm", found["batch_norm"])
     if "dropout" in found:
         found["dropout"] = _dropout(found["dropout"])
     if "mean" in found:
-        found["mean"] = _mean(found["mean"], found["channels"], mean)
-        found["channel_order"] = _channel_order(found["channel_order"], found["channels"])
+        found["mean"] = _mean("mean", found["mean"], found["channels"], mean)
+        found["channel_order"] = _channel_order(
+            found["channel_order"], found["channels"], channel_order
+        )
+    if "hha_mean" in found:
+        found["hha_mean"] = _mean("hha_mean", found["hha_mean"], found["hha_channels"], HHA_MEAN)
     return found
 
 
 def parameters_at_most(options: Mapping[str, Any]) -> int:
     """A bound on the parameters of a model, from its checked options; it builds nothing."""
-    first = 121 * options["channels"]  # windows of at most 11 × 11
+    widest = max(options["channels"], options.get("hha_channels", 1))
+    first = 121 * widest  # windows of at most 11 × 11
     if "filters" in options:
         # No depth beyond 64 is built, and the power of a larger one would itself fill the memory.
         levels = min(options["depth"], 64)
         return first * options["filters"] + 32 * options["filters"] ** 2 * 4**levels
-    stages, head = options["stages"], options["head"]
+    stages = options["stages"]
+    head = options.get("head", stages[4])  # without one the deepest features are convolved again
     trunk = first * stages[0] + 27 * stages[0] ** 2
     trunk += sum(
         9 * (inputs * width + 3 * width**2) for inputs, width in itertools.pairwise(stages)
     )
-    # Twice, because DeconvNet mirrors all of it.
+    # Twice, because DeconvNet mirrors all of it, and late fusion has two trunks.
     return 2 * (trunk + 49 * stages[4] * head + head**2 + head * options["classes"])
 
 
@@ -88,9 +100,9 @@ def _counted(count: int) -> str:
     return f"{count:,}" if count < 1 << 64 else "more than can be counted"
 
 
-def _classes(value: Any, most: int) -> int:
+def _classes(name: str, value: Any, most: int) -> int:
     try:
-        return _whole("classes", value, minimum=2, maximum=most)
+        return _whole(name, value, minimum=2, maximum=most)
     except ValueError:
         why, remedy = "", "Pass the number of classes that the net tells apart, such as 1000."
         if most == MAX_CLASSES:
@@ -98,9 +110,9 @@ def _classes(value: Any, most: int) -> int:
                 ", the background included, because class maps are uint8 and 255 marks ignored "
                 "pixels"
             )
-            remedy = "Pass the number of classes of your labels, such as classes=21."
+            remedy = f"Pass the number of classes of your labels, such as {name}=21."
         raise ValueError(
-            f"classes is a whole number from 2 to {most}{why}; received {_short(value)}. {remedy}"
+            f"{name} is a whole number from 2 to {most}{why}; received {_short(value)}. {remedy}"
         ) from None
 
 
@@ -121,10 +133,19 @@ def _whole(name: str, value: Any, *, minimum: int = 1, maximum: int | None = Non
 
 def _check_choice(name: str, value: Any, words: Mapping[str, str]) -> None:
     if not isinstance(value, str) or value not in words:
-        meant = " or ".join(f"{word!r} ({meaning})" for word, meaning in words.items())
+        *first, last = (f"{word!r} ({meaning})" for word, meaning in words.items())
+        meant = f"{', '.join(first)}{',' * (len(first) > 1)} or {last}"
         raise ValueError(
             f"{name} is {meant}; received {_short(value)}. Pass {name}={next(iter(words))!r}."
         )
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"{name} is True or False; received {_short(value)}. Pass {name}=True, or leave it out."
+        )
+    return value
 
 
 def _stages(value: Any) -> tuple[int, ...]:
@@ -150,24 +171,25 @@ def _dropout(value: Any) -> float:
     return number
 
 
-def _mean(value: Any, channels: int, default: Sequence[float]) -> tuple[float, ...]:
+def _mean(name: str, value: Any, channels: int, default: Sequence[float]) -> tuple[float, ...]:
     if value is None:
-        return tuple(default) if channels == 3 else (math.fsum(default) / 3,) * channels
+        fits = channels == len(default)
+        return tuple(default) if fits else (math.fsum(default[:3]) / 3,) * channels
     numbers = tuple(map(_real, _listed(value)))
     if len(numbers) != channels or not all(0 <= number <= 255 for number in numbers):
         example = ", ".join(["114.5"] * min(channels, 3)) + ("," if channels == 1 else "")
         raise ValueError(
-            "mean holds a number from 0 to 255 for each channel of the image, in its order; "
-            f"received {_short(value)} for channels={channels}. "
-            f"Pass mean=({example}{', …' if channels > 3 else ''}), or none for the default."
+            f"{name} holds a number from 0 to 255 for each channel of the image, in its order; "
+            f"received {_short(value)} for {channels} channels. "
+            f"Pass {name}=({example}{', …' if channels > 3 else ''}), or none for the default."
         )
     return numbers
 
 
-def _channel_order(value: Any, channels: int) -> tuple[int, ...]:
+def _channel_order(value: Any, channels: int, default: Sequence[int]) -> tuple[int, ...]:
     kept = tuple(range(channels))
     if value is None:
-        return kept[::-1] if channels == 3 else kept
+        return tuple(default) if channels == len(default) else kept
     try:
         order = tuple(_whole("channel_order", place, minimum=0) for place in _listed(value))
     except ValueError:

@@ -12,7 +12,13 @@ WIDTHS = (64, 128, 256, 512, 512)
 
 
 def vgg(
-    x: keras.KerasTensor, *, trunk: str, stages: tuple[int, ...], padding: str = "valid"
+    x: keras.KerasTensor,
+    *,
+    trunk: str,
+    stages: tuple[int, ...],
+    padding: str = "valid",
+    first: str = "conv1_1",
+    suffix: str = "",
 ) -> dict[str, keras.KerasTensor]:
     """Applies the five stages to an image that is preprocessed.
 
@@ -22,11 +28,14 @@ def vgg(
         stages: Number of filters in each stage.
         padding: Of `conv1_1`: "valid" in the FCNs, whose authors pad the image by 100 pixels there,
             and "same" in VGG itself.
+        first: The name of the first convolution.
+        suffix: What ends the names of all layers, in a net with several trunks.
 
     Returns:
-        The outputs `pool1` … `pool5` by name; each halves the height and width, rounded up.
+        The outputs `pool1` … `pool5` by name, each of which halves the height and width, rounded
+        up; and what the last convolution before each gives, such as `conv3_3`.
     """
-    pools = {}
+    outputs = {}
     for stage, (count, width) in enumerate(zip(CONVOLUTIONS[trunk], stages, strict=True), start=1):
         for index in range(1, count + 1):
             x = keras.layers.Conv2D(
@@ -35,10 +44,11 @@ def vgg(
                 padding=padding if (stage, index) == (1, 1) else "same",
                 activation="relu",
                 kernel_initializer="he_normal",
-                name=f"conv{stage}_{index}",
+                name=(first if (stage, index) == (1, 1) else f"conv{stage}_{index}") + suffix,
             )(x)
+        outputs[f"conv{stage}_{count}"] = x
         # With a window of 2, Keras's "same" equals Caffe's ceil mode: an odd size is padded at its
         # end, and the padding is never the maximum.
-        x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool{stage}")(x)
-        pools[f"pool{stage}"] = x
-    return pools
+        x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool{stage}{suffix}")(x)
+        outputs[f"pool{stage}"] = x
+    return outputs

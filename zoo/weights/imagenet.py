@@ -38,7 +38,7 @@ def imagenet(model: keras.Model, option: str) -> Source:
             f".caffemodel of its trunk, or leave {option} out."
         )
     for name, shape in SHAPES.items():
-        if name not in layers:  # SegNet has the convolutions alone
+        if name not in layers:  # a net on the convolutions alone
             continue
         kernel = tuple(layers[name].kernel.shape)
         if kernel != shape:

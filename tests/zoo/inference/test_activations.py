@@ -25,6 +25,7 @@ SHOWN = {
         *("upsample2", "relu2_1_D", "upsample1", "relu1_2_D"),
     ],
     "unet": ["upconv_d2c_u1a", "upconv_u1d_u0a"],
+    "unet_vgg16": [f"upconv{stage}" for stage in (5, 4, 3, 2, 1)],
     "vgg16_heatmap": [*(f"pool{stage}" for stage in range(1, 6)), "fc8"],
     "vgg19_heatmap": [*(f"pool{stage}" for stage in range(1, 6)), "fc8"],
 }
