@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import sys
+from typing import Any
 
 from zoo import quiet, terminal
 from zoo.inference import methods
@@ -21,13 +22,15 @@ image is answered are those of zoo predict."""
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
   data, split, images    the data set's name, the split, and the number of images
+  left_out               the classes that mean_iou leaves out since no label of the split shows them
   method                 the options by which images are answered; empty for none
   scores                 for each PATH:
     file                 the file or folder that was read
     pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
     iou_per_class, precision_per_class, recall_per_class, dice_per_class
                          for each class, by its name
-A score is a number from 0 to 1, or null if there is no pixel to count."""
+A score is a number from 0 to 1, or null if there is no pixel to count. For nets with several heads
+the object is {"heads": {NAME: such an object}}."""
 
 
 def train(arguments: list[str]) -> int:
@@ -103,9 +106,7 @@ def evaluate(arguments: list[str]) -> int:
 def _evaluate(given: argparse.Namespace) -> int:
     quiet.import_tensorflow()
     from recipes.evaluation import confusion, results
-    from recipes.evaluation.evaluate import evaluate as score
-    from recipes.evaluation.table import as_json, as_table
-    from zoo.inference import scorer
+    from recipes.evaluation.evaluate import heads as heads_of_all
 
     method = methods.of_options(given)
     for path in given.paths:
@@ -115,12 +116,38 @@ def _evaluate(given: argparse.Namespace) -> int:
         results.check(given.paths, given.checkpoint)
     for file in given.confusion:
         confusion.check(file)
+    heads = [given.head] if given.head else heads_of_all(given.paths, checkpoint=given.checkpoint)
+    if given.confusion and len(heads) > 1:
+        raise ValueError(
+            f"--confusion writes the matrix of one head; {given.paths[0]} has "
+            f"{' and '.join(heads)}. Pass --head {heads[0]} too."
+        )
+    objects = {}
+    for head in heads:
+        objects[head] = _score(given, method, how, head)
+    if given.json:
+        one = objects[heads[0]] if len(heads) == 1 else {"heads": objects}
+        print(json.dumps(one, indent=2))
+    return 0
+
+
+def _score(
+    given: argparse.Namespace, method: methods.Method, how: str, head: str | None
+) -> dict[str, Any]:
+    """Scores a head of all paths, and writes what is asked for; gives the object of --json."""
+    from recipes import scoring
+    from recipes.evaluation import confusion, results
+    from recipes.evaluation.evaluate import evaluate as score
+    from recipes.evaluation.evaluate import member
+    from recipes.evaluation.table import as_json, as_table
+
     # The standard output is for the JSON alone.
     with contextlib.redirect_stdout(sys.stderr if given.json else sys.stdout):
         dataset, found = score(
             given.paths,
             method=method,
-            others=[scorer(path) for path in given.ensemble],
+            others=[member(path, head) for path in given.ensemble],
+            head=head,
             data_name=given.data,
             data_dir=given.data_dir,
             split=given.split,
@@ -130,19 +157,14 @@ def _evaluate(given: argparse.Namespace) -> int:
             options=given.options,
         )
     scores = {path: one.scores for path, one in found.items()}
-    if given.json:
-        columns = {
-            path: {"file": str(one.file), **as_json(one.scores, dataset.class_names)}
-            for path, one in found.items()
-        }
-        about = {"data": dataset.name, "split": dataset.split, "images": len(dataset)}
-        about["method"] = how
-        print(json.dumps({**about, "scores": columns}, indent=2))
-    else:
+    left_out = scoring.left_out(next(iter(found.values())).matrix, dataset)
+    if not given.json:
         images = terminal.counted(len(dataset), "image")
+        of_head = f", head {head}" if head else ""
         told = f"; answered with {how}" if how else ""
-        terminal.tell(f"{dataset.name}, split {dataset.split}, {images}{told}")
-        print(terminal.printable(as_table(scores, dataset.class_names)))
+        terminal.tell(f"{dataset.name}, split {dataset.split}, {images}{of_head}{told}")
+        table = as_table(scores, dataset.class_names, left_out=left_out)
+        print(terminal.printable(table))
     for file in given.confusion:
         matrices = {path: one.matrix for path, one in found.items()}
         confusion.write(file, matrices, dataset.class_names)
@@ -150,7 +172,14 @@ def _evaluate(given: argparse.Namespace) -> int:
     if given.record:
         file = results.add(given.paths[0], dataset, scores[str(given.paths[0])])
         print(terminal.printable(f"added to {file}"), file=sys.stderr)
-    return 0
+    return {
+        **{"data": dataset.name, "split": dataset.split, "images": len(dataset)},
+        **{"left_out": left_out, "method": how},
+        "scores": {
+            path: {"file": str(one.file), **as_json(one.scores, dataset.class_names)}
+            for path, one in found.items()
+        },
+    }
 
 
 def _evaluate_parser() -> argparse.ArgumentParser:
@@ -163,6 +192,11 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         help="of a workdir: newest, best, or the step of a checkpoint (default: newest)",
     )
     model.add_argument("--model", help="name in the zoo, for a weights file that does not say it")
+    model.add_argument(
+        "--head",
+        metavar="NAME",
+        help="of nets with several heads, the one to score (default: each, in a table of its own)",
+    )
     model.add_argument(
         "--options",
         type=terminal.json_object,

@@ -24,7 +24,19 @@ def measure(predict: Predictor, dataset: Dataset) -> dict[str, Any]:
     Raises:
         ValueError: As `confusion_matrix`.
     """
-    return zoo.metrics.scores(confusion_matrix(predict, dataset))
+    return scores(confusion_matrix(predict, dataset), dataset)
+
+
+def scores(matrix: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+    """Those of `zoo.metrics.scores` for the matrix of a split, by its rule for absent classes."""
+    return zoo.metrics.scores(matrix, unscored=dataset.unscored)
+
+
+def left_out(matrix: np.ndarray, dataset: Dataset) -> tuple[str, ...]:
+    """The names of the classes that the mean IoU leaves out, predicted or not."""
+    return tuple(
+        dataset.class_names[number] for number in dataset.unscored if not matrix[number].any()
+    )
 
 
 def confusion_matrix(

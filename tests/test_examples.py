@@ -68,7 +68,9 @@ def runs(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("runs")
     coins, fcn32s = BUILD("unet", classes=2, filters=16, depth=1), small("fcn32s")
     coins.spec = coins.spec.replace(class_names=("background", "coin"), background=0)
-    for run, model in {"coins": coins, "mine": coins, "voc_fcn32s": fcn32s}.items():
+    two_heads = BUILD("fcn8s_two_heads", stages=(4, 6, 8, 8, 8), head=12)
+    models = {"coins": coins, "mine": coins, "voc_fcn32s": fcn32s}
+    for run, model in {**models, "sift_flow_fcn8s_two_heads": two_heads}.items():
         workdir = folder / run
         workdir.mkdir()
         zoo.weights.save(model, workdir / "model.weights.h5")

@@ -12,12 +12,14 @@ from zoo.terminal import nearest
 class Known(NamedTuple):
     """What is known of a data set before its files are read; None where the files decide.
 
-    `instances` says whether it tells the objects of a class apart.
+    `instances` says whether it tells the objects of a class apart, `other_heads` for which heads of
+    a net it has labels beside those of the first.
     """
 
     classes: int | None
     channels: int | None
     instances: bool | None = False
+    other_heads: tuple[str, ...] = ()
 
 
 SETS = {
@@ -25,6 +27,8 @@ SETS = {
     "folder": Known(None, None, instances=None),
     "isbi": Known(2, 1, instances=True),
     "nyudv2": Known(40, 3),
+    "nyudv2_color_depth": Known(40, 4),
+    "nyudv2_color_hha": Known(40, 6),
     "nyudv2_depth": Known(40, 1),
     "nyudv2_hha": Known(40, 3),
     "pascal_context": Known(60, 3),
@@ -32,7 +36,7 @@ SETS = {
     "sbd_objects": Known(21, 3),
     "sbd_proposals": Known(21, 3),
     "shapes": Known(5, 3),
-    "sift_flow": Known(33, 3),
+    "sift_flow": Known(33, 3, other_heads=("geometric",)),
     "sift_flow_geometric": Known(3, 3),
     "voc": Known(21, 3),
 }

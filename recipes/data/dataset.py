@@ -1,7 +1,7 @@
 """What every data set is to the code that trains and scores."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -24,8 +24,9 @@ class Dataset:
         split: "train", "val" or "test".
         class_names: In the order of the class numbers.
         channels: Of an image.
-        files: The image, the label and, if they have a file of their own, the objects of each
-            example. Behind the path of a file may be its part, such as " (page 3)".
+        files: The image and the label of each example, and what else is read for it: its objects,
+            if they have a file of their own, or a second image. Behind the path of a file may be
+            its part, such as " (page 3)".
         example: Gives the image at an index, `[h, w, channels]` of `image_type`, and its label,
             uint8 `[h, w]` of classes and `IGNORE_LABEL`.
         instances: Gives the number of the object of each pixel, int32 `[h, w]`, 0 for no object;
@@ -36,6 +37,10 @@ class Dataset:
         colours: Red, green and blue, 0-255, of each class, if the data set gives its classes
             colours; else its palettes are compared with VOC's.
         image_type: "uint8" or "float32", of the numbers of an image.
+        other_heads: The same images in the same order with labels of another kind, each by the name
+            of the head of a net that learns them. A net with one head learns those above.
+        unscored: Classes that no label of the split shows. Their IoU is left out of the mean even
+            if a net predicts them, as long as that is so; see `zoo.metrics.scores`.
     """
 
     name: str
@@ -49,9 +54,17 @@ class Dataset:
     background: int | None = None
     colours: tuple[tuple[int, int, int], ...] | None = None
     image_type: str = "uint8"
+    other_heads: "Mapping[str, Dataset]" = dataclasses.field(default_factory=dict)
+    unscored: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def with_heads(self, names: Iterable[str]) -> "Dataset":
+        """The split with these further heads only, in this order."""
+        return dataclasses.replace(
+            self, other_heads={name: self.other_heads[name] for name in names}
+        )
 
 
 def pair(

@@ -28,7 +28,8 @@ def listed(
     label: str,
     read_label: Callable[[pathlib.Path], np.ndarray],
     remedy: str,
-    read_image: Callable[[pathlib.Path], np.ndarray] = read_rgb,
+    read_image: Callable[..., np.ndarray] = read_rgb,
+    beside: tuple[str, ...] = (),
     **fields: object,
 ) -> Dataset:
     """The examples on one or more lists, in their order.
@@ -43,7 +44,8 @@ def listed(
         label: The path of a label likewise, where the list does not give it.
         read_label: Reads a label file: uint8 `[h, w]`.
         remedy: What to do if a list is missing: one sentence.
-        read_image: Reads an image file: `[h, w, channels]`; RGB by default.
+        read_image: Reads an image file, and those beside it: `[h, w, channels]`; RGB by default.
+        beside: Paths of further images of each example, as `image`.
         **fields: More of `Dataset`.
 
     Raises:
@@ -54,6 +56,7 @@ def listed(
         (
             str(_image(entry, folder / image.format(entry.name))),
             str(stored(folder / (_relative(entry.label) or label.format(entry.name)))),
+            *(str(stored(folder / other.format(entry.name))) for other in beside),
         )
         for entry in entries
     )
@@ -92,10 +95,10 @@ def _relative(path: pathlib.PurePosixPath | None) -> str:
 
 
 def _example(
-    files: tuple[tuple[str, str], ...],
-    read_image: Callable[[pathlib.Path], np.ndarray],
+    files: tuple[tuple[str, ...], ...],
+    read_image: Callable[..., np.ndarray],
     read_label: Callable[[pathlib.Path], np.ndarray],
     index: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    image, label = map(pathlib.Path, files[index])
-    return pair(lambda: read_image(image), lambda: read_label(label))
+    image, label, *beside = map(pathlib.Path, files[index])
+    return pair(lambda: read_image(image, *beside), lambda: read_label(label))

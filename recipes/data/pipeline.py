@@ -37,6 +37,7 @@ def batches(
     seed: int,
     crop: int,
     augment: tuple[str, ...] = (),
+    context: tuple[int, int] = (0, 0),
     loss_sampling: float = 1.0,
     weight_map: bool = False,
     workers: int = 1,
@@ -46,29 +47,35 @@ def batches(
     """Batches of images `[n, h, w, channels]` and labels uint8 `[n, h, w]` of a run.
 
     Args:
-        dataset: A training split.
+        dataset: A training split. If it has other heads, labels are `[n, h, w, heads]`, those of
+            the first head first.
         batch_size: Examples of one step, over all replicas.
         first: The first step, from 0.
         last: The step after the last one.
         seed: Of order, crops, augmentation and sampling.
         crop: Height and width of the crops, or 0 for whole images.
         augment: Names in `augmentation.AUGMENTATIONS`.
+        context: Pixels of the image around each crop, before it and behind it along each axis. The
+            labels have none.
         loss_sampling: The probability with which a cell of 32×32 pixels keeps its label; the
             other cells become void.
         weight_map: Adds U-Net's weights, float32 `[n, h, w]`, 0 where the label is void. Only for
-            a data set with `instances`.
+            a data set with `instances` and one head.
         workers: Number of workers that share the examples of a step.
         worker: The number of this worker.
         replicas: Replicas of all workers; a batch is what one replica takes in one step.
     """
     size, types = crop or None, (tf.as_dtype(dataset.image_type), tf.uint8, tf.float32)
-    shapes = ((size, size, dataset.channels), (size, size), (size, size))
+    heads = [1 + len(dataset.other_heads)] if dataset.other_heads else []
+    tile = crop + sum(context) if crop else None
+    shapes = ((tile, tile, dataset.channels), (size, size, *heads), (size, size))
     drawn = functools.partial(
         draw,
         dataset,
         seed=seed,
         crop=crop,
         augment=augment,
+        context=context,
         loss_sampling=loss_sampling,
         weight_map=weight_map,
     )
@@ -94,29 +101,58 @@ def draw(
     seed: int,
     crop: int,
     augment: tuple[str, ...],
+    context: tuple[int, int] = (0, 0),
     loss_sampling: float = 1.0,
     weight_map: bool = False,
 ) -> tuple[np.ndarray, ...]:
     """The example at a position of a run: image `[h, w, channels]`, label uint8 `[h, w]`.
 
-    With `weight_map` also the weights of its pixels: float32 `[h, w]`.
+    With a context the image is larger by it than the label. With other heads the label is
+    `[h, w, heads]`. With `weight_map` also the weights of the label's pixels: float32 `[h, w]`.
     """
     index, epoch = _place(dataset, position, seed)
     image, label = dataset.example(index)
-    if weight_map:  # one plane holds both, so that augmentation moves them alike
-        label = dataset.instances(index) << 8 | label  # the class in the lowest 8 bits
+    heads = [label, *(other.example(index)[1] for other in dataset.other_heads.values())]
+    # One plane holds all, so that augmentation moves them alike: the class in the lowest 8 bits.
+    if weight_map:
+        label = dataset.instances(index) << 8 | label
+    elif len(heads) > 1:
+        label = _plane(heads)
     rng = np.random.default_rng((seed, epoch, index))
-    image, label = augmented(rng, image, label, crop=crop, augment=augment)
-    classes = (label & 0xFF).astype(np.uint8) if weight_map else np.ascontiguousarray(label)
+    image, label = augmented(rng, image, label, crop=crop, augment=augment, context=context)
+    if len(heads) > 1:
+        classes = _labels(label, len(heads))
+    else:
+        classes = (label & 0xFF).astype(np.uint8) if weight_map else np.ascontiguousarray(label)
     if loss_sampling < 1:
-        kept = rng.random([-(-side // CELL) for side in classes.shape]) < loss_sampling
-        kept = kept.repeat(CELL, 0).repeat(CELL, 1)[: classes.shape[0], : classes.shape[1]]
+        kept = rng.random([-(-side // CELL) for side in label.shape]) < loss_sampling
+        kept = kept.repeat(CELL, 0).repeat(CELL, 1)[: label.shape[0], : label.shape[1]]
+        kept = kept[..., np.newaxis] if len(heads) > 1 else kept
         classes = np.where(kept, classes, np.uint8(IGNORE_LABEL))
     if not weight_map:
         return image, classes
     weights = make_weight_map(label >> 8)
     weights[classes == IGNORE_LABEL] = 0
     return image, classes, weights
+
+
+def _plane(labels: list[np.ndarray]) -> np.ndarray:
+    """The labels of several heads in one, int32 `[h, w]`, 8 bits each, the first head lowest.
+
+    What follows the first is stored as its difference from void: so 255, with which augmentation
+    extends an image, is void in all.
+    """
+    plane = labels[0].astype(np.int32)
+    for place, label in enumerate(labels[1:], 1):
+        plane |= (IGNORE_LABEL - label.astype(np.int32)) << 8 * place
+    return plane
+
+
+def _labels(plane: np.ndarray, heads: int) -> np.ndarray:
+    """What `_plane` was made of, uint8 `[h, w, heads]`."""
+    places = [plane >> 8 * place & 0xFF for place in range(heads)]
+    others = [IGNORE_LABEL - place for place in places[1:]]
+    return np.stack([places[0], *others], -1).astype(np.uint8)
 
 
 def files(dataset: Dataset, *, positions: range, seed: int) -> list[str]:

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import zoo.metrics
 from recipes import data, scoring
 from recipes.evaluation.predictors import predictor
 from zoo import loading
 from zoo import workdir as workdirs
-from zoo.inference import Method, Scorer, exported
+from zoo.inference import Method, Scorer, exported, scorer
 from zoo.terminal import tell
 
 
@@ -23,9 +22,43 @@ class Result(NamedTuple):
     scores: dict[str, Any]
 
 
+def heads(
+    paths: Sequence[pathlib.Path], *, checkpoint: str | None = None
+) -> tuple[str | None, ...]:
+    """The heads that all paths have, the first one first; None alone for nets with one head.
+
+    An exported file is scored with the head that is asked for.
+
+    Raises:
+        FileNotFoundError: Nothing is at a path.
+        ValueError: The paths have different heads.
+    """
+    found = {path: heads_of(path, checkpoint) for path in paths if exported.find(path) is None}
+    if len(set(found.values())) > 1:
+        have = "; ".join(f"{path} has {' and '.join(one) or 'one'}" for path, one in found.items())
+        raise ValueError(
+            f"Nets with the same heads are scored together; {have}. Pass the one to score as "
+            "--head."
+        )
+    return next(iter(found.values()), ()) or (None,)
+
+
+def heads_of(path: pathlib.Path, checkpoint: str | None = None) -> tuple[str, ...]:
+    """The heads of a net that `zoo.load` takes; none for a net with one head."""
+    spec = loading.find(path, checkpoint if _recorded(path) else None).spec
+    return spec.heads if spec is not None else ()
+
+
+def member(path: str, head: str | None) -> Scorer:
+    """A further member of an ensemble, of a net with several heads that head."""
+    several = exported.find(pathlib.Path(path)) is None and heads_of(pathlib.Path(path))
+    return scorer(path, head=head) if several else scorer(path)
+
+
 def evaluate(
     paths: Sequence[pathlib.Path],
     *,
+    head: str | None = None,
     method: Method = Method(),  # noqa: B008
     others: Sequence[Scorer] = (),
     data_name: str | None = None,
@@ -40,6 +73,7 @@ def evaluate(
 
     Args:
         paths: As `recipes.evaluation.predictors.predictor` takes them.
+        head: Of nets with several heads, the one that is scored.
         method: How an image is answered.
         others: Further members of an ensemble with each path.
         data_name: The data set; that of the workdirs among the paths if None.
@@ -68,13 +102,14 @@ def evaluate(
             "--checkpoint out."
         )
     splits = _splits(runs, data_name, data_dir, channels)
-    dataset = chosen(splits, split)
+    dataset = _of_head(chosen(splits, split), head, paths)
     predictors = {
         path: predictor(
             path,
             dataset,
             method=method,
             others=others,
+            head=head,
             checkpoint=checkpoint,
             model=model,
             options=options,
@@ -85,7 +120,7 @@ def evaluate(
     for path, scored in predictors.items():
         tell(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}")
         matrix = scoring.confusion_matrix(scored.predict, dataset)
-        results[str(path)] = Result(scored.file, matrix, zoo.metrics.scores(matrix))
+        results[str(path)] = Result(scored.file, matrix, scoring.scores(matrix, dataset))
     return dataset, results
 
 
@@ -101,6 +136,28 @@ def chosen(splits: dict[str, data.Dataset], split: str) -> data.Dataset:
             "images into a test.txt of the folder, or pass --split val."
         )
     return splits[split]
+
+
+def _of_head(
+    dataset: data.Dataset, head: str | None, paths: Sequence[pathlib.Path]
+) -> data.Dataset:
+    """The split with the labels of a head.
+
+    Raises:
+        ValueError: Neither a path nor the data set has such a head.
+    """
+    known = {head for path in paths if exported.find(path) is None for head in heads_of(path)}
+    known |= {*dataset.other_heads}
+    if head is not None and known and head not in known:
+        raise ValueError(
+            f"--head is one of {', '.join(sorted(known))}; received {head!r}. Pass one of them."
+        )
+    if head is not None and not known:
+        raise ValueError(
+            f"--head is for nets with several; {paths[0]} has one, and so has {dataset.name}. "
+            "Leave it out."
+        )
+    return dataset.other_heads.get(head, dataset)
 
 
 def _recorded(path: pathlib.Path) -> dict[str, Any] | None:

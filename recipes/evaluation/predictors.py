@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+import zoo
 import zoo.loading
 from recipes import scoring
 from recipes.data import Dataset
@@ -29,6 +30,7 @@ def predictor(
     *,
     method: Method,
     others: Sequence[Scorer] = (),
+    head: str | None = None,
     checkpoint: str | None = None,
     model: str | None = None,
     options: dict[str, Any] | None = None,
@@ -40,6 +42,7 @@ def predictor(
         dataset: The split that it is scored on.
         method: How an image is answered.
         others: Further members of an ensemble.
+        head: Of a net with several heads, the one that is scored.
         checkpoint: As for `zoo.load`, if the path is a workdir.
         model: As for `zoo.load`, if the file does not say it.
         options: As for `zoo.load`; its classes and channels follow from the data set.
@@ -53,7 +56,7 @@ def predictor(
     if file is not None:
         answer, file = exported.of_file(file, class_names=dataset.class_names), path
     else:
-        loaded, file = _trained(path, dataset, checkpoint, model, dict(options or {}))
+        loaded, file = _trained(path, dataset, head, checkpoint, model, dict(options or {}))
         answer = method.scorer(loaded)
     check_made_for(dataset, path, answer)
     if answer.spec.class_names not in (None, dataset.class_names):
@@ -64,6 +67,7 @@ def predictor(
 def _trained(
     path: pathlib.Path,
     dataset: Dataset,
+    head: str | None,
     checkpoint: str | None,
     model: str | None,
     options: dict[str, Any],
@@ -72,12 +76,13 @@ def _trained(
     inside = checkpoint if (path / workdir.RECIPE).exists() else None
     found = zoo.loading.find(path, inside)
     if found.spec is None and model is not None:
-        options = {
-            "classes": len(dataset.class_names),
-            "channels": dataset.channels,
-            **options,
-        }
-    return trained(found, where=str(path), model=model, **options)
+        card = zoo.describe(model)
+        classes = f"{head}_classes" if head in card.heads[1:] else "classes"
+        channels = {} if card.inputs else {"channels": dataset.channels}
+        options = {classes: len(dataset.class_names), **channels, **options}
+    if found.spec is not None and not found.spec.heads:
+        head = None  # it answers for one head only, whose classes are compared with the data set's
+    return trained(found, where=str(path), model=model, head=head, **options)
 
 
 def check_made_for(dataset: Dataset, what: pathlib.Path, answer: Scorer) -> None:

@@ -1,6 +1,7 @@
 """The scores as text: a table or JSON."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from recipes import scoring
@@ -9,8 +10,16 @@ PER_CLASS = ("iou_per_class", "precision_per_class", "recall_per_class", "dice_p
 """The scores of `zoo.metrics.scores` that each class has."""
 
 
-def as_table(scores: dict[str, dict[str, Any]], class_names: tuple[str, ...]) -> str:
-    """A column for each scored thing, a row for each score and for those of each class."""
+def as_table(
+    scores: dict[str, dict[str, Any]],
+    class_names: tuple[str, ...],
+    *,
+    left_out: Sequence[str] = (),
+) -> str:
+    """A column for each scored thing, a row for each score and for those of each class.
+
+    A last line names the classes that the mean IoU leaves out, if there are any.
+    """
     rows = {name: [columns[name] for columns in scores.values()] for name in scoring.SCORES}
     for score in PER_CLASS:
         for index, name in enumerate(class_names):
@@ -22,6 +31,8 @@ def as_table(scores: dict[str, dict[str, Any]], class_names: tuple[str, ...]) ->
     for name, values in rows.items():
         cells = (f"{value:>{w}.4f}" for value, w in zip(values, widths, strict=True))
         lines.append("  ".join([f"{name:<{first}}", *cells]))
+    if left_out:
+        lines.append(f"mean_iou leaves out {', '.join(left_out)}: no label of the split shows them")
     return "\n".join(lines)
 
 

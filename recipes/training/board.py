@@ -33,8 +33,11 @@ class Board:
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
-    def pictures(self, step: int, predict: Predictor, dataset: Dataset) -> None:
-        """The first examples, each with its label on the left and its class map on the right."""
+    def pictures(self, step: int, predict: Predictor, dataset: Dataset, *, head: str = "") -> None:
+        """The first examples, each with its label on the left and its class map on the right.
+
+        `head` names a further head of a net, whose pictures have its name.
+        """
         palette = zoo.pictures.with_colours(zoo.pictures.bright_palette(), dataset.colours)
         for index in range(min(PICTURES, len(dataset))):
             if self.writer is None:
@@ -55,7 +58,8 @@ class Board:
             both.paste(left, (0, 0))
             both.paste(right, (left.width, 0))
             with self._writing(step):
-                tf.summary.image(f"label and answer {index}", np.asarray(both)[np.newaxis])
+                name = f"{head} label and answer {index}".strip()
+                tf.summary.image(name, np.asarray(both)[np.newaxis])
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:

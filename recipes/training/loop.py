@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from recipes import scoring
 from recipes.data import pipeline
-from recipes.training import board, checkpoints, records, tables, weights
+from recipes.training import board, checkpoints, context, records, tables, weights
 from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, stop_signals
 from recipes.training.recipe import Recipe, RunError
@@ -95,7 +95,7 @@ class _Clock:
 @contextlib.contextmanager
 def _output(run: Run, last: int) -> Iterator[_Output]:
     for name in tables.COLUMNS:
-        tables.repair(run.out / name, run.step)
+        tables.repair(run.out / name, run.step, heads=run.splits["val"].other_heads)
     with (
         board.opened(run.out / "tensorboard") as events,
         progress.training(run.step, last) as show,
@@ -106,7 +106,7 @@ def _output(run: Run, last: int) -> Iterator[_Output]:
 def _batches(run: Run, first: int, last: int) -> tf.distribute.DistributedDataset:
     recipe = run.recipe
     return run.strategy.distribute_datasets_from_function(
-        lambda context: pipeline.batches(
+        lambda part: pipeline.batches(
             run.splits["train"],
             batch_size=recipe.batch_size,
             first=first * recipe.accumulate,
@@ -114,11 +114,12 @@ def _batches(run: Run, first: int, last: int) -> tf.distribute.DistributedDatase
             seed=recipe.seed,
             crop=recipe.crop,
             augment=recipe.augment,
+            context=context.around(recipe, run.state.model),
             loss_sampling=recipe.loss_sampling,
             weight_map=recipe.weight_map,
-            workers=context.num_input_pipelines,
-            worker=context.input_pipeline_id,
-            replicas=context.num_replicas_in_sync,
+            workers=part.num_input_pipelines,
+            worker=part.input_pipeline_id,
+            replicas=part.num_replicas_in_sync,
         )
     )
 
@@ -149,22 +150,31 @@ def _validate(run: Run, scorer: Scorer, output: _Output, stop: list[int]) -> boo
     step, held_out = run.step, run.splits["val"]
     copy_weights(scorer.model, run.state.model)
     checkpoints.check_finite(step, scorer.model.variables)
+    heads = {"": held_out, **held_out.other_heads}
     try:
-        scores = shared_scores(scorer.predict, held_out, run.strategy, stopped=lambda: bool(stop))
+        found = {
+            head: shared_scores(predict, labels, run.strategy, stopped=lambda: bool(stop))
+            for predict, (head, labels) in zip(scorer.predicts, heads.items(), strict=True)
+        }
     except MemoryError as error:
         raise RunError(
             f"{error} Or run the same command with --validate-every 0: it goes on from the last "
             "checkpoint and scores nothing."
         ) from error
-    if scores is None:
+    if None in found.values():
         return False
-    numbers = {name: scores[name] for name in scoring.SCORES}
+    numbers = {name: found[""][name] for name in scoring.SCORES}
+    for head in held_out.other_heads:
+        values = (found[head][name] for name in scoring.SCORES)
+        numbers |= zip(tables.head_scores(head), values, strict=True)
     if run.is_first_worker and numbers["mean_iou"] > records.best_score(run.out):
         weights.write_best(run, scorer.model, numbers["mean_iou"])
     tables.add_row(run.out / tables.SCORES, {"step": step, **numbers})
     output.events.scalars(step, numbers)
-    output.events.pictures(step, scorer.predict, held_out)
-    print(f"step {step}: held-out mean IoU {numbers['mean_iou']:.4f}", flush=True)
+    for predict, (head, labels) in zip(scorer.predicts, heads.items(), strict=True):
+        output.events.pictures(step, predict, labels, head=head)
+    others = (f", {head} {found[head]['mean_iou']:.4f}" for head in held_out.other_heads)
+    print(f"step {step}: held-out mean IoU {numbers['mean_iou']:.4f}{''.join(others)}", flush=True)
     return True
 
 

@@ -8,12 +8,14 @@ import tensorflow as tf
 
 import zoo
 import zoo.loading
-from recipes.data import Dataset
+from recipes.data import SETS, Dataset
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
 from recipes.training.step import make_optimizer
 from zoo import registry
 from zoo.models import vgg
+from zoo.registry import Card
+from zoo.spec import Labels
 
 _HEAD = 4096  # the width of VGG's fully connected layers
 
@@ -33,8 +35,13 @@ def check(recipe: Recipe) -> None:
             "which answers for the cells of a coarse grid. Train another model, such as fcn32s."
         )
     registry.check_options(card, recipe.options)
-    if recipe.encoder_weights != "imagenet":
-        _check_start(recipe.encoder_weights)
+    _check_heads(card, recipe)
+    if SETS[recipe.data].channels is not None:
+        _channels(card, SETS[recipe.data].channels, recipe.data)
+    start = start_of(card, recipe.encoder_weights)
+    if start != "imagenet":
+        for path in start.values() if isinstance(start, dict) else [start]:
+            _check_start(path)
         return
     widths = {"stages": list(vgg.WIDTHS), "head": _HEAD}
     options = {**card.options, **recipe.options}
@@ -48,6 +55,28 @@ def check(recipe: Recipe) -> None:
         )
 
 
+def start_of(card: Card, text: str) -> str | dict[str, str]:
+    """The weights that a net starts from, as its builder takes them.
+
+    >>> start_of(zoo.describe("fcn32s_late_fusion"), "color=runs/a,hha=runs/b")
+    {'color': 'runs/a', 'hha': 'runs/b'}
+
+    Raises:
+        ValueError: Some inputs are named and others not.
+    """
+    if not card.inputs or "=" not in text:
+        return text
+    found = dict(part.partition("=")[::2] for part in text.split(","))
+    if tuple(sorted(found)) != tuple(sorted(card.inputs)) or not all(found.values()):
+        example = ",".join(f"{name}=runs/{name}" for name in card.inputs)
+        raise ValueError(
+            f"--encoder-weights names weights for each input of {card.name}, "
+            f"{' and '.join(card.inputs)}, or one for all; received {text!r}. Pass {example}, for "
+            "example."
+        )
+    return found
+
+
 def build(recipe: Recipe, dataset: Dataset) -> keras.Model:
     """The recipe's model with the classes and channels of a data set; its `spec` has the names.
 
@@ -57,9 +86,15 @@ def build(recipe: Recipe, dataset: Dataset) -> keras.Model:
         TypeError: The model has no such option.
         FileNotFoundError: The weights to start from are missing.
     """
-    options = {"classes": len(dataset.class_names), "channels": dataset.channels, **recipe.options}
+    card = zoo.describe(recipe.model)
+    options = {
+        "classes": len(dataset.class_names),
+        **{f"{head}_classes": len(one.class_names) for head, one in dataset.other_heads.items()},
+        **_channels(card, dataset.channels, recipe.data),
+        **recipe.options,
+    }
     if recipe.encoder_weights:
-        options["encoder_weights"] = recipe.encoder_weights
+        options["encoder_weights"] = start_of(card, recipe.encoder_weights)
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(recipe.precision)
@@ -69,7 +104,13 @@ def build(recipe: Recipe, dataset: Dataset) -> keras.Model:
     finally:
         keras.config.set_dtype_policy(before)
     model.spec = model.spec.replace(
-        class_names=dataset.class_names, background=dataset.background, colours=dataset.colours
+        class_names=dataset.class_names,
+        background=dataset.background,
+        colours=dataset.colours,
+        other_heads={
+            head: Labels(one.class_names, one.background, one.colours)
+            for head, one in dataset.other_heads.items()
+        },
     )
     synchronize(model, recipe)
     return model
@@ -104,3 +145,37 @@ def _check_start(path: str) -> None:
             f"--encoder-weights takes the weights file of a run; that of {path} was killed before "
             f"it wrote one for its newest step. Run zoo train --workdir {path} first."
         )
+
+
+def _check_heads(card: Card, recipe: Recipe) -> None:
+    has = SETS[recipe.data].other_heads
+    if lacks := [head for head in card.heads[1:] if head not in has]:
+        fit = [name for name, known in SETS.items() if set(card.heads[1:]) <= {*known.other_heads}]
+        raise ValueError(
+            f"{recipe.model} learns labels for each of its heads, {' and '.join(card.heads)}; "
+            f"--data {recipe.data} has none for {lacks[0]}. Pass --data "
+            f"{' or '.join(fit)}, or train a net with one head."
+        )
+    if card.heads and recipe.class_weights:
+        raise ValueError(
+            f"--class-weights are of the classes of one head; {recipe.model} has "
+            f"{' and '.join(card.heads)}. Leave them out."
+        )
+
+
+def _channels(card: Card, channels: int, data: str) -> dict[str, int]:
+    """The option for the channels of a data set; none for a net whose inputs share them.
+
+    Raises:
+        ValueError: The net takes another number.
+    """
+    if not card.inputs:
+        return {"channels": channels}
+    known = {name: card.options[name] for name in card.options if name.endswith("channels")}
+    if sum(known.values()) != channels:
+        raise ValueError(
+            f"{card.name} takes {' and '.join(card.inputs)}, {sum(known.values())} channels in "
+            f"all; the images of --data {data} have {channels}. Pass a data set with both, such "
+            "as --data nyudv2_color_hha, or train a net with one input."
+        )
+    return {}

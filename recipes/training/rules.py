@@ -10,6 +10,9 @@ from zoo.terminal import nearest
 if TYPE_CHECKING:
     from recipes.training.recipe import Recipe
 
+# Of the nets for which weights of colour images are made to fit others.
+_CHANNELS = {"fcn32s_early_fusion": 4, "fcn32s_late_fusion": 6}
+
 
 def check(recipe: "Recipe") -> None:
     """Checks all that can be known before data are read.
@@ -38,11 +41,13 @@ def check_read(recipe: "Recipe", dataset: Dataset) -> None:
             "instances beside masks. Add it, with the number of each pixel's object, or pass "
             "--no-weight-map."
         )
-    if recipe.encoder_weights == "imagenet" and dataset.channels != 3:
+    channels = _CHANNELS.get(recipe.model, 3)
+    if recipe.encoder_weights == "imagenet" and dataset.channels != channels:
+        read = "--channels 3, which repeats grey and leaves out a channel behind RGB, or "
         raise ValueError(
-            f"--encoder-weights imagenet is for images with 3 channels; those of --data "
-            f"{recipe.data} have {dataset.channels}. Pass --channels 3, which repeats grey and "
-            "leaves out a channel behind RGB, or --encoder-weights none."
+            f"--encoder-weights imagenet is for images with {channels} channels; those of --data "
+            f"{recipe.data} have {dataset.channels}. Pass {read if channels == 3 else ''}"
+            "--encoder-weights none."
         )
     eight_bits = sorted({"light", "colour"} & set(recipe.augment))
     if dataset.image_type != "uint8" and eight_bits:
@@ -94,7 +99,7 @@ def _check_field(field: dataclasses.Field, value: Any) -> None:
 
 
 def _check_model(recipe: "Recipe") -> None:
-    given = [name for name in ("classes", "channels") if name in recipe.options]
+    given = [name for name in recipe.options if name.endswith(("classes", "channels"))]
     if given:
         is_free = "channels" in given and SETS[recipe.data].channels is None
         how = "; --channels 3 reads a grey folder in colour" if is_free else ""
@@ -179,8 +184,9 @@ def _check_data(recipe: "Recipe") -> None:
         )
     if known.classes is not None:
         _check_class_weights(recipe, known.classes)
-    if recipe.encoder_weights == "imagenet" and known.channels not in (None, 3):
+    channels = _CHANNELS.get(recipe.model, 3)
+    if recipe.encoder_weights == "imagenet" and known.channels not in (None, channels):
         raise ValueError(
-            "--encoder-weights imagenet is for images with 3 channels; those of --data "
+            f"--encoder-weights imagenet is for images with {channels} channels; those of --data "
             f"{recipe.data} have {known.channels}. Pass --encoder-weights none."
         )

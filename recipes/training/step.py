@@ -5,9 +5,10 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from recipes.training import losses
+from recipes.training import context, losses
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
+from zoo.models.plain import plain
 
 
 def make_step(
@@ -15,21 +16,31 @@ def make_step(
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """Makes a function of a batch: images, labels, and a weight map if the recipe has one.
 
+    The loss of a net with several heads is the sum of those of its heads.
+
     It gives the loss, how many replicas have numbers that are not finite, and the sum of the stop
     signals of all workers. With `last=True` it changes the weights by the mean gradient of this
     batch and of those since the last change.
     """
     model, optimizer = state.model, state.optimizer
     variables = model.trainable_variables
+    has_heads = isinstance(model.output, dict)
+    # Images hold the channels of all inputs.
+    forward = model if has_heads else plain(context.trained(recipe, model))
     with strategy.scope():
         sums = [_sum_of_each_replica(x) for x in variables] if recipe.accumulate > 1 else []
 
     def forward_and_backward(
-        images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, divisor: tf.Tensor
+        images: tf.Tensor,
+        labels: list[tf.Tensor],
+        weights: list[tf.Tensor],
+        divisors: list[tf.Tensor],
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            scores = model(tf.cast(images, tf.float32), training=True)
-            loss = losses.summed_loss(recipe, labels, scores, weights) / divisor
+            answer = forward(tf.cast(images, tf.float32), training=True)
+            heads = zip(labels, answer.values() if has_heads else [answer], weights, strict=True)
+            parts = [losses.summed_loss(recipe, *head) for head in heads]
+            loss = tf.add_n([part / by for part, by in zip(parts, divisors, strict=True)])
         return loss, tape.gradient(loss, variables, unconnected_gradients="zero")
 
     if recipe.jit:  # the sums over replicas stay outside: XLA cannot compile them
@@ -37,13 +48,13 @@ def make_step(
 
     def replica_step(batch: tuple, stop: tf.Tensor, last: bool) -> tuple:
         images, labels, *weight_map = batch
-        weights = losses.pixel_weights(recipe, labels, *(weight_map or [None]))
-        context = tf.distribute.get_replica_context()
-        mine = tf.stack([tf.reduce_sum(weights), tf.cast(stop, tf.float32)])
-        total, stops = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, mine))
-        loss, gradients = forward_and_backward(
-            images, labels, weights, losses.divisor(recipe, total)
-        )
+        labels = tf.unstack(labels, axis=-1) if has_heads else [labels]
+        weights = [losses.pixel_weights(recipe, one, *(weight_map or [None])) for one in labels]
+        replica = tf.distribute.get_replica_context()
+        mine = tf.stack([*map(tf.reduce_sum, weights), tf.cast(stop, tf.float32)])
+        *totals, stops = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, mine))
+        divisors = [losses.divisor(recipe, total) for total in totals]
+        loss, gradients = forward_and_backward(images, labels, weights, divisors)
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in [loss, *gradients]])
         for sum_, gradient in zip(sums, gradients, strict=False):
             sum_.assign_add(gradient)

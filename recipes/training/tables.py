@@ -7,6 +7,7 @@ repaired when the run is resumed.
 import csv
 import io
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 from recipes import scoring
@@ -15,30 +16,42 @@ from zoo.terminal import tell
 
 LOG, SCORES = "log.csv", "scores.csv"
 COLUMNS = {LOG: ("step", "loss", "seconds"), SCORES: ("step", *scoring.SCORES)}
+"""Of a net with several heads, scores.csv has those of `head_scores` behind them."""
 
 
-def repair(file: pathlib.Path, step: int) -> None:
+def head_scores(head: str) -> tuple[str, ...]:
+    """The columns of the scores of a head after the first, such as geometric_mean_iou."""
+    return tuple(f"{head}_{score}" for score in scoring.SCORES)
+
+
+def repair(file: pathlib.Path, step: int, *, heads: Iterable[str] = ()) -> None:
     """Removes the rows of later steps from a table, and one that is torn; begins a missing one.
+
+    Args:
+        file: The table.
+        step: The last step that is kept.
+        heads: Those of the model after the first.
 
     Raises:
         ValueError: Another program has changed the table.
         OSError: The table cannot be written.
     """
-    rows, torn = _rows(file)
+    further = [name for head in heads for name in head_scores(head)] if file.name == SCORES else []
+    columns = (*COLUMNS[file.name], *further)
+    rows, torn = _rows(file, columns)
     if torn is not None:
         tell(f"{file}: its last row, {torn[:60]!r}, was not written to its end; removed")
-    columns = COLUMNS[file.name]
     kept = [dict(zip(columns, row, strict=True)) for row in rows if int(row[0]) <= step]
     replace_csv(file, columns, kept)
 
 
 def add_row(file: pathlib.Path, row: dict[str, Any]) -> None:
-    """Adds a row to a table; it is on the disk afterwards.
+    """Adds a row to a table; it is on the disk afterwards. Its values are in the columns' order.
 
     Raises:
         OSError: The table cannot be written, or is gone.
     """
-    files.append_text(file, ",".join(str(row[name]) for name in COLUMNS[file.name]) + "\n")
+    files.append_text(file, ",".join(map(str, row.values())) + "\n")
 
 
 def is_scored(workdir: pathlib.Path, step: int) -> bool:
@@ -51,8 +64,14 @@ def last_step(file: pathlib.Path) -> int:
     return max((int(row[0]) for row in _rows(file)[0]), default=0)
 
 
-def _rows(file: pathlib.Path) -> tuple[list[list[str]], str | None]:
+def _rows(
+    file: pathlib.Path, columns: tuple[str, ...] | None = None
+) -> tuple[list[list[str]], str | None]:
     """The rows of a table, and its last line if that one is torn.
+
+    Args:
+        file: The table.
+        columns: That it must have; None for those of a run on any model.
 
     Raises:
         ValueError: The file holds something else.
@@ -64,30 +83,38 @@ def _rows(file: pathlib.Path) -> tuple[list[list[str]], str | None]:
     except FileNotFoundError:
         return [], None
     head, *lines = text.splitlines(keepends=True) or [""]
-    if head.strip() and head.strip() != ",".join(COLUMNS[file.name]):
-        raise _changed(file, 1, head)
+    columns = columns or _any_columns(head, file.name)
+    if head.strip() and head.strip() != ",".join(columns):
+        raise _changed(file, columns, 1, head)
     rows = []
     for number, line in enumerate(lines, start=2):
         row, last = line.strip().split(","), number == len(lines) + 1
-        if _is_row(row, file.name) and line.endswith("\n"):
+        if _is_row(row, columns) and line.endswith("\n"):
             rows.append(row)
         elif last:
             return rows, line.strip()
         else:
-            raise _changed(file, number, line)
+            raise _changed(file, columns, number, line)
     return rows, None
 
 
-def _is_row(row: list[str], name: str) -> bool:
+def _any_columns(head: str, name: str) -> tuple[str, ...]:
+    """The columns of a table: those that are known, and in scores.csv those of further heads."""
+    known, found = COLUMNS[name], tuple(head.strip().split(","))
+    further = found[len(known) :] if name == SCORES else ()
+    return known + tuple(column for column in further if column.endswith(scoring.SCORES))
+
+
+def _is_row(row: list[str], columns: tuple[str, ...]) -> bool:
     try:
-        return int(row[0]) >= 0 and len([float(number) for number in row]) == len(COLUMNS[name])
+        return int(row[0]) >= 0 and len([float(number) for number in row]) == len(columns)
     except ValueError:
         return False
 
 
-def _changed(file: pathlib.Path, number: int, line: str) -> ValueError:
+def _changed(file: pathlib.Path, columns: tuple[str, ...], number: int, line: str) -> ValueError:
     return ValueError(
-        f"{file} has the columns {','.join(COLUMNS[file.name])}; its line {number} is "
+        f"{file} has the columns {','.join(columns)}; its line {number} is "
         f"{line.strip()[:60]!r}. Another program has changed it. Rename it: the run goes on and "
         "begins a new one."
     )

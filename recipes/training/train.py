@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import zoo
 from recipes import data
 from recipes.data import pipeline
 from recipes.data.verify import verify
@@ -190,12 +191,23 @@ def _prepare(
     """The data, the state before the first step, and the SHA-256 of each split."""
     models.check(recipe)
     splits = data.load(recipe.data, data_dir, channels=recipe.channels)
-    splits = {split: splits[split] for split in ("train", "val")}
+    heads = zoo.describe(recipe.model).heads[1:]
+    splits = {split: splits[split].with_heads(heads) for split in ("train", "val")}
     check_read(recipe, splits["train"])
     state = models.make_state(recipe, splits["train"], strategy)
     examined = verify(splits, instances=recipe.weight_map)
     fingerprints = {split: found.sha256 for split, found in examined.items()}
-    return {split: found.dataset for split, found in examined.items()}, state, fingerprints
+    read = {split: found.dataset for split, found in examined.items()}
+    for head in heads:
+        others = verify({split: one.other_heads[head] for split, one in splits.items()})
+        fingerprints |= {f"{split} {head}": found.sha256 for split, found in others.items()}
+        read = {
+            split: dataclasses.replace(
+                one, other_heads={**one.other_heads, head: others[split].dataset}
+            )
+            for split, one in read.items()
+        }
+    return read, state, fingerprints
 
 
 def _tell_loss(run: Run) -> None:

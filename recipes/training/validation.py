@@ -7,23 +7,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import zoo.metrics
 from recipes import scoring
 from recipes.data import Dataset
 from recipes.training.devices import add_up, worker_of
+from zoo.models.plain import plain
 
 
 class Scorer(NamedTuple):
-    """A copy of a model on one device, and the class maps that it answers."""
+    """A copy of a model on one device, and the class maps that each of its heads answers."""
 
     model: keras.Model
-    predict: scoring.Predictor
+    predicts: tuple[scoring.Predictor, ...]
 
 
 def make_scorer(model: keras.Model) -> Scorer:
     """Copies a model; `copy_weights` brings the copy up to date."""
     copy = keras.models.clone_model(model)
-    return Scorer(copy, scoring.of_model(copy))
+    heads = model.output if isinstance(model.output, dict) else (None,)
+    return Scorer(copy, tuple(scoring.of_model(plain(copy, head)) for head in heads))
 
 
 def copy_weights(copy: keras.Model, trained: keras.Model) -> None:
@@ -52,4 +53,4 @@ def shared_scores(
     share = range(worker, len(dataset), workers)
     matrix = scoring.confusion_matrix(predict, dataset, indices=share, stopped=stopped)
     stops, *counts = add_up(np.append(np.int64(stopped()), matrix), strategy)
-    return None if stops else zoo.metrics.scores(np.reshape(counts, matrix.shape))
+    return None if stops else scoring.scores(np.reshape(counts, matrix.shape), dataset)

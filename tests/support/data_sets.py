@@ -10,5 +10,6 @@ def assert_known(name, folder, *, background):
     for dataset in splits.values():
         assert known.classes in (None, len(dataset.class_names))
         assert known.channels in (None, dataset.channels)
+        assert known.other_heads == tuple(dataset.other_heads)
         assert known.instances in (None, dataset.instances is not None)
         assert dataset.background == background

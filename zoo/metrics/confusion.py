@@ -24,6 +24,7 @@ mean over the scores of single images would be another number.
 """
 
 import numbers
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def confusion_matrix(
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
-def scores(matrix: np.ndarray) -> dict[str, Any]:
+def scores(matrix: np.ndarray, *, unscored: Collection[int] = ()) -> dict[str, Any]:
     """The four scores, and the IoU, precision, recall and Dice of each class.
 
     Example:
@@ -89,6 +90,9 @@ def scores(matrix: np.ndarray) -> dict[str, Any]:
 
     Args:
         matrix: Counts `[classes, classes]`, as `confusion_matrix` returns them.
+        unscored: Classes that are known not to occur, such as the cow, desert and moon of SIFT
+            Flow's test images. Unless the truth has them after all, their IoU and Dice are NaN,
+            predicted or not, and so left out of the mean.
 
     Returns:
         The scores by name; those whose name ends in `_per_class` are float64 `[classes]`. A score
@@ -111,6 +115,9 @@ def scores(matrix: np.ndarray) -> dict[str, Any]:
     hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     total = truth.sum()
     iou, recall = ratio(hits, truth + predicted - hits), ratio(hits, truth)
+    dice = ratio(2 * hits, truth + predicted)
+    absent = [number for number in unscored if not truth[number]]
+    iou[absent] = dice[absent] = np.nan
     return {
         "pixel_accuracy": float(ratio(hits.sum(), total)),
         "mean_accuracy": mean_of_numbers(recall),
@@ -119,7 +126,7 @@ def scores(matrix: np.ndarray) -> dict[str, Any]:
         "iou_per_class": iou,
         "precision_per_class": ratio(hits, predicted),
         "recall_per_class": recall,
-        "dice_per_class": ratio(2 * hits, truth + predicted),
+        "dice_per_class": dice,
     }
 
 

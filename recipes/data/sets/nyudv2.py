@@ -1,4 +1,4 @@
-"""NYUDv2: 40 classes of indoor scenes; RGB, depth (`nyudv2_depth`) or HHA (`nyudv2_hha`) images.
+"""NYUDv2: 40 classes of indoor scenes, in colour; see below for those with depth.
 
     data/images/img_NUMBER.png        colour, 425 × 560
     data/hha/img_NUMBER.png           disparity, height above ground and angle with gravity
@@ -14,19 +14,25 @@ their data layer, `nyud_layers.py`; the image size is that reported by others.
 The splits are those of the FCN paper: "train" is train.txt and val.txt together, 795 images, and
 "val" is test.txt. To choose between settings without the test images, give `read` other lists.
 
-The authors' nets on HHA take its three channels in this order, minus 132.431, 94.076 and 118.477.
-Their net of early fusion takes the logarithm of the depth, minus 7.844, as a fourth channel. Here
-the logarithm is an image with one channel of float32, see `read_depth`.
+    nyudv2_hha           HHA images: three channels of 8 bits, in the order of the file
+    nyudv2_depth         the logarithm of the depth: one channel of float32, see `read_depth`
+    nyudv2_color_depth   RGB and behind it that logarithm: four channels of float32
+    nyudv2_color_hha     RGB and behind it HHA: six channels of 8 bits
+
+The authors' nets on HHA subtract 132.431, 94.076 and 118.477 from its channels, and their net of
+early fusion 7.844 from the logarithm.
 
 Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012.
 """
 
+import functools
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
-from recipes.data.listed import listed
+from recipes.data.listed import listed, read_rgb
 from recipes.data.mat import read_label
 from zoo.class_names import CLASS_NAMES
 from zoo.images import read_image, read_numbers
@@ -50,6 +56,7 @@ def read(
     *,
     name: str,
     images: str,
+    beside: str | None = None,
     train: tuple[str, ...] = ("train", "val"),
     val: tuple[str, ...] = ("test",),
 ) -> dict[str, Dataset]:
@@ -59,16 +66,15 @@ def read(
         data_dir: The folder that holds the lists.
         name: The name of the data set.
         images: The folder in `data` with the images: "images", "depth" or "hha".
+        beside: The folder of the images whose channels follow those of `images`.
         train: The lists of the split "train".
         val: The lists of the split "val".
 
     Raises:
         DataError: A list is missing or empty.
     """
-    reader = {
-        "depth": {"read_image": read_depth, "channels": 1, "image_type": "float32"},
-        "hha": {"read_image": read_hha},
-    }
+    folders = [images, *([beside] if beside else [])]
+    read_one = tuple(_READERS[folder] for folder in folders)
     return {
         split: listed(
             data_dir,
@@ -80,7 +86,10 @@ def read(
             label="segmentation/img_{}.mat",
             read_label=_read_label,
             remedy=_REMEDY,
-            **reader.get(images, {}),
+            beside=tuple(f"data/{folder}/img_{{}}.png" for folder in folders[1:]),
+            read_image=functools.partial(_stacked, read_one) if beside else read_one[0],
+            channels=sum(1 if folder == "depth" else 3 for folder in folders),
+            image_type="float32" if "depth" in folders else "uint8",
         )
         for split, lists in (("train", train), ("val", val))
     }
@@ -112,6 +121,24 @@ def read_depth(file: pathlib.Path) -> np.ndarray:
     found = np.full(depth.shape, MEAN_LOG_DEPTH, np.float32)
     np.log(depth, out=found, where=measured, casting="same_kind", dtype=np.float32)
     return found[..., np.newaxis]
+
+
+def _stacked(
+    readers: tuple[Callable[[pathlib.Path], np.ndarray], ...], *files: pathlib.Path
+) -> np.ndarray:
+    """The channels of several images of one size, one behind the other."""
+    images = [read_one(file) for read_one, file in zip(readers, files, strict=True)]
+    for file, image in zip(files, images, strict=True):
+        if image.shape[:2] != images[0].shape[:2]:
+            sizes = ["×".join(map(str, one.shape[:2])) for one in (image, images[0])]
+            raise DataError(
+                f"{file}: both images of an example have one size; it is {sizes[0]} and {files[0]} "
+                f"is {sizes[1]} (height × width). Replace one of them."
+            )
+    return np.concatenate(images, -1)
+
+
+_READERS = {"images": read_rgb, "depth": read_depth, "hha": read_hha}
 
 
 def _read_label(file: pathlib.Path) -> np.ndarray:

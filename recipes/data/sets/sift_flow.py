@@ -1,4 +1,4 @@
-"""SIFT Flow: outdoor scenes in 33 semantic classes, or 3 geometric (`sift_flow_geometric`).
+"""SIFT Flow: outdoor scenes in 33 semantic classes, and 3 geometric (`sift_flow_geometric`).
 
     Images/OUTDOOR/NAME.jpg           256 × 256
     SemanticLabels/OUTDOOR/NAME.mat   variable S: 1 to 33, and 0 for void
@@ -12,12 +12,16 @@ github.com/shelhamer/fcn.berkeleyvision.org; pass their folder as --data-dir. Th
 the FCN authors' data layer, `siftflow_layers.py`.
 
 The splits are theirs: "train" is trainval.txt and "val" is test.txt; two images without labels are
-on neither list. No test image shows a cow, a desert or the moon, so these have no scores (NaN).
+on neither list. A net with the heads semantic and geometric learns both labels of each image.
+
+No test image shows a cow, a desert or the moon. They are left out of the mean IoU, predicted or
+not; in the authors' script their IoU is 0 once they are predicted, and its comment warns of that.
 
 Liu, Yuen and Torralba, "Nonparametric Scene Parsing via Label Transfer", PAMI 2011; the geometric
 labels: Tighe and Lazebnik, "SuperParsing", ECCV 2010.
 """
 
+import dataclasses
 import functools
 import pathlib
 
@@ -29,6 +33,7 @@ from recipes.data.mat import read_label
 from zoo.class_names import CLASS_NAMES
 
 OUTDOOR = "spatial_envelope_256x256_static_8outdoorcategories"
+NOT_IN_TEST = ("cow", "desert", "moon")
 _REMEDY = (
     "Pass the folder that holds Images, SemanticLabels, GeoLabels, trainval.txt and test.txt as "
     "the data folder."
@@ -36,8 +41,18 @@ _REMEDY = (
 
 
 def load(data_dir: pathlib.Path) -> dict[str, Dataset]:
-    """The semantic labels with the FCN authors' splits."""
-    return read(data_dir, name="sift_flow", labels="SemanticLabels", first=0)
+    """Both labels with the FCN authors' splits: the geometric ones are those of another head."""
+    semantic = read(data_dir, name="sift_flow", labels="SemanticLabels", first=0)
+    geometric = read(data_dir, name="sift_flow_geometric", labels="GeoLabels", first=-1)
+    absent = tuple(CLASS_NAMES["sift_flow"].index(name) for name in NOT_IN_TEST)
+    return {
+        split: dataclasses.replace(
+            dataset,
+            other_heads={"geometric": geometric[split]},
+            unscored=absent if split == "val" else (),
+        )
+        for split, dataset in semantic.items()
+    }
 
 
 def read(data_dir: pathlib.Path, *, name: str, labels: str, first: int) -> dict[str, Dataset]:

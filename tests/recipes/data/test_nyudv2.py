@@ -155,6 +155,63 @@ def test_a_missing_list_is_named_with_the_folder_it_wants(folder):
     )
 
 
-@pytest.mark.parametrize("name", ["nyudv2", "nyudv2_depth", "nyudv2_hha"])
+def depths(folder, depth):
+    (folder / "data/depth").mkdir(exist_ok=True)
+    for numbers in LISTS.values():
+        for number in numbers:
+            Image.fromarray(depth).save(folder / f"data/depth/img_{number}.png")
+
+
+def test_the_logarithm_of_the_depth_is_behind_rgb(folder):
+    depth = np.full(SIZE, 2550, np.uint16)
+    depth[0, 0] = 0
+    depths(folder, depth)
+    splits = data.load("nyudv2_color_depth", folder)
+    train = splits["train"]
+    assert (train.name, train.channels, train.image_type) == ("nyudv2_color_depth", 4, "float32")
+    image, label = train.example(0)
+    colour, labels = data.load("nyudv2", folder)["train"].example(0)
+    logarithm, _ = data.load("nyudv2_depth", folder)["train"].example(0)
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image[..., :3], colour)
+    np.testing.assert_array_equal(image[..., 3:], logarithm)
+    np.testing.assert_array_equal(label, labels)
+    assert examine(train).pixels[0] == 3 * 5600
+
+
+def test_hha_is_behind_rgb(folder):
+    train = data.load("nyudv2_color_hha", folder)["train"]
+    assert (train.channels, train.image_type) == (6, "uint8")
+    assert train.files[0] == tuple(
+        str(folder / part)
+        for part in (
+            *("data/images/img_5449.png", "segmentation/img_5449.mat", "data/hha/img_5449.png"),
+        )
+    )
+    image, _ = train.example(0)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image[9, 9], [5449 % 256] * 3 + [131, 94, 118])
+
+
+def test_the_second_image_has_the_size_of_the_first_and_is_watched(folder):
+    picture(folder, "hha", "6140", (1, 2, 3), size=(425, 559))
+    other = folder / "data/hha/img_6140.png"
+    assert (
+        f"{other}: both images of an example have one size; it is 425×559 and "
+        f"{folder}/data/images/img_6140.png is 425×560 (height × width). Replace one of them."
+    ) in problem(folder, "nyudv2_color_hha")
+    picture(folder, "hha", "6140", (1, 2, 3))
+    watched = examine(data.load("nyudv2_color_hha", folder)["train"]).dataset
+    watched.example(1)
+    picture(folder, "hha", "6140", (1, 2, 4))
+    with pytest.raises(data.DataError, match=r"hha/img_6140\.png: the examples of a run stay as"):
+        watched.example(1)
+    other.unlink()
+    assert f"{other}: there is no such file." in problem(folder, "nyudv2_color_hha")
+
+
+@pytest.mark.parametrize(
+    "name", ["nyudv2", "nyudv2_color_depth", "nyudv2_color_hha", "nyudv2_depth", "nyudv2_hha"]
+)
 def test_it_is_what_is_known_before_it_is_read(folder, name):
     assert_known(name, folder, background=None)

@@ -5,8 +5,10 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from recipes import data
+import zoo.metrics
+from recipes import data, scoring
 from recipes.data.verify import examine
+from recipes.evaluation.table import as_table
 from tests.support.data_sets import assert_known
 
 OUTDOOR = "spatial_envelope_256x256_static_8outdoorcategories"
@@ -152,3 +154,57 @@ def test_a_missing_list_is_named_with_the_folder_it_wants(folder):
 @pytest.mark.parametrize("name", ["sift_flow", "sift_flow_geometric"])
 def test_it_is_what_is_known_before_it_is_read(folder, name):
     assert_known(name, folder, background=None)
+
+
+def test_a_class_that_no_test_image_shows_is_left_out_of_the_mean_though_it_is_predicted(folder):
+    splits = data.load("sift_flow", folder)
+    names = splits["val"].class_names
+    assert [names[number] for number in splits["val"].unscored] == ["cow", "desert", "moon"]
+    assert splits["train"].unscored == ()
+    cow, moon, sky = (names.index(name) for name in ("cow", "moon", "sky"))
+
+    def predict(image):
+        """All is right, but for some cow where there is awning, and moon where there is sky."""
+        truth = splits["val"].example(0)[1]
+        class_map = np.where(truth == 255, 0, truth)
+        class_map[150, :8], class_map[50, :4] = cow, moon
+        return class_map
+
+    found = scoring.measure(predict, splits["val"])
+    awning, seen = 25600, 25600
+    expected = [(awning - 8) / awning, (seen - 4) / seen, 1.0]  # awning, sky, window
+    assert found["mean_iou"] == pytest.approx(np.mean(expected))
+    assert np.isnan(found["iou_per_class"][[cow, moon]]).all()
+    assert found["iou_per_class"][sky] == pytest.approx((seen - 4) / seen)
+    matrix = scoring.confusion_matrix(predict, splits["val"])
+    assert scoring.left_out(matrix, splits["val"]) == ("cow", "desert", "moon")
+    by_the_authors_script = zoo.metrics.scores(matrix)
+    assert by_the_authors_script["mean_iou"] == pytest.approx(np.sum(expected) / 5)
+    for name in ("pixel_accuracy", "mean_accuracy", "frequency_weighted_iou"):
+        assert found[name] == by_the_authors_script[name]
+    table = as_table({"net": found}, names, left_out=scoring.left_out(matrix, splits["val"]))
+    assert table.endswith(
+        "\nmean_iou leaves out cow, desert, moon: no label of the split shows them"
+    )
+
+
+def test_a_test_image_that_shows_a_cow_counts_it(folder):
+    splits = data.load("sift_flow", folder)
+    cow = splits["val"].class_names.index("cow")
+    label = semantic()
+    label[200:, 9:] = cow + 1
+    save(folder, "SemanticLabels", TEST[0], label)
+    matrix = scoring.confusion_matrix(lambda image: np.zeros((256, 256), np.uint8), splits["val"])
+    assert scoring.left_out(matrix, splits["val"]) == ("desert", "moon")
+    assert scoring.scores(matrix, splits["val"])["iou_per_class"][cow] == 0
+
+
+def test_the_geometric_labels_are_those_of_another_head(folder):
+    splits, alone = (data.load(name, folder) for name in ("sift_flow", "sift_flow_geometric"))
+    for split, dataset in splits.items():
+        assert list(dataset.other_heads) == ["geometric"]
+        other = dataset.other_heads["geometric"]
+        assert (other.name, other.files) == ("sift_flow_geometric", alone[split].files)
+        assert [image for image, _ in other.files] == [image for image, _ in dataset.files]
+        np.testing.assert_array_equal(other.example(0)[1], alone[split].example(0)[1])
+        assert dataset.with_heads(()).other_heads == {}

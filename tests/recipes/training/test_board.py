@@ -84,3 +84,15 @@ def test_of_a_large_image_the_middle_is_scored_if_it_is_shown(tmp_path, monkeypa
         events.scalars(1, {"loss": 1.0})
     assert [part.shape for part in scored] == [(1024, 1024, 3)] * is_installed
     assert all((part == 1).all() for part in scored)
+
+
+def test_the_pictures_of_a_further_head_have_its_name(tmp_path, monkeypatch):
+    label = np.zeros((96, 128), np.uint8)
+    image = np.zeros((*label.shape, 3), np.uint8)
+    dataset = Dataset("any", "val", ("first", "second"), 3, (("", ""),), lambda i: (image, label))
+    shown = []
+    monkeypatch.setattr(tf.summary, "image", lambda name, pictures: shown.append(name))
+    with board.opened(tmp_path) as events:
+        events.pictures(1, lambda image: label, dataset)
+        events.pictures(1, lambda image: label, dataset, head="geometric")
+    assert shown == ["label and answer 0", "geometric label and answer 0"]

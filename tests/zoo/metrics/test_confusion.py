@@ -329,3 +329,21 @@ def test_counts_of_any_type_give_the_same_scores():
     many = MATRIX * 2**55
     for dtype in ("int64", "uint64", "float64"):
         assert metrics.scores(many.astype(dtype))["mean_iou"] == pytest.approx(SCORES["mean_iou"])
+
+
+def test_a_class_that_is_known_to_be_absent_is_left_out_of_the_mean():
+    """The second class is predicted and never true; the fourth is neither."""
+    matrix = np.array([[6, 2, 0, 0], [0, 0, 0, 0], [0, 1, 3, 0], [0, 0, 0, 0]])
+    counted, left = metrics.scores(matrix), metrics.scores(matrix, unscored=(1, 3))
+    assert counted["mean_iou"] == pytest.approx((6 / 8 + 0 + 3 / 4) / 3)
+    assert left["mean_iou"] == pytest.approx((6 / 8 + 3 / 4) / 2)
+    for name in ("pixel_accuracy", "mean_accuracy", "frequency_weighted_iou"):
+        assert left[name] == counted[name]
+    np.testing.assert_array_equal(np.isnan(left["iou_per_class"]), [False, True, False, True])
+    np.testing.assert_array_equal(np.isnan(left["dice_per_class"]), [False, True, False, True])
+    assert left["precision_per_class"][1] == 0
+
+
+def test_a_class_that_occurs_after_all_is_scored():
+    matrix = np.array([[6, 2], [1, 0]])
+    assert metrics.scores(matrix, unscored=(1,))["mean_iou"] == metrics.scores(matrix)["mean_iou"]

@@ -1,0 +1,36 @@
+r"""FCN-32s with two heads from VGG-16 on SIFT Flow, by the authors' solver.
+
+Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmentation", TPAMI 2017;
+the solver of siftflow-fcn32s in the authors' release.
+
+Deviations:
+- Each epoch takes every image once, in random order; the authors draw with replacement.
+- The authors' script ends after 100,000 steps, and the limit of their solver is 300,000 as here;
+  `--limit-steps 100000` stops there.
+- The mean IoU leaves out the three classes that no test image shows.
+
+Data      SIFT Flow, 2,486 images and 200 to score: see recipes/data/sets/sift_flow.py
+Start     VGG-16 as trained on ImageNet, which Keras fetches
+Command   zoo train sift_flow_fcn32s_two_heads --workdir runs/sift_flow_fcn32s_two_heads \
+              --data-dir path/to/sift_flow
+Time      not yet run
+Result    not yet run
+"""
+
+from recipes.training.recipe import Recipe
+
+RECIPE = Recipe(
+    model="fcn32s_two_heads",
+    encoder_weights="imagenet",
+    data="sift_flow",
+    steps=300_000,
+    batch_size=1,
+    optimizer="sgd",
+    learning_rate=1e-10,
+    momentum=0.99,
+    biases="doubled",
+    weight_decay=5e-4,
+    reduction="sum",
+    save_every=1000,
+    validate_every=2000,
+)
