@@ -13,7 +13,14 @@ OURS = ("zoo", "exports", "recipes", "tests", "benchmarks")
 # What a module may import of ours, by the longest prefix of its name. Names without a package are
 # leaves; nothing runs back up.
 LEAVES = (
-    *("zoo.class_names", "zoo.files", "zoo.image_files", "zoo.imagenet_classes", "zoo.lazy"),
+    *(
+        "zoo.calls",
+        "zoo.class_names",
+        "zoo.files",
+        "zoo.image_files",
+        "zoo.imagenet_classes",
+        "zoo.lazy",
+    ),
     *("zoo.quiet", "zoo.registry", "zoo.terminal"),
 )
 MAY = {
@@ -34,17 +41,26 @@ MAY = {
     "zoo.rasters": ("zoo.files", "zoo.image_files", "zoo.images"),
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
-    "zoo.loading": (*LEAVES, "zoo.spec", "zoo.weights", "zoo.workdir"),
+    "zoo.models.plain": (),
+    "zoo.loading": (*LEAVES, "zoo.models.plain", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
-        *("zoo.fonts", "zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.rasters", "zoo.spec"),
+        *(
+            "zoo.fonts",
+            "zoo.metrics",
+            "zoo.models.plain",
+            "zoo.pictures",
+            "zoo.progress",
+            "zoo.rasters",
+            "zoo.spec",
+        ),
         *("zoo.videos", "zoo.weights"),
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (
         *("exports.reading", "exports.runtimes", "zoo.class_names", "zoo.inference", "zoo.spec"),
     ),
-    "zoo.anatomy": ("zoo.layers",),
+    "zoo.anatomy": ("zoo.calls", "zoo.layers"),
     "zoo.drawing": ("zoo.anatomy",),
     "zoo.commands": ("zoo",),
     "zoo.showing": ("zoo",),

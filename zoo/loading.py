@@ -88,8 +88,8 @@ def load(
         head: Of a net with several heads, the only one that the model shall have; see
             `zoo.models.plain`.
         progress: Called after each array with the count of numbers filled in so far, and the total.
-        **options: The builder's, for a file that does not say them. `name`, `border` and `dropout`
-            may differ from the file's.
+        **options: The builder's, for a file that does not say them. `name` and `dropout`
+            may differ from the file's, and `border` may be "mirror" for "valid" and back.
 
     Returns:
         A `keras.Model` whose attribute `spec` holds the class names too.

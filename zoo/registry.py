@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     import keras
 
 
+UNPUBLISHED = "none published"  # in the place of the licence of weights
+
+
 @dataclasses.dataclass(frozen=True)
 class Card:
     """What is known about a model before it is built.
 
     `parameters` counts the trainable ones at the default options. In pixels: `stride` lies between
     neighbouring scores before the last up-sampling of an FCN, and between neighbouring features at
-    the bottom of DeconvNet and U-Net; `receptive_field` is what one feature at the bottom sees.
+    the bottom of the others; `receptive_field` is what one feature at the bottom sees.
     `classes` is the builder's default.
 
     `task` says what a model answers with: "segmentation" with scores of the size of the image,
@@ -67,8 +70,7 @@ def _fcn(name: str, summary: str, *, module: str = "fcn", classes: int = 21, **k
         "Fully Convolutional Networks for Semantic Segmentation, arXiv:1605.06211",
         2015,
         classes=classes,
-        weights_licence="unrestricted use",
-        **known,
+        **{"weights_licence": "unrestricted use", **known},
     )
 
 
@@ -80,6 +82,20 @@ def _two_heads(name: str, summary: str, **numbers: int) -> Card:
 def _heatmap(name: str, summary: str, paper: str, **numbers: Any) -> Card:
     return Card(
         name, "heatmaps", summary, paper, classes=1000, task="classification", stride=32, **numbers
+    )
+
+
+def _lesson(name: str, summary: str, **numbers: int) -> Card:
+    """A step before U-Net, of a lecture: nobody published weights."""
+    return Card(
+        name,
+        name,
+        summary,
+        "CS231n, Lecture 11: Detection and Segmentation, Stanford 2017",
+        2017,
+        classes=2,
+        weights_licence=UNPUBLISHED,
+        **numbers,
     )
 
 
@@ -147,6 +163,7 @@ CARDS = (
         "FCN-32s on RGB and the logarithm of the depth, in one image of four channels.",
         module="fcn_fusion",
         classes=40,
+        weights_licence=UNPUBLISHED,
         parameters=134_425_000,
         stride=32,
         receptive_field=404,
@@ -161,6 +178,15 @@ CARDS = (
         stride=32,
         receptive_field=404,
     ),
+    _fcn(
+        "fcn_googlenet",
+        "FCN-GoogLeNet: 32-pixel scores of nine inception modules, up-sampled at once.",
+        module="fcn_googlenet",
+        weights_licence=UNPUBLISHED,
+        parameters=5_995_077,
+        stride=32,
+        receptive_field=907,
+    ),
     Card(
         "deconvnet",
         "deconvnet",
@@ -174,6 +200,32 @@ CARDS = (
         weights_licence="research use only, no redistribution",
     ),
     Card(
+        "segnet",
+        "segnet",
+        "SegNet: VGG-16's convolutions, normalized, and their mirror image after max-unpoolings.",
+        "SegNet: A Deep Convolutional Encoder-Decoder Architecture, arXiv:1511.00561",
+        2017,
+        parameters=29_449_355,
+        stride=32,
+        receptive_field=212,
+        classes=11,
+        weights_licence="CC BY-NC 4.0",
+    ),
+    _lesson(
+        "fullres",
+        "Convolutions of 3 × 3 at the resolution of the image, without pooling.",
+        parameters=260_418,
+        stride=1,
+        receptive_field=17,
+    ),
+    _lesson(
+        "encoder_decoder",
+        "U-Net's levels without its skips: down and up again by a choice of layers.",
+        parameters=25_809_410,
+        stride=16,
+        receptive_field=140,
+    ),
+    Card(
         "unet",
         "unet",
         "U-Net: a valid encoder and decoder with skips; `depth` levels, `filters` at the first.",
@@ -184,6 +236,18 @@ CARDS = (
         receptive_field=140,
         classes=2,
         weights_licence="not stated",
+    ),
+    Card(
+        "unet_vgg16",
+        "unet_vgg",
+        "U-Net on VGG-16: the classifier as encoder, started from ImageNet; skips before pools.",
+        "TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet, arXiv:1801.05746",
+        2018,
+        parameters=38_703_573,
+        stride=32,
+        receptive_field=340,
+        classes=21,
+        weights_licence="CC BY 4.0",
     ),
     _heatmap(
         "vgg16_heatmap",

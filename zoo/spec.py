@@ -18,9 +18,9 @@ MAX_OPTIONS = 64
 
 _FORMAT = 1
 _NOT_OPTIONS = ("name", "weights", "encoder_weights")
-# They do not change what the weights mean: dropout acts in training only, and both borders of U-Net
-# take the same weights.
-_FREE = ("border", "dropout")
+# They do not change what the weights mean: dropout acts in training only, and where U-Net scores a
+# tile, it scores it alike in a mirrored image. Padded with zeros it is another function.
+_FREE = {"dropout": None, "border": ("mirror", "valid")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,11 +256,17 @@ def check_agrees(stored: Spec, model: str | None, given: Mapping[str, Any], *, w
         )
     compared = {name: given[name] for name in given if name in stored.options}
     for name, value in _plain(compared).items():
-        if name not in _FREE and value != stored.options[name]:
+        if value != stored.options[name] and not _is_free(name, value, stored.options[name]):
             raise ValueError(
                 f"{where} was saved with {name}={stored.options[name]!r}; received "
                 f"{name}={value!r}. Leave {name} out, or give another file."
             )
+
+
+def _is_free(name: str, *values: Any) -> bool:
+    """Whether weights mean the same with either of these values of an option."""
+    alike = _FREE.get(name, ())
+    return alike is None or all(value in alike for value in values)
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The model of a run: what its recipe asks for, and its state before the first step."""
 
 import warnings
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -42,12 +43,15 @@ def check(recipe: Recipe) -> None:
         for path in start.values() if isinstance(start, dict) else [start]:
             _check_start(path)
         return
-    stages, head = (recipe.options.get(name, card.options.get(name)) for name in ("stages", "head"))
-    if (tuple(stages or ()), head) != (vgg.WIDTHS, _HEAD):
-        has = "no such trunk" if stages is None else f"stages={list(stages)} and head={head}"
+    widths = {"stages": list(vgg.WIDTHS), "head": _HEAD}
+    options = {**card.options, **recipe.options}
+    found = {name: options[name] for name in widths if name in options}  # some have no head
+    if "stages" in found:
+        found["stages"] = list(found["stages"])
+    if "stages" not in found or any(found[name] != widths[name] for name in found):
         raise ValueError(
-            f"--encoder-weights imagenet is for nets on VGG, with stages={list(vgg.WIDTHS)} and "
-            f"head={_HEAD}; {recipe.model} has {has}. Pass --encoder-weights none."
+            f"--encoder-weights imagenet is for nets on VGG, with {_listed(widths)}; "
+            f"{recipe.model} has {_listed(found) or 'no such trunk'}. Pass --encoder-weights none."
         )
 
 
@@ -129,6 +133,10 @@ def make_state(recipe: Recipe, dataset: Dataset, strategy: tf.distribute.Strateg
         optimizer = make_optimizer(recipe)
         optimizer.build(model.trainable_variables)
     return State(model, optimizer)
+
+
+def _listed(options: dict[str, Any]) -> str:
+    return " and ".join(f"{name}={value}" for name, value in options.items())
 
 
 def _check_start(path: str) -> None:

@@ -218,5 +218,10 @@ _TINY = {
     **dict.fromkeys(("fcn32s_two_heads", "fcn16s_two_heads", "fcn8s_two_heads"), _VGG),
     **dict.fromkeys(("fcn32s_early_fusion", "fcn32s_late_fusion"), _VGG),
     "fcn_alexnet": {"stages": [8, 16, 16, 16, 16], "head": 16},
+    "fcn_googlenet": {"filters": 8},
+    "encoder_decoder": {"filters": 4, "depth": 2},
+    "fullres": {"filters": 4, "depth": 2},
+    "segnet": {"filters": 4},
     "unet": {"filters": 4, "depth": 2},
+    "unet_vgg16": {"stages": [4, 8, 16, 16, 16]},
 }

@@ -1,27 +1,34 @@
 """The conformance tables: one toy of every registered model. A test names the model without one.
 
-`TOYS` answers each pixel of an image, `CLASSIFIER_TOYS` the cells of a coarse grid.
+`TOYS` answers each pixel of an RGB image, `CLASSIFIER_TOYS` the cells of a coarse grid.
+`OTHER_TOYS` takes other images or has several heads: `build_toy` makes of one the model of one
+image and of its first head.
 """
 
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 import zoo
+from zoo.models.plain import plain
 
 
 @dataclasses.dataclass(frozen=True)
 class Toy:
-    """Options that make a model small, an image size, and the layer that holds its class biases."""
+    """Options that make a model small, an image size, and the layer that holds its class biases.
+
+    `heads` maps each head of a net with several to its layer of biases, the first one first.
+    """
 
     options: dict[str, Any]
     size: tuple[int, int]
     score: str
+    heads: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 VGG_TOY = Toy({"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}, (37, 50), "score_fr")
@@ -37,7 +44,12 @@ TOYS = {
     "fcn_alexnet": Toy(
         {"classes": 4, "stages": (8, 8, 12, 12, 8), "head": 12}, (53, 70), "score_fr"
     ),
+    "fcn_googlenet": Toy({"classes": 4, "filters": 8}, (53, 70), "score_fr"),
+    "encoder_decoder": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "score"),
+    "fullres": Toy({"classes": 4, "filters": 4, "depth": 3}, (33, 50), "score"),
+    "segnet": Toy({"classes": 4, "filters": 2}, (45, 70), "conv1_1_D"),
     "unet": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "conv_u0d-score"),
+    "unet_vgg16": Toy({"classes": 4, "stages": (4, 6, 8, 8, 8)}, (45, 70), "up-score"),
 }
 NAMES = sorted(TOYS)
 
@@ -50,16 +62,36 @@ CLASSIFIER_TOYS = {
     "vgg19_heatmap": _VGG_HEATMAP,
 }
 CLASSIFIERS = sorted(CLASSIFIER_TOYS)
-ALL_TOYS = TOYS | CLASSIFIER_TOYS
+
+_TWO_HEADS = Toy(
+    VGG_TOY.options | {"geometric_classes": 3},
+    VGG_TOY.size,
+    "score_fr_sem",
+    {"semantic": "score_fr_sem", "geometric": "score_fr_geo"},
+)
+OTHER_TOYS = {
+    "fcn16s_two_heads": _TWO_HEADS,
+    "fcn32s_early_fusion": VGG_TOY,
+    "fcn32s_late_fusion": dataclasses.replace(VGG_TOY, score="score_frcolor"),
+    "fcn32s_two_heads": _TWO_HEADS,
+    "fcn8s_two_heads": _TWO_HEADS,
+}
+OTHERS = sorted(OTHER_TOYS)
+ALL_TOYS = TOYS | CLASSIFIER_TOYS | OTHER_TOYS
 ALL = sorted(ALL_TOYS)
 """All models: what holds for each is tested with these."""
 
 
 def toy_images(name: str, count: int = 2, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Smooth random colours, float32 whole numbers 0-255 [count, h, w, 3], the same every time."""
+    """Smooth random colours, float32 whole numbers 0-255 [count, h, w, c], the same every time.
+
+    Of a net with several inputs the channels of all lie one behind the other.
+    """
     height, width = size or ALL_TOYS[name].size
     rng = np.random.default_rng(7)
-    coarse = rng.uniform(0, 255, (count, height // 12 + 3, width // 12 + 3, 3))
+    known = zoo.describe(name).options
+    channels = known["channels"] + known.get("hha_channels", 0)
+    coarse = rng.uniform(0, 255, (count, height // 12 + 3, width // 12 + 3, channels))
     rows = np.linspace(0, coarse.shape[1] - 1.01, height)
     columns = np.linspace(0, coarse.shape[2] - 1.01, width)
     y, x = rows.astype(int), columns.astype(int)
@@ -70,13 +102,13 @@ def toy_images(name: str, count: int = 2, size: tuple[int, int] | None = None) -
 
 
 @functools.cache
-def toy_weights(name: str) -> list[np.ndarray]:
-    """Weights with which every class wins somewhere on `toy_images(name)`.
+def toy_weights(name: str, **options: Any) -> list[np.ndarray]:
+    """Weights with which every class of each head wins somewhere on `toy_images(name)`.
 
     An untrained net answers one class everywhere, and then equal class maps prove nothing. So:
     random kernels, the images' own moving statistics, class biases that level the classes.
     """
-    model = zoo.build(name, **ALL_TOYS[name].options)
+    model = zoo.build(name, **ALL_TOYS[name].options, **options)
     rng = np.random.default_rng(11)
     for variable in model.trainable_variables:
         shape = variable.shape
@@ -98,12 +130,15 @@ def toy_weights(name: str) -> list[np.ndarray]:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0  # the moving statistics become those of the next batch
-    model(images, training=True)
-    bias = model.get_layer(ALL_TOYS[name].score).bias
-    scores = keras.ops.convert_to_numpy(model(images))
-    bias.assign_add(keras.ops.ones_like(bias))
-    response = keras.ops.convert_to_numpy(model(images)) - scores
-    bias.assign_add(levelling(scores, response) - 1)
+    toy = ALL_TOYS[name]
+    for head, score in (toy.heads or {None: toy.score}).items():
+        one = plain(model, head)
+        one(images, training=True)
+        bias = one.get_layer(score).bias
+        scores = scores_of(one, images)
+        bias.assign_add(keras.ops.ones_like(bias))
+        response = scores_of(one, images) - scores
+        bias.assign_add(levelling(scores, response) - 1)
     return model.get_weights()
 
 
@@ -123,9 +158,18 @@ def levelling(scores: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 
 def build_toy(name: str, **options: Any) -> keras.Model:
-    """The toy of a model, with weights that let every class win somewhere."""
+    """The toy of a model, with weights that let every class win somewhere.
+
+    It has one image and one head: see `whole_toy`.
+    """
+    return plain(whole_toy(name, **options), next(iter(ALL_TOYS[name].heads), None))
+
+
+def whole_toy(name: str, **options: Any) -> keras.Model:
+    """The same with all its inputs and heads, as its builder makes it."""
     model = zoo.build(name, **(ALL_TOYS[name].options | options))
-    model.set_weights(toy_weights(name))
+    with_weights = {name: value for name, value in options.items() if name == "batch_norm"}
+    model.set_weights(toy_weights(name, **with_weights))
     return model
 
 

@@ -30,6 +30,10 @@ OTHERS = {
     "sift_flow": """awning balcony bird boat bridge building bus car cow crosswalk desert door fence
         field grass moon mountain person plant pole river road rock sand sea sidewalk sign sky
         staircase streetlight sun tree window""",
+    # qubvel/segmentation_models, examples/multiclass segmentation (camvid).ipynb, and it says
+    # "signsymbol"
+    "camvid": """sky building pole road pavement tree sign-symbol fence car pedestrian
+        bicyclist""",
     "sift_flow_geometric": "sky horizontal vertical",
 }
 # SHA-256 of the 1000 names in Keras's imagenet_class_index.json, a line each, with spaces for "_".
@@ -43,6 +47,7 @@ COUNTS = {
     "nyudv2": 40,
     "sift_flow": 33,
     "sift_flow_geometric": 3,
+    "camvid": 11,
     "imagenet": 1000,
 }
 

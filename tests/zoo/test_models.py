@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import zoo
 from tests.support.references import deconvolve
-from tests.support.toys import TOYS, build_toy, toy_images
+from tests.support.toys import TOYS, build_toy, difference, scores_of, toy_images
 
 # The size of each layer's output, height = width, for an image of 500 × 500 pixels.
 VGG_SIZES = {
@@ -172,6 +172,46 @@ def test_the_released_unet_has_other_counts_and_sizes():
     assert model.get_layer("concat_d0cc_u0a-b").output.shape[-1] == 192
 
 
+def test_batch_normalization_takes_the_place_of_the_biases():
+    """18 convolutions of 5888 filters in all: a scale and a shift in the place of each bias."""
+    model = zoo.build("unet", batch_norm=True)
+    assert trainable(model) == 31_031_810 + 5888 == 31_037_698
+    assert model.count_params() == 31_037_698 + 2 * 5888
+    names = [layer.name for layer in model.layers]
+    for name in ("d0a-b", "d4b-c", "u3b-c", "u0c-d"):
+        first = names.index(f"conv_{name}")
+        assert names[first : first + 3] == [f"conv_{name}", f"bn_{name}", f"relu_{name}"]
+        conv = model.get_layer(f"conv_{name}")
+        assert (conv.use_bias, conv.activation.__name__) == (False, "linear")
+    assert [name for name in names if name.startswith("relu")] == [
+        name.replace("bn", "relu") for name in names if name.startswith("bn")
+    ]
+    assert len([name for name in names if name.startswith("bn")]) == 18
+
+
+def test_the_unet_on_vgg16_has_its_counts_and_sizes():
+    """VGG-16's 14,714,688, the bottom's 4,719,616, five levels and the scores."""
+    model = zoo.build("unet_vgg16")
+    levels = 2 * 8_128_000 + 2_294_528 + 573_824 + 143_552
+    assert trainable(model) == 14_714_688 + 4_719_616 + levels + 21 * 65 == 38_703_573
+    assert model.count_params() == zoo.describe("unet_vgg16").parameters
+    sides = {1: 512, 2: 256, 3: 128, 4: 64, 5: 32}
+    check_sizes(
+        model,
+        500,
+        {"conv1_2": 512, "conv5_3": 32, "pool5": 16, "bottom_2": 16, "up-score": 512, "score": 500}
+        | {f"up{stage}_2": side for stage, side in sides.items()},
+    )
+    shapes = sizes_at(model, 500)
+    widths = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
+    assert {stage: shapes[f"concat{stage}"][-1] for stage in widths} == {
+        stage: 2 * width for stage, width in widths.items()
+    }
+    skips = {stage: model.get_layer(f"concat{stage}").input[0] for stage in widths}
+    before = {stage: model.get_layer(f"pool{stage}").input for stage in widths}
+    assert all(skips[stage] is before[stage] for stage in widths)
+
+
 def test_the_up_samplings_of_2015_are_learned():
     """21 × 21 kernels of 4 × 4, of which the first has a bias."""
     for name, learned in [("fcn16s", 1), ("fcn8s", 2), ("fcn8s_atonce", 2)]:
@@ -256,7 +296,8 @@ def receptive_field(model: keras.Model, until: str) -> int:
 
 @pytest.mark.parametrize(
     ("name", "until"),
-    [(name, "fc7") for name in sorted(SIZES)] + [("deconvnet", "fc7"), ("unet", "conv_d4b-c")],
+    [(name, "fc7") for name in sorted(SIZES)]
+    + [("deconvnet", "fc7"), ("unet", "conv_d4b-c"), ("unet_vgg16", "bottom_2")],
 )
 def test_receptive_fields(name, until):
     full = {} if name != "unet" else {"depth": 4, "filters": 2}
@@ -308,6 +349,41 @@ def test_the_valid_unet_is_the_paper_and_mirror_extends_it():
     assert tile.shape == (1, 24, 24, 2)
     inner = keras.ops.convert_to_numpy(mirror(image))[:, margin:-margin, margin:-margin]
     np.testing.assert_allclose(inner, tile, atol=1e-5)
+
+
+def test_far_from_the_border_padding_with_zeros_is_the_valid_unet():
+    """Its poolings begin at the image's corner, those of the tile 2 pixels aside."""
+    valid, same, mirror = (build_toy("unet", border=x) for x in ("valid", "same", "mirror"))
+    image = toy_images("unet", 1, (100, 100))
+    tile = scores_of(valid, image)  # begins at pixel 20
+    assert tile.shape == (1, 60, 60, 4)
+    padded = scores_of(same, image[:, 2:-2, 2:-2])
+    inner = slice(8, -8)  # what no convolution's zeros reach
+    found = padded[:, 18:-18, 18:-18][:, inner, inner]
+    assert difference(found, tile[:, inner, inner]) < 1e-5
+    # At the border it is another function.
+    assert difference(scores_of(same, image), scores_of(mirror, image)) > 1e-2
+
+
+@pytest.mark.parametrize(("name", "multiple"), [("unet", 4), ("unet_vgg16", 32)])
+def test_an_image_of_any_size_is_padded_and_its_scores_are_cropped(name, multiple):
+    """The scores are the first ones of the image with the zeros beside it."""
+    extra = {"border": "same"} if name == "unet" else {"mean": (0, 0, 0)}
+    model = build_toy(name, **extra)
+    image = toy_images(name, 1, (37, 50))
+    bottom, right = -37 % multiple, -50 % multiple
+    whole = np.pad(image, ((0, 0), (0, bottom), (0, right), (0, 0)))
+    scores = scores_of(model, image)
+    assert scores.shape == (1, 37, 50, 4)
+    np.testing.assert_array_equal(scores, scores_of(model, whole)[:, :37, :50])
+
+
+def test_a_crop_of_256_computes_three_times_fewer_pixels_without_its_mirror():
+    model = zoo.build("unet", filters=1)
+    mirrored = model.get_layer("mirror").compute_output_shape((1, 256, 256, 3))[1:3]
+    padded = sizes_at(zoo.build("unet", filters=1, border="same"), 256)["pad"][1:3]
+    assert (mirrored, padded) == ((444, 444), (256, 256))
+    assert np.prod(mirrored) / np.prod(padded) == pytest.approx(3.0, abs=0.01)
 
 
 def test_the_valid_unet_names_the_sizes_it_takes():

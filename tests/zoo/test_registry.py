@@ -9,15 +9,19 @@ import zoo
 from tests.support.toys import ALL_TOYS, CLASSIFIERS
 from zoo import registry
 from zoo.__main__ import main
-from zoo.models.options import checked, parameters_at_most
+from zoo.models.options import checked
 
-SEGMENTING = ["deconvnet", "fcn16s", "fcn32s", "fcn8s", "fcn8s_atonce", "fcn_alexnet", "unet"]
+SEGMENTING = [
+    *("deconvnet", "encoder_decoder", "fcn16s", "fcn16s_two_heads", "fcn32s"),
+    *("fcn32s_early_fusion", "fcn32s_late_fusion", "fcn32s_two_heads", "fcn8s", "fcn8s_atonce"),
+    *("fcn8s_two_heads", "fcn_alexnet", "fcn_googlenet", "fullres", "segnet", "unet", "unet_vgg16"),
+]
 NAMES = sorted([*SEGMENTING, *CLASSIFIERS])
 
 
 def test_names_and_patterns():
     assert zoo.list_models() == NAMES
-    assert zoo.list_models("fcn?s*") == ["fcn8s", "fcn8s_atonce"]
+    assert zoo.list_models("fcn?s*") == ["fcn8s", "fcn8s_atonce", "fcn8s_two_heads"]
     assert zoo.list_models("x*") == []
 
 
@@ -26,7 +30,7 @@ def test_the_card_describes_the_builder(name):
     card = zoo.describe(name)
     assert card.name == name
     assert card.classes == card.options["classes"]
-    assert card.year == (2014 if name == "caffenet_heatmap" else 2015)
+    assert card.year == {"caffenet_heatmap": 2014, "unet_vgg16": 2018}.get(name, 2015)
     assert card.task == ("classification" if name in CLASSIFIERS else "segmentation")
     assert "arXiv:" in card.paper
     assert card.summary.endswith(".")
@@ -35,7 +39,7 @@ def test_the_card_describes_the_builder(name):
 def test_an_unknown_name_gets_near_matches():
     with pytest.raises(ValueError, match=r"no model is called 'fcn-8s'. Did you mean 'fcn8s'"):
         zoo.build("fcn-8s")
-    with pytest.raises(ValueError, match="The zoo has caffenet_heatmap, deconvnet, fcn16s"):
+    with pytest.raises(ValueError, match="The zoo has caffenet_heatmap, deconvnet, encoder_decoder"):
         zoo.describe("resnet")
 
 
@@ -72,15 +76,49 @@ def test_wrong_class_counts_of_a_classifier(name, classes):
         (
             "deconvnet",
             {"mean": 3},
-            "mean holds a number .*; received 3 for channels=3. Pass mean=.1",
+            "mean holds a number .*; received 3 for 3 channels. Pass mean=.1",
         ),
-        ("fcn8s", {"mean": (1, 2, float("nan"))}, r"received \(1, 2, nan\) for channels=3"),
-        ("fcn8s", {"mean": (1, 2, 3), "channels": 5}, r"received \(1, 2, 3\) for channels=5"),
+        ("fcn8s", {"mean": (1, 2, float("nan"))}, r"received \(1, 2, nan\) for 3 channels"),
+        ("fcn8s", {"mean": (1, 2, 3), "channels": 5}, r"received \(1, 2, 3\) for 5 channels"),
         ("fcn8s", {"channel_order": (0, 1, 1)}, r"once, .*; received \(0, 1, 1\) for channels=3"),
         ("fcn8s", {"channel_order": "bgr"}, r"received 'bgr' .* Pass \(0, 1, 2\)"),
         ("fcn8s", {"stages": (4, 4)}, r"widths of the trunk's five stages.*received \(4, 4\)"),
+        (
+            "fcn8s_two_heads",
+            {"geometric_classes": 1},
+            "geometric_classes is a whole number from 2 to 255, .*; received 1. Pass the number of "
+            "classes of your labels, such as geometric_classes=21",
+        ),
+        (
+            "fcn32s_late_fusion",
+            {"hha_channels": 0},
+            "hha_channels is a whole number of at least 1 and at most 1000; received 0. "
+            "Pass hha_channels=3",
+        ),
+        (
+            "fcn32s_late_fusion",
+            {"hha_mean": (1, 2)},
+            r"hha_mean holds a number .*; received \(1, 2\) for 3 channels. Pass hha_mean=\(114.5,",
+        ),
+        (
+            "fcn32s_early_fusion",
+            {"mean": (1, 2, 3)},
+            r"received \(1, 2, 3\) for 4 channels. Pass mean=\(114.5, 114.5, 114.5, …\)",
+        ),
+        ("fcn_googlenet", {"final_pooling": "max"}, "'average' .*'none' .*; received 'max'. Pass"),
+        ("fcn_googlenet", {"filters": 0}, "filters is a whole number of at least 1; received 0"),
         ("fcn8s", {"head": 0}, "head is a whole number of at least 1; received 0"),
-        ("unet", {"border": "same"}, r"'mirror' .any image size. or 'valid'.*received 'same'"),
+        (
+            "unet",
+            {"border": "zero"},
+            r"'mirror' .any image size., 'valid' .*, or 'same' .*received 'zero'. Pass border='mir",
+        ),
+        (
+            "unet",
+            {"batch_norm": 1},
+            "batch_norm is True or False; received 1. Pass batch_norm=True",
+        ),
+        ("unet_vgg16", {"stages": (4, 4)}, r"widths of the trunk's five stages.*received \(4, 4\)"),
         ("unet", {"definition": "caffe"}, r"'paper' .Figure 1. or 'release'.*received 'caffe'"),
         ("fcn8s", {"upsampling": "free"}, r"'fixed' .*or 'learned' .*received 'free'. Pass"),
         ("unet", {"depth": 0}, "depth is a whole number of at least 1; received 0"),
@@ -119,6 +157,8 @@ def test_numbers_of_numpy_and_lists_are_options():
         ("deconvnet", {"head": 10**30}, "up to more than can be counted"),
         ("unet", {"filters": 10**5}, "filters=100000, depth=4"),
         ("unet", {"depth": 10**12}, "filters=64, depth=1000000000000"),
+        ("fcn_googlenet", {"filters": 1000}, "channels=3, filters=1000"),
+        ("fcn32s_late_fusion", {"head": 30_000}, "head=30000"),
     ],
 )
 def test_a_model_that_asks_for_all_memory_is_refused_before_it_is_built(name, options, named):
@@ -137,10 +177,11 @@ def test_a_model_that_asks_for_all_memory_is_refused_before_it_is_built(name, op
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bound_on_the_parameters_is_near_their_count(name):
     card = zoo.describe(name)
-    bound = parameters_at_most(checked(card.options, most_classes=card.classes))
+    at_most = card.builder.parameters_at_most
+    bound = at_most(checked(card.options, most_classes=card.classes))
     assert card.parameters <= bound < 3 * card.parameters
     toy = zoo.build(name, **ALL_TOYS[name].options, channels=7)
-    assert toy.count_params() <= 1.2 * parameters_at_most(toy.spec.options)
+    assert toy.count_params() <= 1.2 * at_most(toy.spec.options)
 
 
 def test_every_builder_has_one_card_and_every_card_a_builder():
@@ -152,13 +193,18 @@ def test_every_builder_has_one_card_and_every_card_a_builder():
 
 
 def test_the_command_lists_and_shows(capsys):
-    assert main(["list", "fcn*s"]) == 0
+    assert main(["list", "fcn*[0-9]s"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert listed == ["fcn16s", "fcn32s", "fcn8s"]
     assert main(["show", "fcn8s"]) == 0
     shown = capsys.readouterr().out
     assert "parameters       134,362,751" in shown
     assert "trunk='vgg16'" in shown
+    assert "heads            one\n" in shown
+    assert main(["show", "fcn8s_two_heads"]) == 0
+    assert "heads            semantic, geometric\n" in capsys.readouterr().out
+    assert main(["show", "fcn32s_late_fusion"]) == 0
+    assert "inputs           color, hha\n" in capsys.readouterr().out
 
 
 def test_the_command_says_what_is_wrong(capsys):

@@ -200,6 +200,22 @@ def test_options_that_change_no_weight_may_differ(path):
     assert zoo.load(path, dropout=0.25).spec.options["dropout"] == 0.25
 
 
+def test_weights_of_one_border_are_not_those_of_padding_with_zeros(path, tmp_path):
+    """The shapes fit, the answers do not: neither way goes unasked."""
+    with pytest.raises(ValueError, match=r"with border='mirror'; received border='same'. Leave b"):
+        zoo.load(path, border="same")
+    same = zoo.weights.save(
+        zoo.build("unet", **TOYS["unet"].options, border="same"), tmp_path / "same.weights.h5"
+    )
+    with pytest.raises(ValueError, match=r"with border='same'; received border='mirror'. Leave b"):
+        zoo.load(same, border="mirror")
+    assert zoo.load(same).spec.options["border"] == "same"
+    # As a start for training they do.
+    started = zoo.build("unet", **TOYS["unet"].options, border="same", encoder_weights=path)
+    for one, other in zip(started.weights, zoo.load(path).weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_file_of_keras_says_nothing_and_can_be_told(path, tmp_path):
     old = tmp_path / "old.weights.h5"
     build_toy("unet").save_weights(old)

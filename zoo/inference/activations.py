@@ -17,11 +17,15 @@ from PIL import Image
 
 from zoo.inference.sheets import Panel, heat
 from zoo.inference.sheets import sheet as laid_out
-from zoo.layers import MaxUnpooling
+from zoo.layers import BedOfNailsUnpooling, MaxUnpooling
 from zoo.terminal import nearest
 
 # The layers that have a map for each class, by the authors' names.
-_OF_CLASSES = re.compile(r"(up|seg-)?score.*|fuse_.*|fc8|conv_u0d-score")
+_OF_CLASSES = re.compile(
+    r"(up|seg-|up-)?score.*|fuse_.*|fc8|conv_u0d-score|conv1_1_D|conv_classifier"
+)
+# Of the nets like U-Net.
+UPSAMPLINGS = (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D, BedOfNailsUnpooling)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,30 +77,33 @@ def activations(
 def shown_layers(model: keras.Model) -> list[str]:
     """The layers that `activations` shows of a model, in the order of the net.
 
-    Of DeconvNet each unpooling and the last ReLU behind it; of an FCN the scores of each stride
-    before they are added and after; of U-Net each up-convolution; of a classifier each pooling and
-    the scores.
+    Of DeconvNet and SegNet each unpooling and the last ReLU behind it; of an FCN the scores of each
+    stride before they are added and after; of U-Net and nets like it each up-sampling; of a
+    classifier each pooling and the scores; of a net at one resolution each convolution.
     """
     names = [layer.name for layer in model.layers]
-    up = [x.name for x in model.layers if isinstance(x, keras.layers.Conv2DTranspose)]
-    unpoolings = [x.name for x in model.layers if isinstance(x, MaxUnpooling)]
-    if unpoolings:
-        relus = [name for name in names if re.fullmatch(r"derelu\d_\d", name)]
-        last = [
-            name
-            for name, after in zip(relus, [*relus[1:], ""], strict=True)
-            if name[:-1] != after[:-1]
-        ]
-        return sorted([*unpoolings, *last], key=names.index)
-    for pattern in (r"score_(fr|pool\d)|fuse_pool\d", r"pool\d|fc8"):
-        if found := [name for name in names if re.fullmatch(pattern, name)]:
-            return found
-    if not up:
+    unpoolings = [index for index, x in enumerate(model.layers) if isinstance(x, MaxUnpooling)]
+    found = []
+    for start, end in zip(unpoolings, [*unpoolings[1:], None], strict=True):
+        relus = [x.name for x in model.layers[start:end] if isinstance(x, keras.layers.ReLU)]
+        found += [names[start], *relus[-1:]]
+    found = (
+        found
+        or _matching(names, r"score_(fr|pool\d)|fuse_pool\d")
+        or _matching(names, r"pool\d|fc8")
+        or [x.name for x in model.layers if isinstance(x, UPSAMPLINGS)]
+        or _matching(names, r"conv\d+")
+    )
+    if not found:
         raise ValueError(
             f"The layers to show are known for the models of the zoo; {model.name!r} is another. "
             f"Name some with layers=, or --layers, such as {names[-1]}."
         )
-    return up
+    return found
+
+
+def _matching(names: Sequence[str], pattern: str) -> list[str]:
+    return [name for name in names if re.fullmatch(pattern, name)]
 
 
 def outputs(model: keras.Model, image: np.ndarray, names: Sequence[str | None]) -> list[np.ndarray]:

@@ -150,7 +150,7 @@ def trained(
     spec = zoo.loading.specify(
         found, model=model, class_names=class_names, options=options, where=where
     )
-    if spec.options.get("border") == "valid":  # both borders take the same weights
+    if spec.options.get("border") == "valid":  # "mirror" takes the same weights
         options["border"] = "mirror"
     built, file = zoo.loading.build_found(found, spec, progress=progress, **options)
     return plain(built, head), file

@@ -4,14 +4,21 @@ import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras
 
 from zoo import spec
 from zoo.class_names import CLASS_NAMES
-from zoo.models.options import MAX_CLASSES, checked
+from zoo.models.options import (
+    MAX_CLASSES,
+    Choices,
+    check_parameters,
+    checked,
+    parameters_at_most,
+)
 from zoo.weights.hdf5 import stored_spec
 from zoo.weights.imagenet import IMAGENET
 
@@ -24,6 +31,8 @@ def builder(
     function: Callable[..., keras.Model] | None = None,
     *,
     most_classes: int = MAX_CLASSES,
+    choices: Choices = MappingProxyType({}),
+    bound: Callable[[Mapping[str, Any]], int] = parameters_at_most,
     **defaults: Sequence[float],
 ) -> Callable:
     """Decorates a builder: its model gets the attribute `spec`, a `zoo.Spec`.
@@ -35,6 +44,10 @@ def builder(
     Args:
         function: The builder; None where the decorator is called with what follows.
         most_classes: The largest number of classes of the builder's models.
+        choices: The builder's options that are choices: for each its words, the default first, and
+            what they mean. An error names them.
+        bound: How many parameters a model of the checked options has at most. The builder has it
+            as the attribute `parameters_at_most`.
         **defaults: `mean` and `channel_order` of an image with the authors' channels, where they
             are not VOC's.
 
@@ -43,14 +56,17 @@ def builder(
             setting of Keras does not suit.
     """
     if function is None:
-        return functools.partial(builder, most_classes=most_classes, **defaults)
+        return functools.partial(
+            builder, most_classes=most_classes, choices=choices, bound=bound, **defaults
+        )
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def build(**options: Any) -> keras.Model:
-        bound = signature.bind(**options)
-        bound.apply_defaults()
-        options = checked(bound.arguments, most_classes=most_classes, **defaults)
+        given = signature.bind(**options)
+        given.apply_defaults()
+        options = checked(given.arguments, most_classes=most_classes, choices=choices, **defaults)
+        check_parameters(options, bound(options))
         _check_name(options["name"])
         file = options["weights"]
         stored = None if file is None else stored_spec(file)
@@ -67,6 +83,7 @@ def builder(
         model.spec = built
         return model
 
+    build.parameters_at_most = bound
     return build
 
 

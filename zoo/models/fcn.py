@@ -89,6 +89,11 @@ HEADS = {
     ),
 }
 
+CHOICES = {
+    "trunk": {"vgg16": "the authors'", "vgg19": "tried in the paper"},
+    "upsampling": {"fixed": "the authors' release", "learned": "their nets of 2015"},
+}
+
 
 @builder
 def fcn_alexnet(
@@ -137,7 +142,7 @@ def fcn_alexnet(
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
-@builder
+@builder(choices={"trunk": CHOICES["trunk"]})
 def fcn32s(
     *,
     classes: int = 21,
@@ -192,7 +197,7 @@ def fcn32s(
     )
 
 
-@builder
+@builder(choices=CHOICES)
 def fcn16s(
     *,
     classes: int = 21,
@@ -250,7 +255,7 @@ def fcn16s(
     )
 
 
-@builder
+@builder(choices=CHOICES)
 def fcn8s(
     *,
     classes: int = 21,
@@ -308,7 +313,7 @@ def fcn8s(
     )
 
 
-@builder
+@builder(choices=CHOICES)
 def fcn8s_atonce(
     *,
     classes: int = 21,

@@ -12,16 +12,19 @@ import keras
 
 from zoo.models import vgg as vgg_trunk
 from zoo.models.builder import builder
-from zoo.models.fcn import HEADS, classifier, decode, score, upscore
+from zoo.models.fcn import CHOICES, HEADS, classifier, decode, score, upscore
 from zoo.models.inputs import image_input, subtract_mean
 from zoo.weights.filling import load
+from zoo.weights.trunks import Paths
 
 # The authors' means for NYUDv2: red, green and blue, and the logarithm of the depth in millimetres.
 MEAN = (92.318, 97.203, 116.190)
 MEAN_LOG_DEPTH = 7.844
 
 
-@builder(mean=(*MEAN, MEAN_LOG_DEPTH), channel_order=(2, 1, 0, 3))
+@builder(
+    choices={"trunk": CHOICES["trunk"]}, mean=(*MEAN, MEAN_LOG_DEPTH), channel_order=(2, 1, 0, 3)
+)
 def fcn32s_early_fusion(
     *,
     classes: int = 40,
@@ -71,12 +74,12 @@ def fcn32s_early_fusion(
     return load(model, weights=weights, encoder_weights=encoder_weights)
 
 
-@builder(mean=MEAN)
+@builder(choices={"trunk": CHOICES["trunk"]}, mean=MEAN)
 def fcn32s_late_fusion(
     *,
     classes: int = 40,
     weights: str | os.PathLike | None = None,
-    encoder_weights: str | os.PathLike | None = None,
+    encoder_weights: Paths | None = None,
     channels: int = 3,
     hha_channels: int = 3,
     trunk: str = "vgg16",
@@ -94,7 +97,8 @@ def fcn32s_late_fusion(
     Args:
         classes: Number of classes, 2 to 255; the default is NYUDv2's.
         weights: A file that sets every weight; see `zoo.weights.load`.
-        encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
+        encoder_weights: "imagenet" or a file for both trunks, or `{"color": …, "hha": …}`; see
+            `zoo.weights.load`.
         channels: Of the colour image.
         hha_channels: Of the HHA image: disparity, height above ground and angle with gravity.
         trunk: "vgg16", the authors', or "vgg19".

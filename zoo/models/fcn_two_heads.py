@@ -14,7 +14,7 @@ import keras
 
 from zoo.models import vgg as vgg_trunk
 from zoo.models.builder import builder
-from zoo.models.fcn import HEADS, classifier, decode
+from zoo.models.fcn import CHOICES, HEADS, classifier, decode
 from zoo.models.inputs import image_input, subtract_mean
 from zoo.weights.filling import load
 
@@ -22,7 +22,7 @@ from zoo.weights.filling import load
 MEAN = (108.353, 115.294, 114.578)
 
 
-@builder(mean=MEAN)
+@builder(choices={"trunk": CHOICES["trunk"]}, mean=MEAN)
 def fcn32s_two_heads(
     *,
     classes: int = 33,
@@ -79,7 +79,7 @@ def fcn32s_two_heads(
     )
 
 
-@builder(mean=MEAN)
+@builder(choices={"trunk": CHOICES["trunk"]}, mean=MEAN)
 def fcn16s_two_heads(
     *,
     classes: int = 33,
@@ -136,7 +136,7 @@ def fcn16s_two_heads(
     )
 
 
-@builder(mean=MEAN)
+@builder(choices={"trunk": CHOICES["trunk"]}, mean=MEAN)
 def fcn8s_two_heads(
     *,
     classes: int = 33,

@@ -4,6 +4,7 @@ import itertools
 import math
 import operator
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 MAX_CHANNELS = 1000
@@ -16,13 +17,8 @@ MEAN = (122.67892, 116.66877, 104.00699)
 # Of the channels of HHA images, as they are stored, of the authors' data layer for NYUDv2.
 HHA_MEAN = (132.431, 94.076, 118.477)
 
-# For each choice its words and what they mean; the first word is the authors'.
-CHOICES = {
-    "trunk": {"vgg16": "the authors'", "vgg19": "tried in the paper"},
-    "upsampling": {"fixed": "the authors' release", "learned": "their nets of 2015"},
-    "border": {"mirror": "any image size", "valid": "the paper's tile"},
-    "definition": {"paper": "Figure 1", "release": "the authors' Caffe files"},
-}
+Choices = Mapping[str, Mapping[str, str]]
+"""For each option that is a choice its words and what they mean; the first word is the default."""
 
 
 def checked(
@@ -31,6 +27,7 @@ def checked(
     most_classes: int = MAX_CLASSES,
     mean: Sequence[float] = MEAN,
     channel_order: Sequence[int] = (2, 1, 0),
+    choices: Choices = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The options of a builder, by name, as Python's own numbers and tuples and with none open.
 
@@ -41,6 +38,7 @@ def checked(
         most_classes: The largest number of classes.
         mean: The default for an image with as many channels.
         channel_order: The same, of the order.
+        choices: The options that are choices, and the words that they have.
 
     Raises:
         ValueError: An option breaks its rule; the message names the rule, the value and a remedy.
@@ -51,10 +49,12 @@ def checked(
     for name in {"channels", "hha_channels", "head", "filters", "depth"} & set(found):
         limit = MAX_CHANNELS if name.endswith("channels") else None
         found[name] = _whole(name, found[name], maximum=limit)
-    for name in set(CHOICES) & set(found):
-        _check_choice(name, found[name])
+    for name, words in choices.items():
+        _check_choice(name, found[name], words)
     if "stages" in found:
         found["stages"] = _stages(found["stages"])
+    if "batch_norm" in found:
+        found["batch_norm"] = _flag("batch_norm", found["batch_norm"])
     if "dropout" in found:
         found["dropout"] = _dropout(found["dropout"])
     if "mean" in found:
@@ -64,18 +64,19 @@ def checked(
         )
     if "hha_mean" in found:
         found["hha_mean"] = _mean("hha_mean", found["hha_mean"], found["hha_channels"], HHA_MEAN)
-    _check_parameters(found)
     return found
 
 
 def parameters_at_most(options: Mapping[str, Any]) -> int:
     """A bound on the parameters of a model, from its checked options; it builds nothing."""
-    first = 121 * max(
-        options["channels"], options.get("hha_channels", 1)
-    )  # windows of at most 11 × 11
+    widest = max(options["channels"], options.get("hha_channels", 1))
+    first = 121 * widest  # windows of at most 11 × 11
     if "filters" in options:
-        return first * options["filters"] + 32 * options["filters"] ** 2 * 4 ** options["depth"]
-    stages, head = options["stages"], options["head"]
+        # No depth beyond 64 is built, and the power of a larger one would itself fill the memory.
+        levels = min(options["depth"], 64)
+        return first * options["filters"] + 32 * options["filters"] ** 2 * 4**levels
+    stages = options["stages"]
+    head = options.get("head", stages[4])  # without one the deepest features are convolved again
     trunk = first * stages[0] + 27 * stages[0] ** 2
     trunk += sum(
         9 * (inputs * width + 3 * width**2) for inputs, width in itertools.pairwise(stages)
@@ -84,9 +85,8 @@ def parameters_at_most(options: Mapping[str, Any]) -> int:
     return 2 * (trunk + 49 * stages[4] * head + head**2 + head * options["classes"])
 
 
-def _check_parameters(options: Mapping[str, Any]) -> None:
-    # No depth beyond 64 is built, and the power of a larger one would itself fill the memory.
-    count = parameters_at_most({**options, "depth": min(options.get("depth", 0), 64)})
+def check_parameters(options: Mapping[str, Any], count: int) -> None:
+    """Raises ValueError where a model with these options could have too many parameters."""
     if count > MAX_PARAMETERS:
         sizes = ("channels", "stages", "head", "filters", "depth")
         given = ", ".join(f"{name}={options[name]!r}" for name in sizes if name in options)
@@ -131,13 +131,21 @@ def _whole(name: str, value: Any, *, minimum: int = 1, maximum: int | None = Non
     return number
 
 
-def _check_choice(name: str, value: Any) -> None:
-    words = CHOICES[name]
+def _check_choice(name: str, value: Any, words: Mapping[str, str]) -> None:
     if not isinstance(value, str) or value not in words:
-        meant = " or ".join(f"{word!r} ({meaning})" for word, meaning in words.items())
+        *first, last = (f"{word!r} ({meaning})" for word, meaning in words.items())
+        meant = f"{', '.join(first)}{',' * (len(first) > 1)} or {last}"
         raise ValueError(
             f"{name} is {meant}; received {_short(value)}. Pass {name}={next(iter(words))!r}."
         )
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"{name} is True or False; received {_short(value)}. Pass {name}=True, or leave it out."
+        )
+    return value
 
 
 def _stages(value: Any) -> tuple[int, ...]:

@@ -32,9 +32,10 @@ def vgg(
         suffix: What ends the names of all layers, in a net with several trunks.
 
     Returns:
-        The outputs `pool1` … `pool5` by name; each halves the height and width, rounded up.
+        The outputs `pool1` … `pool5` by name, each of which halves the height and width, rounded
+        up; and what the last convolution before each gives, such as `conv3_3`.
     """
-    pools = {}
+    outputs = {}
     for stage, (count, width) in enumerate(zip(CONVOLUTIONS[trunk], stages, strict=True), start=1):
         for index in range(1, count + 1):
             x = keras.layers.Conv2D(
@@ -45,8 +46,9 @@ def vgg(
                 kernel_initializer="he_normal",
                 name=(first if (stage, index) == (1, 1) else f"conv{stage}_{index}") + suffix,
             )(x)
+        outputs[f"conv{stage}_{count}"] = x
         # With a window of 2, Keras's "same" equals Caffe's ceil mode: an odd size is padded at its
         # end, and the padding is never the maximum.
         x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool{stage}{suffix}")(x)
-        pools[f"pool{stage}"] = x
-    return pools
+        outputs[f"pool{stage}"] = x
+    return outputs

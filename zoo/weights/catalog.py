@@ -6,8 +6,10 @@ hashes are quoted from their sources, not measured here.
 
 Sources: the README and `caffemodel-url` files of github.com/shelhamer/fcn.berkeleyvision.org, and
 its authors' gists for the files of 2015; the README and `model/get_model.sh` of
-github.com/HyeonwooNoh/DeconvNet; `models/bvlc_reference_caffenet` of github.com/BVLC/caffe;
-Simonyan's gists 211839e770f7b538e2d8 and 3785162f95cd2d5fee77 for VGG.
+github.com/HyeonwooNoh/DeconvNet; `Example_Models/segnet_model_zoo.md` and the definitions beside it
+in github.com/alexgkendall/SegNet-Tutorial (bb68b64); `models/bvlc_reference_caffenet` and
+`models/bvlc_googlenet` of github.com/BVLC/caffe; Simonyan's gists 211839e770f7b538e2d8 and
+3785162f95cd2d5fee77 for VGG.
 """
 
 import dataclasses
@@ -15,7 +17,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.class_names import BACKGROUND, CLASS_NAMES
-from zoo.spec import Spec, of_options
+from zoo.spec import Labels, Spec, of_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Record:
     `model`, built with `options`, loads the whole file as `weights=`; it is None if the zoo has no
     such net. The models in `encoder_of` load its trunk as `encoder_weights=`. `classes` is the
     number of classes of `data`; their names are in `zoo.class_names.CLASS_NAMES[data]`, except for
-    PhC-U373. `member` is the weights file in an archive.
+    those of `UNNAMED`. `other_data` names the classes of the heads after the first in the same way.
+    `member` is the weights file in an archive.
     """
 
     file: str
@@ -54,6 +57,7 @@ class Record:
     licence: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     encoder_of: tuple[str, ...] = ()
+    other_data: dict[str, str] = dataclasses.field(default_factory=dict)
     member: str | None = None
     scores: tuple[Score, ...] = ()
     hash: Hash | None = None
@@ -84,21 +88,36 @@ def spec_of(record: Record) -> Spec | None:
     """The Spec of a published file; None if the zoo has no such net."""
     if record.model is None:
         return None
-    options = registry.describe(record.model).options | record.options
+    card = registry.describe(record.model)
+    others = {head: Labels(*_labels(data)) for head, data in record.other_data.items()}
+    names, background = _labels(record.data)
     return of_options(
         record.model,
-        options,
-        class_names=CLASS_NAMES.get(record.data),
-        background=BACKGROUND.get(record.data),
+        card.options | record.options,
+        heads=card.heads,
+        class_names=names,
+        background=background,
+        other_heads=others,
     )
 
 
+def _labels(data: str) -> tuple[tuple[str, ...] | None, int | None]:
+    """The class names and the background of a data set, as far as they are known."""
+    return CLASS_NAMES.get(data), BACKGROUND.get(data)
+
+
 CLASSES = {"voc": 21, "pascal_context": 60, "nyudv2": 40, "sift_flow": 33, "imagenet": 1000}
+CLASSES |= {"camvid": 11, "driving": 12, "sun_rgbd": 38}
+UNNAMED = ("phc_u373", "driving", "sun_rgbd")  # whose classes the authors do not name in order
 FOUR = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
-VGG = ("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce")
+VGG = (
+    *("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "fcn32s_two_heads", "fcn16s_two_heads"),
+    *("fcn8s_two_heads", "fcn32s_early_fusion", "fcn32s_late_fusion"),
+)
 BERKELEY = "http://dl.caffe.berkeleyvision.org/"
 POSTECH = "http://cvlab.postech.ac.kr/research/deconvnet/model/"
 OXFORD = "http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/"
+CAMBRIDGE = "http://mi.eng.cam.ac.uk/~agk34/resources/SegNet/"
 FREIBURG = "https://lmb.informatik.uni-freiburg.de/people/ronneber/u-net/"
 OPENCV = "testdata/dnn/download_models.py of OpenCV"
 
@@ -140,8 +159,9 @@ def _sift_flow(file: str, model: str) -> Record:
     return _fcn(
         *(file, model, "sift_flow"),
         options={"mean": [108.353, 115.294, 114.578]},
-        notes="One trunk with two heads. The zoo loads the head of the 33 semantic classes, and "
-        "leaves that of the 3 geometric ones (sift_flow_geometric).",
+        other_data={"geometric": "sift_flow_geometric"},
+        notes="One trunk with two heads, for the 33 semantic and the 3 geometric classes. "
+        'zoo.load(…, head="semantic") has the one alone.',
     )
 
 
@@ -152,6 +172,13 @@ def _deconvnet(path: str, model: str | None, data: str, **known: Any) -> Record:
     )
     file = path.partition("/")[2]
     return Record(file, model, data, CLASSES[data], POSTECH + path, licence, **known)
+
+
+def _segnet(file: str, model: str | None, data: str, **known: Any) -> Record:
+    licence = "CC BY-NC 4.0: personal and research use; commercial use needs the authors' licence"
+    options = {"classes": CLASSES[data]} | known.pop("options", {})
+    known["options"] = options if model else {}
+    return Record(file, model, data, CLASSES[data], CAMBRIDGE + file, licence, **known)
 
 
 RECORDS = (
@@ -182,14 +209,16 @@ RECORDS = (
         notes="For depth as HHA images (Gupta et al., rcnn-depth), their channels as stored.",
     ),
     _fcn(
-        *("nyud-fcn32s-color-hha-heavy.caffemodel", None, "nyudv2"),
+        *("nyud-fcn32s-color-hha-heavy.caffemodel", "fcn32s_late_fusion", "nyudv2"),
+        options={"mean": [92.318, 97.203, 116.190], "hha_mean": [132.431, 94.076, 118.477]},
         notes="Late fusion: two trunks, for colour and for HHA, and the mean of their scores. The "
-        "zoo has no such net; the list is of all published files. The weights of the early fusion "
-        "(colour and depth) were never published.",
+        "authors began it with snapshots of the two nets above, which were not published: "
+        'encoder_weights={"color": …, "hha": …}. The weights of the early fusion (colour and '
+        "depth) were never published.",
     ),
-    _sift_flow("siftflow-fcn32s-heavy.caffemodel", "fcn32s"),
-    _sift_flow("siftflow-fcn16s-heavy.caffemodel", "fcn16s"),
-    _sift_flow("siftflow-fcn8s-heavy.caffemodel", "fcn8s"),
+    _sift_flow("siftflow-fcn32s-heavy.caffemodel", "fcn32s_two_heads"),
+    _sift_flow("siftflow-fcn16s-heavy.caffemodel", "fcn16s_two_heads"),
+    _sift_flow("siftflow-fcn8s-heavy.caffemodel", "fcn8s_two_heads"),
     _voc_2015(
         *("fcn-32s-pascal.caffemodel", "fcn32s", 89.1, 73.3, 59.4, 81.4),
         scores=(_mean_iou("VOC2011 val (meets SBD train)", "gist", 64.0),),
@@ -216,13 +245,44 @@ RECORDS = (
     ),
     _deconvnet(
         *("VGG_conv/VGG_ILSVRC_16_layers_conv.caffemodel", None, "imagenet"),
-        encoder_of=(*VGG, "deconvnet"),
+        encoder_of=(*VGG, "deconvnet", "segnet"),
         notes="Oxford's VGG-16, below, with its fully connected layers as convolutions.",
+    ),
+    _segnet(
+        *("segnet_basic_camvid.caffemodel", "segnet", "camvid"),
+        options={"definition": "basic"},
+        notes="For images of 360 × 480.",
+    ),
+    _segnet(
+        *("bayesian_segnet_basic_camvid.caffemodel", "segnet", "camvid"),
+        options={"definition": "basic"},
+        notes="Trained with dropout between its stages. The zoo leaves it out: the authors' test "
+        "as a SegNet, not the mean of samples of Bayesian SegNet.",
+    ),
+    _segnet(
+        *("bayesian_segnet_camvid.caffemodel", None, "camvid"),
+        notes="It has one more convolution, `camvid`, after `conv1_1_D`. The zoo has no such net.",
+    ),
+    _segnet(
+        *("segnet_weights_driving_webdemo.caffemodel", "segnet", "driving"),
+        notes="Road scenes of the authors' demonstration: CamVid's classes and road markings.",
+    ),
+    _segnet(
+        *("segnet_sun.caffemodel", "segnet", "sun_rgbd"),
+        notes="Indoor scenes; trained with dropout, which is for training alone.",
+    ),
+    _segnet(
+        *("segnet_sun_low_resolution.caffemodel", "segnet", "sun_rgbd"),
+        notes="The same for images of 224 × 224.",
+    ),
+    _segnet(
+        *("segnet_pascal.caffemodel", "segnet", "voc"),
+        notes="For images of 224 × 224; trained with dropout, which is for training alone.",
     ),
     Record(
         *("VGG_ILSVRC_16_layers.caffemodel", "vgg16_heatmap", "imagenet", CLASSES["imagenet"]),
         *(OXFORD + "VGG_ILSVRC_16_layers.caffemodel", "CC BY 4.0"),
-        encoder_of=(*VGG, "deconvnet"),
+        encoder_of=(*VGG, "deconvnet", "segnet"),
         scores=(Score("ILSVRC-2012 val, dense, multi-scale", {"top_5_accuracy": 92.5}, "gist"),),
         hash=Hash("sha1", "9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24", OPENCV),
         notes='encoder_weights="imagenet" takes VGG-16 from Keras, fetched and checked by Keras.',
@@ -244,6 +304,17 @@ RECORDS = (
         hash=Hash("sha1", "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46", "BVLC"),
         notes="It pools before it normalizes, as FCN-AlexNet does. bvlc_alexnet.caffemodel has the "
         "same shapes but normalizes first: it would load and be wrong.",
+    ),
+    Record(
+        *("bvlc_googlenet.caffemodel", None, "imagenet", CLASSES["imagenet"]),
+        *(BERKELEY + "bvlc_googlenet.caffemodel", "unrestricted use (BVLC model licence)"),
+        encoder_of=("fcn_googlenet",),
+        scores=(
+            Score("ILSVRC-2012 val", {"top_1_accuracy": 68.7, "top_5_accuracy": 88.9}, "BVLC"),
+        ),
+        hash=Hash("sha1", "405fc5acd08a3bb12de8ee5e23a96bec22f08204", "BVLC"),
+        notes="BVLC's own training of GoogLeNet. Its two auxiliary classifiers are left out. The "
+        "weights of FCN-GoogLeNet itself were never published.",
     ),
     Record(
         *("u-net-release-2015-10-02.tar.gz", "unet", "phc_u373", 2),

@@ -8,6 +8,7 @@ import re
 
 import keras
 
+from zoo.weights import trunks
 from zoo.weights.transplant import Source
 
 IMAGENET = "imagenet"  # in the place of a path; and the name of its classes
@@ -20,30 +21,35 @@ SHAPES = {"conv1_1": (3, 3, 3, 64), "conv5_3": (3, 3, 512, 512), "fc7": (1, 1, 4
 FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7", "predictions": CLASSIFIER}
 
 
-def imagenet(model: keras.Model, option: str) -> Source:
+def imagenet(model: keras.Model, option: str, *, trunk: str = "") -> Source:
     """The weights of VGG trained on ImageNet, for a model with this trunk.
 
     Keras downloads the file once, checks it and keeps it in its cache. Messages name the `option`
-    that asked for the weights.
+    that asked for the weights; `trunk` is one of `trunks.trunks`.
 
     Raises:
         ValueError: The model has another trunk, or VGG's with other widths.
         OSError: The weights could not be fetched.
     """
     layers = {layer.name: layer for layer in model.layers}
-    vgg = next((VGG[name] for name in VGG if name in layers), None)
+    vgg = next((VGG[name] for name in VGG if name + trunk in layers), None)
     if vgg is None:
         raise ValueError(
             f'{option}="imagenet" is for nets on VGG; {model.name} is not one. Give the path of a '
             f".caffemodel of its trunk, or leave {option} out."
         )
-    for name, shape in SHAPES.items():
+    fused = trunks.FUSED in layers  # its first kernel is for the depth, too
+    for name, shape in trunks.renamed(model, SHAPES, trunk).items():
+        if name == trunks.FUSED:
+            shape = (*shape[:2], shape[2] + 1, shape[3])
+        if name not in layers:  # a net on the convolutions alone
+            continue
         kernel = tuple(layers[name].kernel.shape)
         if kernel != shape:
             raise ValueError(
                 f'{option}="imagenet" fits VGG in its own widths; {name} of this '
                 f"{model.name} has the shape {list(kernel)} and not {list(shape)}. Build with "
-                "channels=3 and leave stages and head as they are."
+                f"channels={3 + fused} and leave the widths as they are."
             )
     try:
         trained = vgg(weights="imagenet")
@@ -52,7 +58,9 @@ def imagenet(model: keras.Model, option: str) -> Source:
             f"The ImageNet weights could not be fetched: {error}. Connect this machine to the "
             "network, or put the file into ~/.keras/models, Keras's cache."
         ) from error
-    return Source(IMAGENET, {author_name(x.name): x.weights for x in trained.layers if x.weights})
+    layers = {author_name(x.name): x.weights for x in trained.layers if x.weights}
+    layers = trunks.with_depth(model, trunks.renamed(model, layers, trunk))
+    return Source(IMAGENET, layers, trunk=trunk)
 
 
 def is_classifier(model: keras.Model) -> bool:

@@ -22,6 +22,8 @@ NAMES_OF_2015 = {
     "score4": "upscore_pool4",
     "score-pool3": "score_pool3",
 }
+# SegNet-Basic's last layer in the definitions whose weights were published.
+NAMES_OF_SEGNET = {"dense_softmax_inner_prod": "conv_classifier"}
 
 
 def as_keras(model: keras.Model, blobs: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
@@ -37,17 +39,14 @@ def as_keras(model: keras.Model, blobs: dict[str, list[np.ndarray]]) -> dict[str
     Returns:
         For each layer its weights, by the layer's name in the zoo.
     """
-    if "score_fr_sem" in blobs:  # SIFT Flow's nets have a second head, of geometric classes
-        blobs = {
-            name.removesuffix("_sem"): arrays
-            for name, arrays in blobs.items()
-            if not name.endswith("_geo")
-        }
     layers = {layer.name: layer for layer in model.layers}
     upscores = [layer.name for layer in model.layers if isinstance(layer, BilinearUpsampling)]
-    names = {}
+    names = NAMES_OF_SEGNET if "conv_classifier" in layers else {}
     if upscores and "score-fr" in blobs:
         names = NAMES_OF_2015 | {"upsample": upscores[-1]}
+    # Keras allows no slash in a name: GoogLeNet's `inception_3a/1x1` is `inception_3a_1x1`.
+    slashed = {name: name.replace("/", "_") for name in blobs if "/" in name}
+    names = names | {old: new for old, new in slashed.items() if new in layers}
     named = {names.get(name, name): arrays for name, arrays in blobs.items()}
     return {
         name: _weights(layers[name], arrays) if name in layers else arrays
@@ -78,7 +77,7 @@ def _weights(layer: keras.layers.Layer, blobs: list[np.ndarray]) -> list[np.ndar
         return blobs
     if isinstance(layer, keras.layers.BatchNormalization):
         weights = list(map(_vector, blobs))
-        if len(blobs) == 2:  # DeconvNet's authors folded the averages into scale and shift
+        if len(blobs) == 2:  # the authors folded the averages into scale and shift
             weights += [np.zeros_like(weights[1]), np.ones_like(weights[0])]
         return weights
     kernel = tuple(layer.weights[0].shape)

@@ -6,7 +6,7 @@ All weights are checked before any is copied.
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,11 +14,15 @@ import numpy as np
 
 from zoo import registry
 from zoo.spec import Spec
+from zoo.weights.trunks import own_name
 
-# The layers that are trained on ImageNet; fully connected ones are convolutions here.
-TRUNK = re.compile(r"conv\d+(_\d+)?|fc[67]")
-# Those that score the classes; fc8 is the one of the ImageNet classifiers.
-SCORES = re.compile(r".*score.*|fc8")
+# The layers that are trained on ImageNet, VGG's and GoogLeNet's; fully connected ones are
+# convolutions here.
+TRUNK = re.compile(
+    r"(conv\d+(_\d+)?|fc[67])(color|hha)?|conv1_1_bgrd|conv\d_\dx\d_?\w*|inception_\w+"
+)
+# Those that score the classes: fc8 in the ImageNet classifiers, the last two in SegNet.
+SCORES = re.compile(r".*score.*|fc8|conv1_1_D|conv_classifier")
 # The up-samplings between the skips, which the FCNs of 2015 learned.
 LEARNED = ("upscore2", "upscore_pool4")
 # FCN-8s at-once scales its pools by 0.01 and less: scores that were trained without would vanish.
@@ -32,8 +36,9 @@ class Source:
     `name` is for messages. `layers` maps layer names to arrays in Keras's order and layouts:
     anything with a shape that NumPy can read, such as a variable or an array in an open file.
     `model` is the name in the zoo of the model that was saved, and `spec` its Spec, if known.
-    `of_caffe` says that the file holds the fixed numbers of layers without weights, too. `error` is
-    raised if the weights do not fit.
+    `of_caffe` says that the file holds the fixed numbers of layers without weights, too. `trunk` is
+    the one of the model's trunks that the layers are for. `error` is raised if the weights do not
+    fit.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Source:
     model: str | None = None
     spec: Spec | None = None
     of_caffe: bool = False
+    trunk: str = ""
     error: type[ValueError] = ValueError
 
 
@@ -85,28 +91,46 @@ def fill(
             f"The weights in {source.name} do not fit {model.name}, which is unchanged:\n"
             f"{_lines(misfits)}{remedy.format(name=source.name)}"
         )
-    _copy(layers, source, progress)
+    _copy([(layer, source.layers[layer.name]) for layer in layers], progress)
 
 
-def fill_encoder(model: keras.Model, source: Source, *, progress: Progress) -> None:
+def fill_encoder(model: keras.Model, sources: Sequence[Source], *, progress: Progress) -> None:
     """Sets the layers that both have, and leaves the others unchanged.
 
-    The source must have the whole trunk. A score layer for another number of classes is left
-    unchanged too, and so are the scores of pools that only one of the two nets scales.
+    There is a source for each trunk of the model, and it must have the whole trunk. A score layer
+    for another number of classes is left unchanged too, and so are the scores of pools that only
+    one of the two nets scales.
 
     Raises:
         ValueError: No layer is shared, a layer of the trunk is missing, shapes differ, or numbers
             are not finite. `model` is unchanged.
     """
-    layers = [layer for layer in model.layers if layer.weights]
+    shared = [
+        (layer, source.layers[layer.name])
+        for source in sources
+        for layer in _shared_layers(model, source)
+    ]
+    _copy(shared, progress)
+
+
+def _shared_layers(model: keras.Model, source: Source) -> list[keras.layers.Layer]:
+    """The layers of one trunk of the model that the source fills, all of them checked."""
+    layers = [x for x in model.layers if x.weights and x.name.endswith(source.trunk)]
     shared = [layer for layer in layers if layer.name in source.layers]
     if not shared:
-        raise source.error(
-            f"encoder_weights copies layers by their names; {source.name} has "
-            f"{_listed(sorted(source.layers))}, and {model.name} has "
-            f"{_listed(layer.name for layer in layers)}. Give weights of the same trunk."
+        has, needs = (
+            _listed(own_name(name, source.trunk) for name in names)
+            for names in (sorted(source.layers), (layer.name for layer in layers))
         )
-    missing = [x.name for x in layers if TRUNK.fullmatch(x.name) and x not in shared]
+        raise source.error(
+            f"encoder_weights copies layers by their names; {source.name} has {has}, and "
+            f"{model.name} has {needs}. Give weights of the same trunk."
+        )
+    missing = [
+        own_name(x.name, source.trunk)
+        for x in layers
+        if TRUNK.fullmatch(x.name) and x not in shared
+    ]
     if missing:
         raise source.error(
             f"encoder_weights fills the whole trunk of {model.name}; {source.name} lacks "
@@ -124,7 +148,7 @@ def fill_encoder(model: keras.Model, source: Source, *, progress: Progress) -> N
             f"unchanged:\n{_lines(misfits)}Build with the channels and widths of the trained "
             "model, or give weights of the same trunk."
         )
-    _copy(shared, source, progress)
+    return shared
 
 
 def _misfit(model: keras.Model, layer: keras.layers.Layer, source: Source) -> str | None:
@@ -134,7 +158,8 @@ def _misfit(model: keras.Model, layer: keras.layers.Layer, source: Source) -> st
     need = [tuple(weight.shape) for weight in layer.weights]
     if len(have) != len(need) or not all(map(_fits, have, need)):
         classes = _trained_classes(model, layer, source)
-        trained = "" if classes is None else f"; trained with classes={classes}"
+        option = "geometric_classes" if layer.name.endswith("_geo") else "classes"
+        trained = "" if classes is None else f"; trained with {option}={classes}"
         return (
             f"{layer.name}: {_joined(have)} in the file, {_joined(need)} in {model.name}{trained}"
         )
@@ -156,8 +181,8 @@ def _trained_classes(model: keras.Model, layer: keras.layers.Layer, source: Sour
     have, need = tuple(source.layers[layer.name][0].shape), tuple(layer.weights[0].shape)
     if have == need[2:3] + have[-1:] and need[:2] == (1, 1):  # a fully connected kernel
         have = (1, 1, *have)
-    classes = model.output_shape[-1]
-    if not SCORES.fullmatch(layer.name) or len(have) != len(need) or need[-1] != classes:
+    classes = {answer.shape[-1] for answer in keras.tree.flatten(model.output)}
+    if not SCORES.fullmatch(layer.name) or len(have) != len(need) or need[-1] not in classes:
         return None
     axes = 2 if layer.name.startswith("upscore") else 1  # whose length is the number of classes
     return have[-1] if have[:-axes] == need[:-axes] and have != need else None
@@ -182,11 +207,12 @@ def _is_finite(array: Any) -> bool:
     return all(np.isfinite(_numbers(part)).all() for part in parts)
 
 
-def _copy(layers: list[keras.layers.Layer], source: Source, progress: Progress) -> None:
-    total = sum(math.prod(weight.shape) for layer in layers for weight in layer.weights)
+def _copy(filled: list[tuple[keras.layers.Layer, list[Any]]], progress: Progress) -> None:
+    """Sets the weights of each layer from its arrays."""
+    total = sum(math.prod(weight.shape) for layer, _ in filled for weight in layer.weights)
     done = 0
-    for layer in layers:
-        for weight, array in zip(layer.weights, source.layers[layer.name], strict=True):
+    for layer, arrays in filled:
+        for weight, array in zip(layer.weights, arrays, strict=True):
             weight.assign(_numbers(array).reshape(weight.shape))
             done += math.prod(weight.shape)
             progress(done, total)

@@ -21,6 +21,7 @@ class Net:
     shapes: dict[str, list[tuple[int, ...]]]
     fixed: dict[str, list[np.ndarray]]
     channels: dict[str, int]
+    inputs: tuple[str, ...] = ("data",)
 
     def add(self, kind: str, name: str, bottom: str, *more: str, **settings: str) -> str:
         """A layer whose settings are messages of text; the output has the layer's name."""
@@ -109,10 +110,12 @@ class Net:
         return self.add("ReLU", f"{name}_relu", name)
 
     def prototxt(self, height: int, width: int) -> str:
-        channels = self.channels["data"]
-        shape = f"shape {{ dim: 1 dim: {channels} dim: {height} dim: {width} }}"
-        data = f'layer {{ name: "data" type: "Input" top: "data" input_param {{ {shape} }} }}'
-        return "\n".join([data, *self.lines])
+        lines = []
+        for name in self.inputs:
+            shape = f"dim: 1 dim: {self.channels[name]} dim: {height} dim: {width}"
+            shape = f"input_param {{ shape {{ {shape} }} }}"
+            lines.append(f'layer {{ name: "{name}" type: "Input" top: "{name}" {shape} }}')
+        return "\n".join([*lines, *self.lines])
 
 
 def _net(channels: int = 3) -> Net:
@@ -149,15 +152,83 @@ def _alexnet(net: Net, stages: tuple[int, ...], *, pad: int) -> str:
     return net.pool("pool5", x, 3)
 
 
-def _vgg(net: Net, *, stages: tuple[int, ...], head: int, trunk: str = "vgg16") -> str:
-    x = "data"
+def _vgg(
+    net: Net,
+    *,
+    stages: tuple[int, ...],
+    head: int,
+    trunk: str = "vgg16",
+    data: str = "data",
+    first: str = "conv1_1",
+    suffix: str = "",
+) -> str:
+    x = data
     for stage, count in enumerate(CONVOLUTIONS[trunk], 1):
         for index in range(1, count + 1):
-            pad = 100 if stage == index == 1 else 1
-            x = net.conv(f"conv{stage}_{index}", x, stages[stage - 1], 3, pad=pad)
-        x = net.pool(f"pool{stage}", x, 2)
-    x = net.conv("fc6", x, head, 7)
-    return net.conv("fc7", x, head, 1)
+            begins = stage == index == 1
+            name = first if begins else f"conv{stage}_{index}"
+            pad = 100 if begins else 1
+            x = net.conv(name + suffix, x, stages[stage - 1], 3, pad=pad)
+        x = net.pool(f"pool{stage}{suffix}", x, 2)
+    x = net.conv(f"fc6{suffix}", x, head, 7)
+    return net.conv(f"fc7{suffix}", x, head, 1)
+
+
+# Each inception module's filters: 1 × 1; before and of 3 × 3; before and of 5 × 5; after its pool.
+INCEPTION = {
+    **{"3a": (64, 96, 128, 16, 32, 32), "3b": (128, 128, 192, 32, 96, 64)},
+    **{"4a": (192, 96, 208, 16, 48, 64), "4b": (160, 112, 224, 24, 64, 64)},
+    **{"4c": (128, 128, 256, 24, 64, 64), "4d": (112, 144, 288, 32, 64, 64)},
+    **{"4e": (256, 160, 320, 32, 128, 128), "5a": (256, 160, 320, 32, 128, 128)},
+    "5b": (384, 192, 384, 48, 128, 128),
+}
+
+
+def googlenet(net: Net, *, filters: int, pad: int) -> str:
+    """BVLC's GoogLeNet up to its last module; `filters` 64 and a pad of 3 are BVLC's."""
+    lrn = dict(lrn_param="local_size: 5 alpha: 0.0001 beta: 0.75")
+    part = filters / 64
+    x = net.conv("conv1/7x7_s2", "data", filters, 7, stride=2, pad=pad)
+    x = net.add("LRN", "pool1/norm1", net.pool("pool1/3x3_s2", x, 3), **lrn)
+    x = net.conv("conv2/3x3_reduce", x, int(64 * part), 1)
+    x = net.conv("conv2/3x3", x, int(192 * part), 3, pad=1)
+    x = net.pool("pool2/3x3_s2", net.add("LRN", "conv2/norm2", x, **lrn), 3)
+    for module, widths in INCEPTION.items():
+        if module in ("4a", "5a"):
+            x = net.pool(f"pool{int(module[0]) - 1}/3x3_s2", x, 3)
+        one, three_before, three, five_before, five, after = (int(w * part) for w in widths)
+        name = f"inception_{module}"
+        window = "pool: MAX kernel_size: 3 stride: 1 pad: 1"
+        x = net.concat(
+            f"{name}/output",
+            net.conv(f"{name}/1x1", x, one, 1),
+            net.conv(
+                f"{name}/3x3", net.conv(f"{name}/3x3_reduce", x, three_before, 1), three, 3, pad=1
+            ),
+            net.conv(
+                f"{name}/5x5", net.conv(f"{name}/5x5_reduce", x, five_before, 1), five, 5, pad=2
+            ),
+            net.conv(
+                f"{name}/pool_proj",
+                net.add("Pooling", f"{name}/pool", x, pooling_param=window),
+                after,
+                1,
+            ),
+        )
+    return x
+
+
+def fcn_googlenet(*, classes: int, filters: int, final_pooling: str = "average") -> Net:
+    """The zoo's reading of a net that was never published: see `zoo.models.fcn_googlenet`."""
+    net = _net()
+    x = googlenet(net, filters=filters, pad=114)
+    if final_pooling == "average":
+        window = "pool: AVE kernel_size: 7 stride: 1"
+        x = net.add("Pooling", "pool5/7x7_s1", x, pooling_param=window)
+    x = net.conv("score_fr", x, classes, 1, relu=False)
+    offset = 16 if final_pooling == "average" else 112
+    net.crop("score", net.upscore("upscore", x, 63, 32), "data", offset)
+    return net
 
 
 def fcn_vgg(name: str, *, classes: int, **trunk) -> Net:
@@ -166,12 +237,39 @@ def fcn_vgg(name: str, *, classes: int, **trunk) -> Net:
     return net
 
 
-def siftflow(name: str, *, classes: int, geometric: int = 3, **trunk) -> Net:
+def siftflow(name: str, *, classes: int, geometric_classes: int = 3, **trunk) -> Net:
     """SIFT Flow's nets: one trunk and two heads, whose layers have a suffix."""
     net = _net()
     x = _vgg(net, **trunk)
     _vgg_head(net, name, x, classes, suffix="_sem")
-    _vgg_head(net, name, x, geometric, suffix="_geo")
+    _vgg_head(net, name, x, geometric_classes, suffix="_geo")
+    return net
+
+
+def early_fusion(*, classes: int, **trunk) -> Net:
+    """NYUDv2's net of four channels: blue, green, red and the logarithm of the depth."""
+    net = _net(4)
+    _vgg_head(net, "fcn32s", _vgg(net, first="conv1_1_bgrd", **trunk), classes)
+    return net
+
+
+def late_fusion(*, classes: int, **trunk) -> Net:
+    """NYUDv2's net of two trunks, whose scores at 32 pixels count by half each."""
+    kinds = ("color", "hha")
+    net = Net([], {}, {}, dict.fromkeys(kinds, 3), kinds)
+    scores = [
+        net.conv(
+            f"score_fr{kind}",
+            _vgg(net, data=kind, suffix=kind, **trunk),
+            classes,
+            1,
+            relu=False,
+        )
+        for kind in kinds
+    ]
+    halves = "operation: SUM coeff: 0.5 coeff: 0.5"
+    x = net.add("Eltwise", "score_fused", *scores, eltwise_param=halves)
+    net.crop("score", net.upscore("upscore", x, 64, 32), "color", 19)
     return net
 
 

@@ -19,6 +19,7 @@ import zoo
 from tests.parity.caffe import definitions
 from tests.parity.caffe.messages import caffemodel, write_caffemodel
 from tests.support.toys import levelling
+from zoo.models.plain import plain
 
 # Their score layers are new: these tests look at the layers below.
 pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
@@ -26,7 +27,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A definition, the zoo's name and options for it, and sizes that it is asked about."""
+    """A definition, the zoo's name and options for it, and sizes that it is asked about.
+
+    `head` is the one that is asked of a net with several; `score` has its biases.
+    """
 
     name: str
     define: Callable[..., definitions.Net]
@@ -34,6 +38,7 @@ class Case:
     more: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the zoo alone
     sizes: tuple[tuple[int, int], ...] = ((96, 160), (201, 133), (37, 50), (1, 1))
     score: str = "score_fr"
+    head: str | None = None
 
 
 VGG = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
@@ -57,21 +62,51 @@ def unet_case(definition: str) -> Case:
     return Case("unet", define, UNET, {"definition": definition, "border": "valid"}, **TILES)
 
 
+def two_heads(name: str, head: str) -> Case:
+    options = VGG | {"classes": 4 if head == "semantic" else 3}
+    options["geometric_classes"] = 7 - options["classes"]
+    define = functools.partial(definitions.siftflow, name)
+    return Case(f"{name}_two_heads", define, options, score=f"score_fr_{head[:3]}", head=head)
+
+
+GOOGLENET = {"classes": 4, "filters": 8}
+
 CASES = {
+    "fcn_googlenet": Case("fcn_googlenet", definitions.fcn_googlenet, GOOGLENET),
+    "fcn_googlenet without its last pooling": Case(
+        "fcn_googlenet", definitions.fcn_googlenet, GOOGLENET | {"final_pooling": "none"}
+    ),
     "fcn_alexnet": Case("fcn_alexnet", definitions.fcn_alexnet, ALEXNET),
     "fcn32s": vgg_case("fcn32s"),
     "fcn16s": vgg_case("fcn16s"),
     "fcn8s": vgg_case("fcn8s"),
     "fcn8s on VGG-19": vgg_case("fcn8s", trunk="vgg19"),
     "fcn8s_atonce": vgg_case("fcn8s_atonce"),
+    "fcn32s, semantic": two_heads("fcn32s", "semantic"),
+    "fcn32s, geometric": two_heads("fcn32s", "geometric"),
+    "fcn16s, semantic": two_heads("fcn16s", "semantic"),
+    "fcn16s, geometric": two_heads("fcn16s", "geometric"),
+    "fcn8s, semantic": two_heads("fcn8s", "semantic"),
+    "fcn8s, geometric": two_heads("fcn8s", "geometric"),
+    "early fusion": Case("fcn32s_early_fusion", definitions.early_fusion, VGG),
+    "late fusion": Case("fcn32s_late_fusion", definitions.late_fusion, VGG, score="score_frcolor"),
     "fcn16s of 2015": case_of_2015("fcn16s"),
     "fcn8s of 2015": case_of_2015("fcn8s"),
     "deconvnet": Case("deconvnet", definitions.deconvnet, DECONVNET, score="seg-score-voc"),
     "unet": unet_case("paper"),
     "unet's release": unet_case("release"),
 }
-MEAN_BGR = {"deconvnet": (104.00698793, 116.66876762, 122.67891434)}
 FCN_MEAN_BGR = (104.00699, 116.66877, 122.67892)
+# The mean of each channel in the net's order.
+MEANS = {
+    "deconvnet": (104.00698793, 116.66876762, 122.67891434),
+    **dict.fromkeys(
+        ("fcn32s_two_heads", "fcn16s_two_heads", "fcn8s_two_heads"), (114.578, 115.294, 108.353)
+    ),
+    "fcn_googlenet": (104, 117, 123),
+    "fcn32s_early_fusion": (116.190, 97.203, 92.318, 7.844),
+    "fcn32s_late_fusion": (116.190, 97.203, 92.318, 132.431, 94.076, 118.477),
+}
 
 
 def random_blobs(net: definitions.Net, seed: int = 3) -> dict[str, list[np.ndarray]]:
@@ -107,14 +142,22 @@ def engine_scores(case: Case, net: definitions.Net, caffemodel: bytes, image: np
         image = np.pad(image, [(0, 0), (0, bottom), (0, right), (0, 0)])
     if case.name == "unet":
         data = image / np.float32(255)
-    else:
-        data = image[..., ::-1] - np.float32(MEAN_BGR.get(case.name, FCN_MEAN_BGR))
+    else:  # red, green and blue are reversed; depth and HHA are as stored
+        data = np.concatenate([image[..., 2::-1], image[..., 3:]], -1)
+        data = data - np.float32(MEANS.get(case.name, FCN_MEAN_BGR))
     prototxt = net.prototxt(*image.shape[1:3]).encode()
     engine = cv2.dnn.readNetFromCaffe(bytearray(prototxt), bytearray(caffemodel))
     engine.enableWinograd(False)
     engine.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
-    engine.setInput(np.ascontiguousarray(data.transpose(0, 3, 1, 2)))
-    return engine.forward().transpose(0, 2, 3, 1)[:, :height, :width]
+    for name, part in zip(net.inputs, np.split(data, len(net.inputs), axis=-1), strict=True):
+        engine.setInput(np.ascontiguousarray(part.transpose(0, 3, 1, 2)), name)
+    answer = engine.forward(f"score_{case.head[:3]}") if case.head else engine.forward()
+    return answer.transpose(0, 2, 3, 1)[:, :height, :width]
+
+
+def image_for(net: definitions.Net, size: tuple[int, int]) -> np.ndarray:
+    """An image with the channels of all inputs of a net."""
+    return image_of(size, sum(net.channels[name] for name in net.inputs))
 
 
 @functools.cache
@@ -125,22 +168,23 @@ def filled(label: str, folder: pathlib.Path) -> tuple[definitions.Net, bytes, ke
     blobs = random_blobs(net)
     blobs[case.score][1] = level(case, net, blobs)
     path = write_caffemodel(folder / f"{label}.caffemodel", blobs)
-    return net, path.read_bytes(), zoo.build(case.name, **case.options, **case.more, weights=path)
+    model = zoo.build(case.name, **case.options, **case.more, weights=path)
+    return net, path.read_bytes(), plain(model, case.head)
 
 
 def level(case: Case, net: definitions.Net, blobs: dict) -> np.ndarray:
     """Biases with which every class wins somewhere: else equal class maps prove nothing."""
-    images = [image_of(size, net.channels["data"]) for size in case.sizes]
+    images, classes = [image_for(net, size) for size in case.sizes], len(blobs[case.score][1])
 
     def all_scores(bias: float) -> np.ndarray:
-        blobs[case.score][1] = np.full(4, bias, "float32")
+        blobs[case.score][1] = np.full(classes, bias, "float32")
         maps = [engine_scores(case, net, caffemodel(blobs), image) for image in images]
-        return np.concatenate([each.reshape(1, 1, -1, 4) for each in maps], axis=2)
+        return np.concatenate([each.reshape(1, 1, -1, classes) for each in maps], axis=2)
 
     scores = all_scores(0)
     response = all_scores(1) - scores
     bias = levelling(scores, response)
-    assert set((scores + bias * response).argmax(-1).ravel()) == {0, 1, 2, 3}
+    assert set((scores + bias * response).argmax(-1).ravel()) == set(range(classes))
     return bias
 
 
@@ -156,7 +200,7 @@ def folder(tmp_path_factory):
 )
 def test_scores_are_those_of_opencv(label, size, folder):
     net, file, model = filled(label, folder)
-    image = image_of(size, net.channels["data"])
+    image = image_for(net, size)
     expected = engine_scores(CASES[label], net, file, image)
     scores = keras.ops.convert_to_numpy(model(image))
     assert scores.shape == expected.shape

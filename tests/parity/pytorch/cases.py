@@ -26,7 +26,8 @@ class Case:
 
 DECONVNET = {"classes": 5, "stages": (4, 5, 6, 7, 8), "head": 12}
 UNET = {"classes": 5, "channels": 3, "filters": 4, "depth": 2, "dropout": 0.0}
-VALID, MIRROR = {"border": "valid"}, {"border": "mirror"}
+VALID, MIRROR, SAME = ({"border": border} for border in ("valid", "mirror", "same"))
+UNET_VGG16 = {"classes": 5, "stages": (4, 5, 6, 7, 8)}
 
 CASES = {
     "deconvnet": Case("deconvnet", DECONVNET, (1, 224, 224, 3)),
@@ -39,6 +40,9 @@ CASES = {
     "unet_release": Case("unet", UNET | VALID | {"definition": "release"}, (1, 92, 76, 3)),
     "unet_deep": Case("unet", UNET | VALID | {"depth": 4, "filters": 8}, (1, 204, 220, 3)),
     "unet_mirror": Case("unet", UNET | MIRROR | {"depth": 3}, (1, 37, 50, 3)),
+    "unet_same": Case("unet", UNET | SAME | {"depth": 3}, (1, 37, 50, 3)),
+    "unet_normalized": Case("unet", UNET | SAME | {"batch_norm": True}, (1, 41, 54, 3)),
+    "unet_vgg16": Case("unet_vgg16", UNET_VGG16, (1, 97, 131, 3)),
     "unet_narrow": Case("unet", UNET | MIRROR | {"channels": 1}, (1, 5, 81, 1)),
 }
 

@@ -12,9 +12,9 @@ class wins somewhere:
     scale     1 + 0.5 u                             shift     0.5 u
     mean      0.5 u                                 variance  1 + 0.5 u
 
-Kernels of U-Net's convolutions lose half of their mean, because their inputs are not normalized,
-DeconvNet's last all of it; both grow by 1.2. What DeconvNet normalizes afterwards is 10⁻⁴ of that:
-kernel, bias and mean; the variance 10⁻⁸. It is then of the size of the epsilon of 10⁻⁹, so that
+Kernels of the U-Nets' convolutions lose half of their mean, because their inputs are not
+normalized, DeconvNet's last all of it; both grow by 1.2. What DeconvNet normalizes afterwards is
+10⁻⁴ of that: kernel, bias and mean; the variance 10⁻⁸. It is then of the size of the epsilon of 10⁻⁹, so that
 another epsilon shows. The size of the image's values is taken back in the first kernel.
 """
 
@@ -24,8 +24,8 @@ import zlib
 import numpy as np
 
 SMALL = 1e-4
-# Layers whose output is not normalized: U-Net's, and DeconvNet's last.
-PLAIN = ("conv_", "upconv_", "seg-score")
+# The model whose layers are normalized to the size of its epsilon, and its layer that is not.
+DECONVNET, LAST = "deconvnet", "seg-score-voc"
 
 
 def uniform(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -37,18 +37,18 @@ def uniform(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return (mixed / 2**31 - 1).reshape(shape)
 
 
-def parameter(layer: str, role: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The float32 parameter of a layer; a kernel's shape is Caffe's and PyTorch's.
+def parameter(model: str, layer: str, role: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The float32 parameter of a model's layer; a kernel's shape is Caffe's and PyTorch's.
 
     That is `[outputs, inputs, rows, columns]`, and `[inputs, outputs, rows, columns]` for a
     transposed convolution.
     """
     u = uniform(f"{layer}/{role}", shape)
-    small = 1 if layer.startswith(PLAIN) else SMALL
+    small = SMALL if model == DECONVNET and layer != LAST else 1
     if role == "kernel":
         value = small * math.sqrt(6 / _incoming(layer, shape)) * u
-        if layer.startswith(("conv_", "seg-score")):
-            part = 0.5 if layer.startswith("conv_") else 1
+        if small == 1 and not layer.startswith("upconv"):
+            part = 1 if layer == LAST else 0.5
             value = 1.2 * (value - part * value.mean(axis=(1, 2, 3), keepdims=True))
         if layer == "conv1_1":
             value /= 64
@@ -57,15 +57,15 @@ def parameter(layer: str, role: str, shape: tuple[int, ...]) -> np.ndarray:
             "bias": small * 0.1 * u,
             "scale": 1 + 0.5 * u,
             "shift": 0.5 * u,
-            "mean": SMALL * 0.5 * u,
-            "variance": SMALL**2 * (1 + 0.5 * u),
+            "mean": small * 0.5 * u,
+            "variance": small**2 * (1 + 0.5 * u),
         }[role]
     return value.astype("float32")
 
 
 def _incoming(layer: str, shape: tuple[int, ...]) -> float:
     """How many values that are not zero one output of the layer is a sum of, about."""
-    if layer.startswith(("upconv_", "fc6-deconv")):
+    if layer.startswith(("upconv", "fc6-deconv")):
         return shape[0]  # the windows do not overlap, or there is one
     if layer.startswith("deconv"):
         # After an unpooling three of four are zero.

@@ -1,4 +1,4 @@
-"""Records what DeconvNet and U-Net answer in PyTorch, for the tests of the zoo's.
+"""Records what DeconvNet and the U-Nets answer in PyTorch, for the tests of the zoo's.
 
 The nets are written here a second time, from the tables of the papers and of the authors' files
 and not from the zoo's models, with PyTorch's functions alone: `conv2d`, `conv_transpose2d`,
@@ -18,6 +18,7 @@ some places, the class (none where two are almost equal), the scores, and the gr
 when each score counts `formula.uniform("upstream", …)` times.
 """
 
+import dataclasses
 import math
 import os
 import pathlib
@@ -32,30 +33,43 @@ GOLDEN = pathlib.Path(__file__).with_name("golden.npz")
 MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
 
 
-def given(layer: str, role: str, *shape: int) -> torch.Tensor:
-    return torch.from_numpy(formula.parameter(layer, role, shape)).double()
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """PyTorch's functions with the formula's parameters of a model, by the names of its layers."""
 
+    model: str
 
-def conv(x: torch.Tensor, name: str, outputs: int, size: int, *, pad: int = 0) -> torch.Tensor:
-    kernel = given(name, "kernel", outputs, x.shape[1], size, size)
-    return F.conv2d(x, kernel, given(name, "bias", outputs), padding=pad)
+    def given(self, layer: str, role: str, *shape: int) -> torch.Tensor:
+        return torch.from_numpy(formula.parameter(self.model, layer, role, shape)).double()
 
+    def conv(
+        self,
+        x: torch.Tensor,
+        name: str,
+        outputs: int,
+        size: int,
+        *,
+        pad: int = 0,
+        has_bias: bool = True,
+    ) -> torch.Tensor:
+        kernel = self.given(name, "kernel", outputs, x.shape[1], size, size)
+        bias = self.given(name, "bias", outputs) if has_bias else None
+        return F.conv2d(x, kernel, bias, padding=pad)
 
-def deconv(
-    x: torch.Tensor, name: str, outputs: int, size: int, *, pad: int = 0, stride: int = 1
-) -> torch.Tensor:
-    kernel = given(name, "kernel", x.shape[1], outputs, size, size)
-    bias = given(name, "bias", outputs)
-    return F.conv_transpose2d(x, kernel, bias, stride=stride, padding=pad)
+    def deconv(
+        self, x: torch.Tensor, name: str, outputs: int, size: int, *, pad: int = 0, stride: int = 1
+    ) -> torch.Tensor:
+        kernel = self.given(name, "kernel", x.shape[1], outputs, size, size)
+        bias = self.given(name, "bias", outputs)
+        return F.conv_transpose2d(x, kernel, bias, stride=stride, padding=pad)
 
-
-def bn_relu(x: torch.Tensor, name: str, *, training: bool) -> torch.Tensor:
-    scale, shift, mean, variance = (
-        given(name, role, x.shape[1]) for role in ("scale", "shift", "mean", "variance")
-    )
-    # The batch's own statistics where none are given.
-    kept = (None, None) if training else (mean, variance)
-    return F.relu(F.batch_norm(x, *kept, scale, shift, training=training, eps=1e-9))
+    def bn_relu(self, x: torch.Tensor, name: str, *, epsilon: float, training: bool = False):
+        scale, shift, mean, variance = (
+            self.given(name, role, x.shape[1]) for role in ("scale", "shift", "mean", "variance")
+        )
+        # The batch's own statistics where none are given.
+        kept = (None, None) if training else (mean, variance)
+        return F.relu(F.batch_norm(x, *kept, scale, shift, training=training, eps=epsilon))
 
 
 def deconvnet(images: torch.Tensor, case: Case) -> torch.Tensor:
@@ -65,21 +79,22 @@ def deconvnet(images: torch.Tensor, case: Case) -> torch.Tensor:
     x = F.pad(images, (0, right, 0, bottom)).flip(1)
     x = (x - torch.tensor(MEAN_BGR).reshape(1, 3, 1, 1)).double()
     one, two, three, four, five = case.options["stages"]
-    head = case.options["head"]
+    head, parts = case.options["head"], Parts("deconvnet")
 
     def normalized(x: torch.Tensor, name: str) -> torch.Tensor:
-        return bn_relu(x, name, training=case.training)
+        return parts.bn_relu(x, name, epsilon=1e-9, training=case.training)
 
     masks = {}
     for stage, (count, outputs) in enumerate(
         [(2, one), (2, two), (3, three), (3, four), (3, five)], start=1
     ):
         for index in range(1, count + 1):
-            x = normalized(conv(x, f"conv{stage}_{index}", outputs, 3, pad=1), f"bn{stage}_{index}")
+            x = parts.conv(x, f"conv{stage}_{index}", outputs, 3, pad=1)
+            x = normalized(x, f"bn{stage}_{index}")
         x, masks[stage] = F.max_pool2d(x, 2, return_indices=True)
-    x = normalized(conv(x, "fc6", head, 7), "bnfc6")
-    x = normalized(conv(x, "fc7", head, 1), "bnfc7")
-    x = normalized(deconv(x, "fc6-deconv", five, 7), "fc6-deconv-bn")
+    x = normalized(parts.conv(x, "fc6", head, 7), "bnfc6")
+    x = normalized(parts.conv(x, "fc7", head, 1), "bnfc7")
+    x = normalized(parts.deconv(x, "fc6-deconv", five, 7), "fc6-deconv-bn")
     for stage, widths in [
         (5, (five, five, four)),
         (4, (four, four, three)),
@@ -90,8 +105,9 @@ def deconvnet(images: torch.Tensor, case: Case) -> torch.Tensor:
         x = F.max_unpool2d(x, masks[stage], 2)
         for index, outputs in enumerate(widths, start=1):
             name = f"{stage}_{index}"
-            x = normalized(deconv(x, f"deconv{name}", outputs, 3, pad=1), f"debn{name}")
-    scores = conv(x, "seg-score-voc", case.options["classes"], 1)
+            x = parts.deconv(x, f"deconv{name}", outputs, 3, pad=1)
+            x = normalized(x, f"debn{name}")
+    scores = parts.conv(x, "seg-score-voc", case.options["classes"], 1)
     return scores[:, :, :height, :width]
 
 
@@ -99,13 +115,27 @@ def unet(images: torch.Tensor, case: Case) -> torch.Tensor:
     """Scores [n, classes, h, w] of images [n, channels, h, w], 0-255."""
     depth, filters = case.options["depth"], case.options["filters"]
     release = case.options.get("definition") == "release"
+    pad = 1 if case.options["border"] == "same" else 0
     height, width = images.shape[2:]
+    parts = Parts("unet")
     if case.options["border"] == "mirror":
         images = mirrored(images, depth)
+    elif pad:
+        images = padded(images, 2**depth)
+
+    def level_of(x: torch.Tensor, way: str, level: int, first: str) -> torch.Tensor:
+        for here, there in (first, first[1] + chr(ord(first[1]) + 1)):
+            name = f"{way}{level}{here}-{there}"
+            if case.options.get("batch_norm"):
+                x = parts.conv(x, f"conv_{name}", filters << level, 3, pad=pad, has_bias=False)
+                x = parts.bn_relu(x, f"bn_{name}", epsilon=1e-3)
+            else:
+                x = F.relu(parts.conv(x, f"conv_{name}", filters << level, 3, pad=pad))
+        return x
+
     x, skips = images.double() / 255, []
     for level in range(depth + 1):
-        x = F.relu(conv(x, f"conv_d{level}a-b", filters << level, 3))
-        x = F.relu(conv(x, f"conv_d{level}b-c", filters << level, 3))
+        x = level_of(x, "d", level, "ab")
         if level < depth:
             skips.append(x)
             x = F.max_pool2d(x, 2)
@@ -113,14 +143,41 @@ def unet(images: torch.Tensor, case: Case) -> torch.Tensor:
     for level in range(depth - 1, -1, -1):
         # In the release the last of them keeps the features of the level below.
         outputs = filters << (1 if release and level == 0 else level)
-        x = deconv(x, f"upconv_{below}_u{level}a", outputs, 2, stride=2)
+        x = parts.deconv(x, f"upconv_{below}_u{level}a", outputs, 2, stride=2)
         skip = centre(skips[level], x)
         x = torch.cat([F.relu(x), skip] if release else [skip, x], dim=1)
-        x = F.relu(conv(x, f"conv_u{level}b-c", filters << level, 3))
-        x = F.relu(conv(x, f"conv_u{level}c-d", filters << level, 3))
+        x = level_of(x, "u", level, "bc")
         below = f"u{level}d"
-    scores = conv(x, "conv_u0d-score", case.options["classes"], 1)
+    scores = parts.conv(x, "conv_u0d-score", case.options["classes"], 1)
     return scores[:, :, :height, :width]
+
+
+def unet_vgg16(images: torch.Tensor, case: Case) -> torch.Tensor:
+    """Scores [n, classes, h, w] of RGB images [n, 3, h, w], 0-255."""
+    height, width = images.shape[2:]
+    parts, widths = Parts("unet_vgg16"), case.options["stages"]
+    x = padded((images.flip(1) - torch.tensor(MEAN_BGR).reshape(1, 3, 1, 1)).double(), 32)
+    skips = []
+    for stage, (count, outputs) in enumerate(zip((2, 2, 3, 3, 3), widths, strict=True), start=1):
+        for index in range(1, count + 1):
+            x = F.relu(parts.conv(x, f"conv{stage}_{index}", outputs, 3, pad=1))
+        skips.append(x)
+        x = F.max_pool2d(x, 2)
+    for index in (1, 2):
+        x = F.relu(parts.conv(x, f"bottom_{index}", widths[-1], 3, pad=1))
+    for stage in (5, 4, 3, 2, 1):
+        outputs = widths[stage - 1]
+        x = parts.deconv(x, f"upconv{stage}", outputs, 2, stride=2)
+        x = torch.cat([skips.pop(), x], dim=1)
+        for index in (1, 2):
+            x = F.relu(parts.conv(x, f"up{stage}_{index}", outputs, 3, pad=1))
+    return parts.conv(x, "up-score", case.options["classes"], 1)[:, :, :height, :width]
+
+
+def padded(images: torch.Tensor, multiple: int) -> torch.Tensor:
+    """The images with zeros at the bottom and right, to a multiple of a number of pixels."""
+    bottom, right = (-side % multiple for side in images.shape[2:])
+    return F.pad(images, (0, right, 0, bottom))
 
 
 def centre(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -154,7 +211,7 @@ def valid_size(size: int, depth: int) -> int | None:
 
 def record(name: str, case: Case, arrays: dict[str, np.ndarray]) -> str:
     """Adds the arrays of one case and returns what there is to say about it."""
-    net = {"deconvnet": deconvnet, "unet": unet}[case.model]
+    net = {"deconvnet": deconvnet, "unet": unet, "unet_vgg16": unet_vgg16}[case.model]
     image = torch.from_numpy(formula.images(case.shape)).requires_grad_()
     answer = net(image.permute(0, 3, 1, 2), case).permute(0, 2, 3, 1)
     scores = answer.detach().numpy()

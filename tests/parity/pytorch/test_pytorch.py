@@ -1,4 +1,4 @@
-"""DeconvNet and U-Net beside nets written in PyTorch, whose answers stand in a recorded file."""
+"""DeconvNet, SegNet and the U-Nets beside nets written in PyTorch, whose answers are recorded."""
 
 import functools
 import pathlib
@@ -34,12 +34,12 @@ def golden() -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def filled(model: str, options: tuple, precision: str) -> keras.Model:
+def filled(name: str, options: tuple, precision: str) -> keras.Model:
     """The zoo's model with the formula's parameters."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        model = zoo.build(model, **dict(options))
+        model = zoo.build(name, **dict(options))
     finally:
         keras.config.set_dtype_policy(before)
     for layer in model.layers:
@@ -48,9 +48,9 @@ def filled(model: str, options: tuple, precision: str) -> keras.Model:
             if role == "kernel":
                 # Keras has [rows, columns, a, b] where PyTorch has [b, a, rows, columns].
                 shape = (shape[3], shape[2], *shape[:2])
-                value = formula.parameter(layer.name, role, shape).transpose(2, 3, 1, 0)
+                value = formula.parameter(name, layer.name, role, shape).transpose(2, 3, 1, 0)
             else:
-                value = formula.parameter(layer.name, role, shape)
+                value = formula.parameter(name, layer.name, role, shape)
             variable.assign(value)
     return model
 

@@ -1126,6 +1126,10 @@ def test_a_run_starts_from_the_workdir_of_another(tmp_path, whole, half):
     [
         ({"model": "unet", "options": {}}, "unet has no such trunk"),
         (
+            {"model": "unet_vgg16", "options": {"stages": [4, 4, 4, 4, 4]}},
+            "unet_vgg16 has stages=[4, 4, 4, 4, 4]. Pass --encoder-weights none.",
+        ),
+        (
             {"model": "fcn_alexnet", "options": {}},
             "fcn_alexnet has stages=[96, 256, 384, 384, 256]",
         ),

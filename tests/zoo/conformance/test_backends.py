@@ -9,7 +9,15 @@ import sys
 import numpy as np
 import pytest
 
-from tests.support.toys import ALL, ALL_TOYS, build_toy, difference, scores_of, toy_images
+from tests.support.toys import (
+    ALL,
+    ALL_TOYS,
+    build_toy,
+    difference,
+    scores_of,
+    toy_images,
+    whole_toy,
+)
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -19,20 +27,23 @@ def test_another_backend_gives_tensorflows_scores(backend, tmp_path, tolerance):
     if backend == "torch":
         pytest.importorskip("torch", reason="PyTorch comes with the extra `benchmarks`")
     for name in ALL:
-        build_toy(name).save_weights(tmp_path / f"{name}.weights.h5")
+        whole_toy(name).save_weights(tmp_path / f"{name}.weights.h5")
         np.save(tmp_path / f"{name}.npy", toy_images(name))
     code = (
         "import json, pathlib, sys\n"
         "import keras, numpy, zoo\n"
+        "from zoo.models.plain import plain\n"
         "folder, toys = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])\n"
-        "for name, options in toys.items():\n"
+        "for name, (options, head) in toys.items():\n"
         "    weights = folder / f'{name}.weights.h5'\n"
         "    model = zoo.build(name, **options, weights=weights)\n"
-        "    scores = model.predict_on_batch(numpy.load(folder / f'{name}.npy'))\n"
+        "    scores = plain(model, head).predict_on_batch(numpy.load(folder / f'{name}.npy'))\n"
         "    numpy.save(folder / f'{name}.scores.npy', scores)\n"
         "print(keras.backend.backend())\n"
     )
-    options = json.dumps({name: toy.options for name, toy in ALL_TOYS.items()})
+    options = json.dumps(
+        {name: (toy.options, next(iter(toy.heads), None)) for name, toy in ALL_TOYS.items()}
+    )
     run = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), options],
         env=os.environ | {"KERAS_BACKEND": backend},

@@ -285,6 +285,27 @@ def test_imagenet(trunk, monkeypatch, model):
     assert told[-1][0] == told[-1][1] > 0
 
 
+def test_imagenet_for_a_net_on_the_convolutions_alone(monkeypatch):
+    """It has no fc6 and fc7, and its decoder keeps its initial values."""
+    options = TOYS["unet_vgg16"].options
+    vgg = keras_vgg(options["stages"], 12)
+    monkeypatch.setattr(imagenet, "VGG", {**imagenet.VGG, "conv5_3": lambda *, weights: vgg})
+    model = zoo.build("unet_vgg16", **options)
+    names = ("conv1_1", "conv5_3")
+    shapes = {name: tuple(model.get_layer(name).kernel.shape) for name in names}
+    monkeypatch.setattr(imagenet, "SHAPES", shapes | {"fc7": (1, 1, 4096, 4096)})
+    before = model.get_layer("bottom_1").get_weights()
+    zoo.weights.load(model, encoder_weights="imagenet")
+    convolutions = [x for x in vgg.layers if x.name.startswith("block") and x.weights]
+    assert len(convolutions) == 13
+    for layer in convolutions:
+        found = model.get_layer(imagenet.author_name(layer.name)).get_weights()
+        for one, other in zip(found, layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    for one, other in zip(model.get_layer("bottom_1").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
 def test_keras_names_and_shapes_are_those_of_the_trunk(trunk):
     build = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[trunk]
@@ -315,7 +336,7 @@ def test_imagenet_for_other_widths(model):
         model,
         "imagenet",
         'encoder_weights="imagenet" fits VGG in its own widths; conv1_1 of this fcn8s has the '
-        "shape [3, 3, 3, 4] and not [3, 3, 3, 64]. Build with channels=3 and leave stages and head "
+        "shape [3, 3, 3, 4] and not [3, 3, 3, 64]. Build with channels=3 and leave the widths "
         "as they are.",
         option="encoder_weights",
     )
