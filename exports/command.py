@@ -68,6 +68,7 @@ def ask(arguments: list[str]) -> int:
             chosen.out,
             url=chosen.url,
             model=chosen.model,
+            head=chosen.head,
             timeout=chosen.timeout,
             retries=chosen.retries,
             version=chosen.version,
@@ -105,6 +106,7 @@ def _export(chosen: argparse.Namespace) -> int:
         model,
         chosen.out,
         chosen.format,
+        head=chosen.head,
         version=chosen.version,
         weights=file if file.exists() else file.with_name(f"{file.name}.index"),
         report=report,
@@ -113,10 +115,11 @@ def _export(chosen: argparse.Namespace) -> int:
     for path in paths.values():
         print(terminal.printable(f"{_megabytes(path):8.2f} MB  {path}"), flush=True)
     if "saved_model" in paths:
+        served = paths["saved_model"].parent
         print(
             terminal.printable(
-                f"Next: serve {paths['saved_model'].parent.resolve()} with TensorFlow Serving "
-                f"(--model_name={model.name} --model_base_path=...) and ask it with zoo ask, or "
+                f"Next: serve {served.resolve()} with TensorFlow Serving "
+                f"(--model_name={served.name} --model_base_path=...) and ask it with zoo ask, or "
                 "load the version with tf.saved_model.load(...)."
             )
         )
@@ -125,7 +128,14 @@ def _export(chosen: argparse.Namespace) -> int:
 
 def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
     """The keywords of `exports.export`, after the checks that need no TensorFlow."""
-    from exports.formats.settings import SIDE, Settings, check_formats, check_together
+    from exports.formats.settings import (
+        SIDE,
+        Settings,
+        check_depth,
+        check_formats,
+        check_heads,
+        check_together,
+    )
     from exports.graph import MAX_PIXELS
     from exports.graph.limits import Limits
     from exports.images import read_folder
@@ -139,6 +149,10 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
         max_bytes=chosen.max_bytes,
     )
     formats = check_formats(chosen.format)
+    if chosen.head is not None and spec.heads:
+        spec.of_head(chosen.head)  # an unknown head is told before anything is built
+    check_heads(formats, () if chosen.head else spec.heads, spec.model)
+    check_depth(formats, spec, dtype=chosen.dtype, quantize=chosen.quantize)
     options = {
         "size": size,
         "dtype": chosen.dtype,

@@ -14,13 +14,27 @@ from exports.check.agreement import as_record
 from exports.check.cost import cost_of_request
 from exports.formats import FORMATS, NONE, Format
 from exports.formats.request_memory import limited
-from exports.formats.settings import Settings, check_formats, check_together
+from exports.formats.settings import (
+    Settings,
+    check_depth,
+    check_formats,
+    check_heads,
+    check_together,
+)
 from exports.graph import MAX_BATCH, MAX_BYTES, MAX_PIXELS, MEMORY
 from exports.graph.limits import Limits
-from exports.graph.signatures import channels_of, check_classes
+from exports.graph.ports import (
+    IMAGE,
+    Ports,
+    check_channels,
+    check_classes,
+    classes_by_head,
+    ports_of,
+)
 from exports.runtimes import UnableError
 from exports.serving import export_json, versions
 from zoo import registry
+from zoo.models.plain import plain
 from zoo.spec import Spec
 
 
@@ -30,6 +44,7 @@ def export(
     formats: Sequence[str] = ("saved_model",),
     *,
     spec: Spec | None = None,
+    head: str | None = None,
     version: int | None = None,
     size: tuple[int, int] | None = None,
     dtype: str = "uint8",
@@ -61,12 +76,15 @@ def export(
     how it was checked, and what one request costs; `exports.read_spec` reads the Spec again.
 
     Args:
-        model: Takes images `[n, h, w, channels]`, 0-255, of any size; gives scores of their size.
-            Its name is the name of the export.
+        model: Takes images `[n, h, w, channels]`, 0-255, of any size, or a dict of such; gives
+            scores of their size, or a dict of such. Its name is the name of the export.
         out: The folder of all exported models; made if it is not there.
         formats: Names of formats.
         spec: What the model is: its class names, background and colours go into every file. The
             model's attribute `spec` if None; a model of another source may have none.
+        head: Of a net with several heads, the only one of the export, which ends its name, as in
+            `fcn8s_two_heads_geometric`. Without it a SavedModel answers for all heads; the other
+            formats hold one.
         version: A whole number from 1; None for the one after the highest of this model, in any
             format.
         size: Height and width of the images, fixed in every format but a SavedModel; None for any.
@@ -107,11 +125,14 @@ def export(
         exports.runtimes.StatusError: TensorFlow's C++ loader refuses the files.
     """
     formats = check_formats(formats)
-    versions.check_name(model.name)
     spec = getattr(model, "spec", None) if spec is None else spec
     _check_task(spec, model)
+    model, spec = _of_head(model, spec, head)
+    versions.check_name(model.name)
+    ports = ports_of(model)
+    check_heads(formats, ports.heads, model.name)
     pixels = MAX_PIXELS if max_pixels is None else max_pixels
-    limits = Limits(channels_of(model), pixels, max_batch, max_bytes)
+    limits = Limits(ports.channels, pixels, max_batch, max_bytes)
     settings = Settings(
         limits=limits,
         spec=spec,
@@ -125,8 +146,10 @@ def export(
         report=report,
     )
     check_together(formats, settings)
-    _check_spec(spec, model)
+    check_depth(formats, spec, dtype=dtype, quantize=quantize)
+    _check_spec(spec, model, ports)
     if "saved_model" in formats:
+        check_channels(model, ports)
         check_classes(model)
     about = export_json.of_model(model, spec=spec, weights=weights)
     versions.finish(pathlib.Path(out))
@@ -137,8 +160,25 @@ def export(
         )
         settings = dataclasses.replace(settings, limits=limits, memory=used)
     for name, target in targets.items():
-        _write(name, model, settings, target, about)
+        # A SavedModel takes and gives all; the other formats one image and one class map.
+        one = model if name == "saved_model" else plain(model)
+        taken = ports if name == "saved_model" else Ports({IMAGE: ports.channels})
+        _write(name, one, settings, target, about, taken)
     return targets
+
+
+def _of_head(
+    model: keras.Model, spec: Spec | None, head: str | None
+) -> tuple[keras.Model, Spec | None]:
+    """The model and the Spec of one head, with its name behind the model's; else as they are."""
+    if head is not None:
+        if spec is not None and spec.heads:
+            spec = spec.of_head(head)
+        model = plain(model, head)
+    head = head if spec is None or spec.heads else spec.head
+    if head is None:
+        return model, spec
+    return keras.Model(model.input, model.output, name=f"{model.name}_{head}"), spec
 
 
 def _targets(
@@ -164,6 +204,7 @@ def _write(
     settings: Settings,
     target: pathlib.Path,
     about: dict[str, Any],
+    ports: Ports,
 ) -> None:
     """Writes one format beside its place, checks it, records it, renames it."""
     form, writer = FORMATS[name], FORMATS[name].writer()
@@ -181,12 +222,13 @@ def _write(
             findings = writer.check(model, settings, unfinished)
         except UnableError as error:
             raise _unable(model, name, settings, error) from error
+        request = ports.split(settings.request(name))
         content = about | {
             "format": name,
             **facts,
             "files": _sizes(form, unfinished, target),
             **as_record(findings),
-            "request": cost_of_request(unfinished / form.file, settings.request(name), form.loader),
+            "request": cost_of_request(unfinished / form.file, request, form.loader),
         }
         with versions.whole_or_not_at_all(target):
             record.write_text(export_json.text(content), encoding="utf-8")
@@ -207,16 +249,25 @@ def _check_task(spec: Spec | None, model: keras.Model) -> None:
         )
 
 
-def _check_spec(spec: Spec | None, model: keras.Model) -> None:
+def _check_spec(spec: Spec | None, model: keras.Model, ports: Ports) -> None:
     if spec is None:
         return
-    said = (spec.classes, spec.channels)
-    real = (model.output_shape[-1], model.input_shape[-1])
-    if said != real:
+    heads = spec.heads or (None,)
+    if heads != ports.heads:
+        said, real = (", ".join(filter(None, one)) or "one head" for one in (heads, ports.heads))
         raise ValueError(
-            f"A Spec describes the exported model; this one has {said[0]} classes and {said[1]} "
-            f"channels, {model.name!r} has {real[0]} and {real[1]}. Pass the model's own Spec."
+            f"A Spec describes the exported model; this one has {said}, {model.name!r} has {real}. "
+            "Pass the model's own Spec."
         )
+    for head, classes in classes_by_head(model).items():
+        labels = spec if head is None else spec.of_head(head)
+        said, real = (labels.classes, spec.channels), (classes, ports.channels)
+        if said != real:
+            raise ValueError(
+                f"A Spec describes the exported model; this one has {said[0]} classes and "
+                f"{said[1]} channels, {model.name!r} has {real[0]} and {real[1]}. Pass the model's "
+                "own Spec."
+            )
 
 
 def _unable(model: keras.Model, name: str, settings: Settings, error: UnableError) -> ValueError:

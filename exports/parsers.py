@@ -82,6 +82,12 @@ def export_parser() -> terminal.Parser:
         help="an image to check every format with, in which the model sees two classes or more "
         "(default: made textures)",
     )
+    parser.add_argument(
+        "--head",
+        metavar="NAME",
+        help="of a net with several heads, the only one of the export, such as geometric; without "
+        "it a SavedModel answers for all, and the other formats cannot be written",
+    )
     _add_spec(parser.add_argument_group("for a file that does not say which model it is of"))
     _add_files(parser.add_argument_group("for every format but saved_model"))
     _add_quantization(parser.add_argument_group("for the formats tflite and mediapipe"))
@@ -212,6 +218,12 @@ def ask_parser() -> terminal.Parser:
         type=pathlib.Path,
         metavar="FOLDER",
         help="the folder of the masks; made if it is not there",
+    )
+    parser.add_argument(
+        "--head",
+        metavar="NAME",
+        help="of a model with several heads, the one that answers, such as geometric (default: the "
+        "first)",
     )
     parser.add_argument(
         "--font",

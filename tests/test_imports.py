@@ -29,6 +29,7 @@ MAY = {
     "zoo.class_names": ("zoo.imagenet_classes",),
     "zoo.images": ("zoo.image_files", "zoo.multiband"),
     "zoo.multiband": ("zoo.image_files",),
+    "zoo.depths": ("zoo.images", "zoo.registry", "zoo.spec"),
     "zoo.progress": (),
     "zoo.workdir": ("zoo.spec",),
     "zoo.spec": (),
@@ -45,20 +46,13 @@ MAY = {
     "zoo.loading": (*LEAVES, "zoo.models.plain", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
-        *(
-            "zoo.fonts",
-            "zoo.metrics",
-            "zoo.models.plain",
-            "zoo.pictures",
-            "zoo.progress",
-            "zoo.rasters",
-            "zoo.spec",
-        ),
-        *("zoo.videos", "zoo.weights"),
+        *("zoo.fonts", "zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.rasters", "zoo.spec"),
+        *("zoo.depths", "zoo.models.plain", "zoo.videos", "zoo.weights"),
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (
-        *("exports.reading", "exports.runtimes", "zoo.class_names", "zoo.inference", "zoo.spec"),
+        *("exports.graph.ports", "exports.reading", "exports.runtimes"),
+        *("zoo.class_names", "zoo.inference", "zoo.spec"),
     ),
     "zoo.anatomy": ("zoo.calls", "zoo.layers"),
     "zoo.drawing": ("zoo.anatomy",),
@@ -84,7 +78,7 @@ MAY = {
     "exports.formats": (
         *("exports.formats", "exports.check", "exports.serving", "exports.runtimes"),
         *("exports.graph", "exports.images", "exports.reading"),
-        *("zoo.files", "zoo.quiet", "zoo.spec"),
+        *("zoo.files", "zoo.quiet", "zoo.registry", "zoo.spec"),
     ),
     # Without TensorFlow.
     "exports.client": (

@@ -150,9 +150,11 @@ def _walked(model: keras.Model, size: tuple[int, int]) -> _Node:
 
 def _sizes(model: keras.Model, size: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
     """The size that each layer gives, by its name."""
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    outputs = [keras.tree.flatten(layer.output)[0] for layer in layers]
+    # Not the outputs of the layers: one that models share has those of all of them.
+    made = [x for x in calls(model) if not isinstance(x.operation, keras.layers.InputLayer)]
+    outputs = [call.outputs[0] for call in made]
     image = keras.KerasTensor((1, *size, model.input_shape[-1]))
     specs = keras.Model(model.input, outputs).compute_output_spec(image)
-    found = {layer.name: tuple(spec.shape[1:]) for layer, spec in zip(layers, specs, strict=True)}
+    shapes = [tuple(spec.shape[1:]) for spec in specs]
+    found = {call.operation.name: shape for call, shape in zip(made, shapes, strict=True)}
     return found | {model.layers[0].name: image.shape[1:]}

@@ -33,7 +33,8 @@ class Card:
     `stride` pixels. Such a model makes heat maps (`zoo.inference.heatmaps`) and no class map.
 
     `heads` names those of a net that gives a dict of scores, and `inputs` the images of one that
-    takes a dict of them.
+    takes a dict of them. `takes_log_depth` says that the last channel of an image is the natural
+    logarithm of a depth in millimetres, and not 0-255.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Card:
     task: str = "segmentation"
     heads: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    takes_log_depth: bool = False
 
     @property
     def builder(self) -> "Callable[..., keras.Model]":
@@ -164,6 +166,7 @@ CARDS = (
         module="fcn_fusion",
         classes=40,
         weights_licence=UNPUBLISHED,
+        takes_log_depth=True,
         parameters=134_425_000,
         stride=32,
         receptive_field=404,
@@ -240,7 +243,7 @@ CARDS = (
     Card(
         "unet_vgg16",
         "unet_vgg",
-        "U-Net on VGG-16: the classifier as encoder, started from ImageNet; skips before pools.",
+        "U-Net on VGG-16: the classifier as encoder, which starts from ImageNet; five skips.",
         "TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet, arXiv:1801.05746",
         2018,
         parameters=38_703_573,
@@ -308,6 +311,15 @@ def is_classifier(name: str) -> bool:
     (True, False)
     """
     return any(card.name == name and card.task == "classification" for card in CARDS)
+
+
+def takes_log_depth(name: str) -> bool:
+    """Whether a model of the zoo has this name and takes the logarithm of a depth as last channel.
+
+    >>> takes_log_depth("fcn32s_early_fusion"), takes_log_depth("unet")
+    (True, False)
+    """
+    return any(card.name == name and card.takes_log_depth for card in CARDS)
 
 
 def build(name: str, /, **options: Any) -> "keras.Model":

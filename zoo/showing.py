@@ -33,6 +33,11 @@ def draw(arguments: list[str]) -> int:
         metavar="JSON",
         help="of a model by its name, such as '{\"classes\": 60}'",
     )
+    parser.add_argument(
+        "--head",
+        metavar="NAME",
+        help="of a net with several heads, the one that is drawn (default: the first)",
+    )
     chosen = parser.parse_args(arguments)
     return run(lambda: _draw(chosen), prog="zoo draw")
 
@@ -44,10 +49,12 @@ def _draw(chosen: argparse.Namespace) -> int:
     import keras
 
     from zoo import drawing
+    from zoo.models.plain import plain
 
     # Weights are not made in this scope: a net of 252 million parameters is drawn in a moment.
     with keras.StatelessScope(initialize_variables=False):
         model = registry.build(name, **options)
+        model = plain(model, chosen.head or model.spec.head)
     text = drawing.svg(model, chosen.size and tuple(chosen.size))
     with files.creating(out) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
@@ -99,6 +106,15 @@ def activations(arguments: list[str]) -> int:
         metavar="WHICH",
         help="of a workdir: newest, best, or the step of a checkpoint (default: newest)",
     )
+    parser.add_argument(
+        "--head", metavar="NAME", help="of a net with several heads, the one that is shown"
+    )
+    parser.add_argument(
+        "--depth",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="of a net of colour and depth, the depth of the image, as zoo predict takes it",
+    )
     parser.add_argument("--model", dest="kind", help="name in the zoo, if the file does not say it")
     parser.add_argument(
         "--options",
@@ -112,17 +128,18 @@ def activations(arguments: list[str]) -> int:
 
 
 def _activations(chosen: argparse.Namespace) -> int:
-    from zoo import images
-
     out = _checked(chosen.out, ".png")
     quiet.import_tensorflow()
     from zoo import loading
     from zoo.inference import activations as shown
+    from zoo.inference import inputs
+    from zoo.models.plain import plain
 
     model = loading.load(
         chosen.model, model=chosen.kind, checkpoint=chosen.checkpoint, **chosen.options
     )
-    image = images.read_image(chosen.image, channels=model.spec.channels)
+    model = plain(model, chosen.head)
+    image = inputs.read(chosen.image, model.spec, depth=chosen.depth)
     found = shown.activations(model, image, chosen.layers)
     picture = shown.sheet(image, found)
     with files.creating(out) as unfinished:

@@ -40,6 +40,7 @@ def check_version(
     limits, spec = Limits(**recorded["limits"]), recorded["spec"]
     if spec is not None:
         spec = specs.from_dict(spec, where=str(version / export_json.FILE))
+    ports = export_json.ports(recorded)
     options = {
         "spec": spec,
         "limits": limits,
@@ -49,14 +50,17 @@ def check_version(
     if weights is None:
         report("Comparing the loaders with each other; --weights compares them with the model")
         try:
-            check.check_loaders(version, **options)
+            check.check_loaders(version, ports=ports, **options)
         except check.MismatchError as error:
             # Without the model, an engine that rounds otherwise looks like one that is wrong.
             hint = "Pass --weights to compare each loader with the model."
             raise check.MismatchError(f"{error} {hint}") from error
         return
     report(f"Building {recorded['model']} with the weights of {weights}")
-    model = zoo.load(weights, **({} if spec is None else {"model": spec.model} | spec.options))
+    given = {} if spec is None else {"model": spec.model} | spec.options
+    if spec is not None and not spec.heads:  # one head of several, or a net with one
+        given["head"] = spec.head
+    model = zoo.load(weights, **given)
     same = export_json.weights_sha256(model) == recorded["weights"]["sha256"]
     report(f"Its weights are {'' if same else 'NOT '}those that were exported")
     check.check_saved_model(model, version, **options)

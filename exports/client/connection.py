@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from exports.client import errors, messages, rest, rpc
+from exports.client.errors import RefusedError
 from exports.client.messages import Outputs, Send
 from exports.client.server import Server
 
@@ -42,6 +43,7 @@ class Connection:
         parse: The outputs of an answer, by name.
         timeout: The most seconds from a question to the last byte of its answer.
         retries: How often a question is asked again when the server says to come back.
+        head: Of a model with several heads, the one that answers, if it is not the first.
     """
 
     server: Server
@@ -49,6 +51,38 @@ class Connection:
     parse: Callable[[bytes], Outputs]
     timeout: float
     retries: int
+    head: str | None = None
+
+    def of_head(self, name: str) -> "Connection":
+        """The same, for the head of this name.
+
+        Raises:
+            ServerError: The model has no such head, or the server does not answer.
+        """
+        heads = self.heads()
+        if name not in heads:
+            raise errors.no_head(self.server, name, heads)
+        return dataclasses.replace(self, head=None if name == heads[0] else name)
+
+    def heads(self) -> tuple[str, ...]:
+        """The names of the model's heads, the first one first; none of a model with one head.
+
+        Raises:
+            ServerError: There is no server or no such model, or it answers otherwise.
+        """
+
+        def read(outputs: Outputs) -> tuple[str, int]:
+            (count,) = outputs["count"]
+            return errors.short(_bytes(outputs["name"]).decode(), MAX_NAME), _byte(count)
+
+        try:
+            first, count = self._asked("heads", "index", 0, read)
+        except RefusedError as error:
+            if "signature" not in str(error):
+                raise
+            return ()
+        others = [self._asked("heads", "index", number, read)[0] for number in range(1, count)]
+        return (first, *others)
 
     def mask_png(self, image_bytes: bytes) -> bytes | None:
         """The bytes of a grey PNG whose values are the classes, of the image's own size.
@@ -66,7 +100,7 @@ class Connection:
         def read(outputs: Outputs) -> bytes | None:
             return _bytes(outputs["mask_png_bytes"]) if _truth(outputs["valid"]) else None
 
-        return self._asked("mask_png", "image_bytes", image_bytes, read)
+        return self._asked(self._of_head("mask_png"), "image_bytes", image_bytes, read)
 
     def class_of(self, number: int) -> Class:
         """What a class number means.
@@ -82,7 +116,10 @@ class Connection:
             background = _truth(outputs["is_background"])
             return Class(name or f"class {number}", background, (red, green, blue))
 
-        return self._asked("class_names", "index", number, read)
+        return self._asked(self._of_head("class_names"), "index", number, read)
+
+    def _of_head(self, signature: str) -> str:
+        return signature if self.head is None else f"{signature}_{self.head}"
 
     def _asked(
         self, signature: str, name: str, value: bytes | int, read: Callable[[Outputs], _Result]

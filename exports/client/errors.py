@@ -3,6 +3,7 @@
 import contextlib
 import json
 import urllib.parse
+from collections.abc import Sequence
 
 from exports.client.server import Server
 from zoo.terminal import printable
@@ -157,6 +158,16 @@ def refused(server: Server, code: str, why: str) -> RefusedError:
         )
     return RefusedError(
         f"The server at {server.url} refused to ask {server.model!r} with {code}: {why}. {remedy}"
+    )
+
+
+def no_head(server: Server, name: str, heads: Sequence[str]) -> ServerError:
+    """The model has no head of this name."""
+    has = f"has the heads {' and '.join(heads)}" if heads else "has one head"
+    remedy = f"Pass --head {heads[0]}, or another of them." if heads else "Leave --head out."
+    return ServerError(
+        f"A head is chosen by its name; {server.model!r} at {server.url} {has}, and received "
+        f"{name!r}. {remedy}"
     )
 
 

@@ -25,6 +25,7 @@ def write_masks(
     *,
     url: str,
     model: str,
+    head: str | None = None,
     font: str | os.PathLike | None = None,
     report: Say = lambda line: None,
     warn: Say = lambda line: None,
@@ -41,6 +42,7 @@ def write_masks(
         out: The folder; made if it is not there.
         url: Of the server, as `exports.client.connected` takes it.
         model: The name under which it is served.
+        head: Of a model with several heads, the one that answers; the first if None.
         font: The path of a font file for the legends, as `zoo.pictures.overlay` takes it.
         report: Called with the path of each file that was written.
         warn: Called with a line on an image without a mask, on a model without class names, and on
@@ -60,6 +62,7 @@ def write_masks(
     targets = _targets([pathlib.Path(path) for path in paths], pathlib.Path(out))
     without = []
     with connected(url, model, **options) as server, _made(pathlib.Path(out), targets.values()):
+        server = server if head is None else server.of_head(head)
         class_of = _classes(server, warn)
         for path, (mask, overlay) in targets.items():
             try:

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from exports.formats.saved_model import saved_for_conversion
 from exports.formats.settings import SIDE
-from exports.graph import MAX_PIXELS, SERVING_DEFAULT, single_output
+from exports.graph import MAX_PIXELS, SCORES, SERVING_DEFAULT
 from exports.graph.limits import Limits
+from exports.graph.ports import ports_of
+from exports.graph.signatures import image_specs, scores_by_head
 from exports.images import textures
 from exports.runtimes import process
 
@@ -37,7 +40,7 @@ def limited(
         ValueError: A request of one small image would take more memory.
         OSError, exports.runtimes.StatusError: The model cannot be asked.
     """
-    small, large = _peaks(model, limits.channels)
+    small, large = _peaks(model)
     if small is None:
         report("A request has no limit from --memory: this system does not tell what one takes")
         return limits, None
@@ -66,13 +69,16 @@ def limited(
     return dataclasses.replace(limits, max_pixels=most, max_request_pixels=together), record
 
 
-def _peaks(model: keras.Model, channels: int) -> tuple[int | None, int | None]:
+def _peaks(model: keras.Model) -> tuple[int | None, int | None]:
     """The most bytes that a process held when it had answered the smaller image, and the larger."""
-    image = single_output.image_spec((None, None, channels), batch=None)
-    with (
-        saved_for_conversion(model, single_output.scores(model, image)) as scratch,
-        process.loaded(scratch) as ask,
-    ):
-        images = (textures(1, (side, side), channels) for side in (_SMALL, SIDE))
-        small, large = (ask(SERVING_DEFAULT, {"image": one}).peak_bytes for one in images)
+    ports = ports_of(model)
+
+    def scores(**images: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = scores_by_head(model, images)
+        return {ports.name_of(SCORES, head): found[head] for head in ports.heads}
+
+    answer = tf.function(scores).get_concrete_function(**image_specs(ports))
+    with saved_for_conversion(model, answer) as scratch, process.loaded(scratch) as ask:
+        images = (textures(1, (side, side), ports.channels) for side in (_SMALL, SIDE))
+        small, large = (ask(SERVING_DEFAULT, ports.split(one)).peak_bytes for one in images)
     return small, large

@@ -17,6 +17,7 @@ from exports.check import Finding, check_saved_model
 from exports.formats.settings import Settings
 from exports.graph import SERVING_DEFAULT
 from exports.graph.classes import classes_of
+from exports.graph.ports import classes_by_head, ports_of
 from exports.graph.signatures import signatures
 from exports.serving import assets, export_json, warmup
 from zoo import files
@@ -44,11 +45,14 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
         max_request_pixels=limits.max_request_pixels,
     )
     save(model, answers, path)
-    assets.write(path, classes_of(spec, model.output_shape[-1]))
-    warmup.write(path, model.name, limits)
+    ports = ports_of(model)
+    for head, count in classes_by_head(model).items():
+        assets.write(path, classes_of(spec, count, head), ports.name_of("", head))
+    warmup.write(path, model.name, limits, ports)
     warmup.write_batching(path, limits.max_batch)
     return {
         "signatures": _signatures(path),
+        **dataclasses.asdict(ports),
         "limits": dataclasses.asdict(limits),
         "memory": settings.memory,
     }

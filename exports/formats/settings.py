@@ -10,6 +10,7 @@ import numpy as np
 from exports import images as pictures
 from exports.formats import DTYPES, FLOAT16, FORMATS, INTEGER, KINDS, NONE
 from exports.graph.limits import Limits
+from zoo import registry
 from zoo.spec import Spec
 
 SIDE = 500  # pixels of the image of one request; PASCAL VOC's are as large
@@ -117,6 +118,46 @@ def check_together(formats: Sequence[str], settings: Settings) -> None:
             "MediaPipe's ImageSegmenter takes RGB images uint8 of a fixed size; received "
             f"{settings.dtype} {[1, *settings.image_shape]}. Pass a size, dtype uint8, and a model "
             "of 3 channels."
+        )
+
+
+def check_heads(formats: Sequence[str], heads: Sequence[str | None], model: str) -> None:
+    """Checks that the formats hold all the heads of a model.
+
+    Raises:
+        ValueError: One holds a single class map, and there are several heads.
+    """
+    single = [name for name in formats if name != "saved_model"]
+    if single and len(heads) > 1:
+        raise ValueError(
+            f"A file of the format {single[0]} gives one class map; {model!r} has the heads "
+            f"{' and '.join(map(str, heads))}. Pass one of them: head={heads[0]!r}, or --head "
+            f"{heads[0]} on the command line; or export a SavedModel, which answers for all."
+        )
+
+
+def check_depth(formats: Sequence[str], spec: Spec | None, *, dtype: str, quantize: str) -> None:
+    """Checks that the formats take the logarithm of a depth, if the model's image holds it.
+
+    Raises:
+        ValueError: They take whole numbers 0-255, of which it would be two or three.
+    """
+    if spec is None or not registry.takes_log_depth(spec.model):
+        return
+    rule = (
+        f"The last channel of an image of {spec.model} is the logarithm of a depth, about 6 to 9, "
+        "which whole numbers do not hold"
+    )
+    if "saved_model" in formats:
+        raise ValueError(
+            f"{rule}; a SavedModel takes uint8, JPEG and PNG. Export it to tflite, onnx or "
+            'openvino with dtype="float32" (--dtype float32 on the command line).'
+        )
+    if dtype != "float32" or quantize == INTEGER:
+        received = f"quantize={quantize!r}" if quantize == INTEGER else f"dtype={dtype!r}"
+        raise ValueError(
+            f'{rule}; received {received}. Pass dtype="float32" without integer arithmetic; on the '
+            "command line --dtype float32."
         )
 
 

@@ -8,6 +8,10 @@ CLASS_MAP_FROM_BYTES = "class_map_from_bytes"
 MASK_PNG = "mask_png"
 SCORES = "scores"
 CLASS_NAMES = "class_names"
+HEADS = "heads"
+
+CLASS_MAP = "class_map"
+"""The output of `SERVING_DEFAULT` and of `CLASS_MAP_FROM_BYTES`."""
 
 # No image has more, whatever memory there is: it is decoded before the network starts.
 MAX_PIXELS = 4096 * 4096

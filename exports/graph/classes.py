@@ -4,7 +4,7 @@ A client asks for the legend of a mask instead of guessing it.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -29,12 +29,16 @@ class Classes:
     colours: np.ndarray
 
 
-def classes_of(spec: Spec | None, count: int) -> Classes:
-    """The classes of a Spec. Without one: "class 0", "class 1", …, no background, VOC's colours."""
+def classes_of(spec: Spec | None, count: int, head: str | None = None) -> Classes:
+    """The classes of a Spec, of one of its heads if there are several.
+
+    Without a Spec: "class 0", "class 1", …, no background, VOC's colours.
+    """
     if spec is None:
         return Classes(
             tuple(f"class {number}" for number in range(count)), None, voc_palette(count)
         )
+    spec = spec if head is None else spec.of_head(head)
     return Classes(spec.names, spec.background, with_colours(voc_palette(count), spec.colours))
 
 
@@ -53,3 +57,15 @@ def class_names_signature(classes: Classes) -> Callable:
         }
 
     return class_names
+
+
+def heads_signature(names: Sequence[str]) -> Callable:
+    """`index` int32 `[n]` → `name` string `[n]` and `count` uint8 `[n]`, of the heads."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="index")])
+    def heads(index: tf.Tensor) -> dict[str, tf.Tensor]:
+        index = requests.checked_index(index, len(names), "head number")
+        count = tf.fill(tf.shape(index), tf.constant(len(names), tf.uint8))
+        return {"name": tf.gather(tf.constant(names), index), "count": count}
+
+    return heads

@@ -1,5 +1,6 @@
 """The images of a request, in the graph: checked against the limits, then decoded."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from exports.graph import MAX_BATCH
 from exports.graph.limits import Limits
+from exports.graph.ports import Ports
 from zoo.image_files import (
     BYTES_PER_PIXEL,
     MAX_BYTES_BESIDES,
@@ -24,45 +26,50 @@ _JPEG = np.frombuffer(b"\xff\xd8\xff", np.uint8)
 _HEADER = 26  # bytes up to the colour type in a PNG's IHDR
 
 
-def checked(image: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """Images `[n, h, w, channels]` after a check of their shape, which a server does not check."""
-    shape = _shape(image, 4, f"Images are [n, height, width, {limits.channels}]")
-    count, height, width, channels = tf.unstack(shape, num=4)
-    rules = [
-        *_count_rules(count, limits),
-        _rule(
-            channels == limits.channels,
-            f"An image has {limits.channels} channels here. Convert it. Channels received:",
-            channels,
-        ),
-        *_size_rules(height, width, limits),
-        *_request_rules(count * height * width, limits),
-    ]
-    with tf.control_dependencies(rules):
-        return tf.identity(image)
+def checked(images: Mapping[str, tf.Tensor], limits: Limits, ports: Ports) -> dict[str, tf.Tensor]:
+    """Images `[n, h, w, channels]` after a check of their shapes, which a server does not check."""
+    shapes, rules = {}, []
+    for name, channels in ports.inputs.items():
+        shape = _shape(images[name], 4, f"Images are [n, height, width, {channels}]")
+        count, height, width, received = tf.unstack(shape, num=4)
+        rules += [
+            *_count_rules(count, limits),
+            _rule(
+                received == channels,
+                f"An image has {channels} channels here. Convert it. Channels received:",
+                received,
+            ),
+            *_size_rules(height, width, limits),
+            *_request_rules(count * height * width, limits),
+        ]
+        shapes[name] = shape[:3]
+    with tf.control_dependencies(rules + _same_rules(shapes, "number, height and width")):
+        return {name: tf.identity(image) for name, image in images.items()}
 
 
-def checked_bytes(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """Strings `[n]` after a check of their shape."""
-    shape = _shape(image_bytes, 1, "Image bytes are [n], a string for each image")
-    with tf.control_dependencies(_count_rules(shape[0], limits)):
-        return tf.identity(image_bytes)
+def checked_bytes(files: Mapping[str, tf.Tensor], limits: Limits) -> dict[str, tf.Tensor]:
+    """Strings `[n]` of each image after a check of their shapes."""
+    rule = "Image bytes are [n], a string for each image"
+    shapes = {name: _shape(content, 1, rule) for name, content in files.items()}
+    rules = [one for shape in shapes.values() for one in _count_rules(shape[0], limits)]
+    with tf.control_dependencies(rules + _same_rules(shapes, "number")):
+        return {name: tf.identity(content) for name, content in files.items()}
 
 
-def checked_index(index: tf.Tensor, classes: int) -> tf.Tensor:
-    """Class numbers `[n]` after a check of their shape and their range."""
-    count = _shape(index, 1, "Class numbers are [n]")[0]
+def checked_index(index: tf.Tensor, most: int, what: str = "class number") -> tf.Tensor:
+    """Numbers `[n]` from 0 to `most` - 1 after a check of their shape and their range."""
+    count = _shape(index, 1, f"{what.capitalize()}s are [n]")[0]
     with tf.control_dependencies([count]):  # the rank is checked before it is relied on
         index = tf.identity(index)
     rules = [
         _rule(
             (count > 0) & (count <= MAX_INDICES),
-            f"A request holds 1 to {MAX_INDICES} class numbers. Split it or fill it. Received:",
+            f"A request holds 1 to {MAX_INDICES} {what}s. Split it or fill it. Received:",
             count,
         ),
         _rule(
-            tf.reduce_all((index >= 0) & (index < classes)),
-            f"A class number is from 0 to {classes - 1} here. Ask about these. Received:",
+            tf.reduce_all((index >= 0) & (index < most)),
+            f"A {what} is from 0 to {most - 1} here. Ask about these. Received:",
             index,
         ),
     ]
@@ -70,13 +77,12 @@ def checked_index(index: tf.Tensor, classes: int) -> tf.Tensor:
         return tf.identity(index)
 
 
-def decode(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
+def decode(image_bytes: tf.Tensor, limits: Limits, channels: int) -> tf.Tensor:
     """One image, uint8 `[h, w, channels]`, as `zoo.images` reads it; all rules come first."""
     header = _header_of(image_bytes)
     rules = _size_rules(header.height, header.width, limits)
-    with tf.control_dependencies(rules + _file_rules(image_bytes, header, limits)):
+    with tf.control_dependencies(rules + _file_rules(image_bytes, header, limits, channels)):
         image_bytes = tf.identity(image_bytes)
-    channels = limits.channels
     if channels in (1, 3):
         # Pillow's pixels, to the bit: the default of decode_jpeg is faster and less accurate.
         image = tf.cond(
@@ -91,15 +97,29 @@ def decode(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, channels])
 
 
-def decode_or_nothing(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """As `decode`; uint8 `[0, 0, channels]` for what is no image, or against a rule.
+def decode_together(
+    files: Mapping[str, tf.Tensor], limits: Limits, ports: Ports
+) -> dict[str, tf.Tensor]:
+    """The images of one answer, of one size; those of a net with one input are one."""
+    sizes = {name: tf.stack(_header_of(content)[1:3]) for name, content in files.items()}
+    with tf.control_dependencies(_same_rules(sizes, "height and width")):
+        return {
+            name: decode(tf.identity(files[name]), limits, channels)
+            for name, channels in ports.inputs.items()
+        }
+
+
+def decode_or_nothing(
+    files: Mapping[str, tf.Tensor], limits: Limits, ports: Ports
+) -> dict[str, tf.Tensor]:
+    """As `decode_together`; uint8 `[0, 0, channels]` for what is no image, or against a rule.
 
     An error in a graph fails the whole request; tf.data can drop the one element that failed.
     """
-    nothing = tf.zeros([0, 0, limits.channels], tf.uint8)
+    nothing = {name: tf.zeros([0, 0, count], tf.uint8) for name, count in ports.inputs.items()}
     return (
-        tf.data.Dataset.from_tensors(image_bytes)
-        .map(lambda one: decode(one, limits))
+        tf.data.Dataset.from_tensors(dict(files))
+        .map(lambda one: decode_together(one, limits, ports))
         .ignore_errors()
         .concatenate(tf.data.Dataset.from_tensors(nothing))
         .take(1)
@@ -113,11 +133,13 @@ def _grey(image: tf.Tensor) -> tf.Tensor:
     return tf.cast((tf.reduce_sum(parts, axis=-1, keepdims=True) + 32768) // 65536, tf.uint8)
 
 
-def decode_one_size(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
+def decode_one_size(
+    files: Mapping[str, tf.Tensor], limits: Limits, ports: Ports
+) -> dict[str, tf.Tensor]:
     """Images of one size, uint8 `[n, h, w, channels]`."""
     sizes = tf.map_fn(
         lambda one: tf.stack(_header_of(one)[1:3]),
-        image_bytes,
+        tf.concat(list(files.values()), 0),
         fn_output_signature=tf.TensorSpec([2], tf.int64),
     )
     rule = _rule(
@@ -128,13 +150,31 @@ def decode_one_size(image_bytes: tf.Tensor, limits: Limits) -> tf.Tensor:
     )
     # An image that is too large by itself is refused below; here it must not overflow the sum.
     pixels = tf.minimum(tf.reduce_prod(sizes, axis=1), limits.max_pixels)
-    with tf.control_dependencies([rule, *_request_rules(tf.reduce_sum(pixels), limits)]):
-        image_bytes = tf.identity(image_bytes)
-    return tf.map_fn(
-        lambda one: decode(one, limits),
-        image_bytes,
-        fn_output_signature=tf.TensorSpec([None, None, limits.channels], tf.uint8),
-    )
+    pixels = tf.reduce_sum(pixels) // len(files)
+    with tf.control_dependencies([rule, *_request_rules(pixels, limits)]):
+        files = {name: tf.identity(content) for name, content in files.items()}
+    return {
+        name: tf.map_fn(
+            lambda one, channels=channels: decode(one, limits, channels),
+            files[name],
+            fn_output_signature=tf.TensorSpec([None, None, channels], tf.uint8),
+        )
+        for name, channels in ports.inputs.items()
+    }
+
+
+def _same_rules(shapes: Mapping[str, tf.Tensor], what: str) -> list[tf.Operation]:
+    """The rule for the images of a net with several inputs, whose shapes are given."""
+    first, *others = shapes.values()
+    return [
+        _rule(
+            tf.reduce_all(other == first),
+            f"The images {' and '.join(shapes)} of a request have one {what}. Scale or cut one of "
+            "them. Received:",
+            *(first, other),
+        )
+        for other in others
+    ]
 
 
 def _shape(tensor: tf.Tensor, rank: int, rule: str) -> tf.Tensor:
@@ -222,7 +262,9 @@ def _header_of(image_bytes: tf.Tensor) -> _Header:
     return _Header(is_png, height, width, kind)
 
 
-def _file_rules(image_bytes: tf.Tensor, header: _Header, limits: Limits) -> list[tf.Operation]:
+def _file_rules(
+    image_bytes: tf.Tensor, header: _Header, limits: Limits, channels: int
+) -> list[tf.Operation]:
     """What decoding may cost: a small file can take seconds."""
     length = tf.strings.length(image_bytes, unit="BYTE")
     length, pixels = tf.cast(length, tf.int64), header.height * header.width
@@ -251,12 +293,12 @@ def _file_rules(image_bytes: tf.Tensor, header: _Header, limits: Limits) -> list
             texts,
         ),
     ]
-    if limits.channels not in (1, 3):
-        kind = {2: 4, 4: 6}.get(limits.channels, -2)  # a PNG's grey or RGB, and one channel more
+    if channels not in (1, 3):
+        kind = {2: 4, 4: 6}.get(channels, -2)  # a PNG's grey or RGB, and one channel more
         rules.append(
             _rule(
                 header.kind == kind,
-                f"An image has {limits.channels} channels here, and as a file is a PNG of the "
+                f"An image has {channels} channels here, and as a file is a PNG of the "
                 "colour type 4, if it has 2, or 6, if it has 4. Convert it, or send pixels. Colour "
                 "type received, -1 for a JPEG:",
                 header.kind,

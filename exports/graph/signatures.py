@@ -27,19 +27,31 @@ A file has at most `max_bytes` bytes, and at most 8 for each of its pixels and 4
 JPEG at most 100 scans, and 2³⁰ pixels in all of them; a PNG at most 16 compressed texts and
 profiles. Others are refused before they are decoded.
 
+A net with several heads answers for its first with these. Each other head has signatures of its own
+with `_HEAD` at the end, such as `mask_png_geometric` and `serving_default_geometric`, and the same
+outputs. `serving_default` gives `class_map_HEAD` of each other head, too: one request, one pass of
+the trunk. `heads`, which only such a net has, takes `index` int32 `[n]` and gives `name` string
+`[n]` and `count` uint8 `[n]`, the number of heads.
+
+A net with several images takes each by its own name, as `color` and `hha` instead of `image`, and
+`color_bytes` and `hha_bytes` instead of `image_bytes`. All have one size.
+
 `mask_png` answers each image at its own size, with a grey PNG whose values are the classes. For
 bytes that are not an image, or against a rule, `valid` is 0 and the PNG is empty; the other images
 of the request are answered.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 
 import keras
 import tensorflow as tf
 
 from exports.graph import (
+    CLASS_MAP,
     CLASS_MAP_FROM_BYTES,
     CLASS_NAMES,
+    HEADS,
     MASK_PNG,
     MAX_BATCH,
     MAX_BYTES,
@@ -48,54 +60,20 @@ from exports.graph import (
     SERVING_DEFAULT,
     requests,
 )
-from exports.graph.classes import class_names_signature, classes_of
+from exports.graph.classes import class_names_signature, classes_of, heads_signature
 from exports.graph.limits import Limits
+from exports.graph.ports import (
+    IMAGE,
+    Ports,
+    check_channels,
+    check_classes,
+    classes_by_head,
+    ports_of,
+)
 from zoo.spec import Spec
 
-
-def channels_of(model: keras.Model) -> int:
-    """The number of channels of the images that a model takes.
-
-    Raises:
-        ValueError: The model cannot be exported: it does not take one image `[n, h, w, channels]`
-            of any size, or does not give scores `[n, h, w, classes]` of the size of that image, or
-            does not run on TensorFlow.
-    """
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "A model is exported from TensorFlow; Keras runs on "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow: it takes the same weights."
-        )
-    takes, gives = model.input_shape, model.output_shape
-    if not (isinstance(takes, tuple) and len(takes) == 4 and takes[:3] == (None, None, None)):
-        raise ValueError(
-            "A model is exported for one image [n, h, w, channels] of any size; "
-            f"{model.name!r} takes {takes}. Build it with Input((None, None, channels))."
-        )
-    if not (isinstance(gives, tuple) and len(gives) == 4 and isinstance(gives[3], int)):
-        raise ValueError(
-            f"A model is exported with scores [n, h, w, classes]; {model.name!r} gives {gives}. "
-            "Take its scores as the only output."
-        )
-    _check_size_is_kept(model, takes[3])
-    return takes[3]
-
-
-def _check_channels(model: keras.Model, channels: int) -> None:
-    if channels > 4:
-        raise ValueError(
-            "A SavedModel takes JPEG and PNG files, too, which have 1 to 4 channels; "
-            f"{model.name!r} takes {channels}. Export it to tflite, onnx or openvino."
-        )
-
-
-def check_classes(model: keras.Model) -> None:
-    """Raises ValueError if a model has more classes than a byte holds."""
-    if model.output_shape[-1] > 256:
-        raise ValueError(
-            "A class map and a mask hold a byte for each pixel, so that a model is exported with "
-            f"at most 256 classes; {model.name!r} has {model.output_shape[-1]}. Merge some."
-        )
+Images = Mapping[str, tf.Tensor]
+"""uint8 `[n, h, w, channels]`, by the names of the inputs."""
 
 
 def signatures(
@@ -107,7 +85,7 @@ def signatures(
     max_bytes: int = MAX_BYTES,
     max_request_pixels: int | None = None,
 ) -> dict[str, Callable]:
-    """The five signatures of a model as traced functions, to be saved in a SavedModel.
+    """The signatures of a model as traced functions, to be saved in a SavedModel.
 
     Args:
         model: Takes images of any size; gives scores of their size.
@@ -119,60 +97,110 @@ def signatures(
             limit but the other two.
 
     Raises:
-        ValueError: As `channels_of`; more classes than a byte holds; a limit is not a positive
-            whole number.
+        ValueError: As `ports_of`; more classes than a byte holds; a limit is not a positive whole
+            number.
     """
-    limits = Limits(channels_of(model), max_pixels, max_batch, max_bytes, max_request_pixels)
-    _check_channels(model, limits.channels)
+    ports = ports_of(model)
+    limits = Limits(ports.channels, max_pixels, max_batch, max_bytes, max_request_pixels)
+    check_channels(model, ports)
     check_classes(model)
-    classes = model.output_shape[-1]
-    image = tf.TensorSpec([None, None, None, limits.channels], tf.uint8, name="image")
-    image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
 
-    def scores_of(image: tf.Tensor) -> tf.Tensor:
-        return model(tf.cast(image, tf.float32), training=False)
+    def class_maps(outputs: Mapping[str, str | None]) -> Callable:
+        """Gives the class map of a head as each output."""
 
-    @tf.function(input_signature=[image])
-    def serving_default(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"class_map": class_map_of(scores_of(requests.checked(image, limits)))}
+        def serving_default(**images: tf.Tensor) -> dict[str, tf.Tensor]:
+            found = scores_by_head(model, requests.checked(images, limits, ports))
+            return {output: class_map_of(found[head]) for output, head in outputs.items()}
 
-    @tf.function(input_signature=[image_bytes])
-    def class_map_from_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        image = requests.decode_one_size(requests.checked_bytes(image_bytes, limits), limits)
-        return {"class_map": class_map_of(scores_of(image))}
+        return _traced(serving_default, image_specs(ports))
 
-    @tf.function(input_signature=[image_bytes])
-    def mask_png(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _masks(scores_of, requests.checked_bytes(image_bytes, limits), limits)
+    found = {}
+    for head, classes in classes_by_head(model).items():
+        scores_of = functools.partial(_scores_of_head, model, head)
+        of_head = _of_head(scores_of, limits, ports)
+        outputs = {CLASS_MAP: head}
+        if head == ports.heads[0]:
+            outputs = {ports.name_of(CLASS_MAP, one): one for one in ports.heads}
+        of_head[SERVING_DEFAULT] = class_maps(outputs)
+        of_head[CLASS_NAMES] = class_names_signature(classes_of(spec, classes, head))
+        found |= {ports.name_of(name, head): answer for name, answer in of_head.items()}
+    if len(ports.heads) > 1:
+        found[HEADS] = heads_signature(ports.heads)
+    return found
 
-    @tf.function(input_signature=[image])
-    def scores(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = scores_of(requests.checked(image, limits))
-        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
 
+def scores_by_head(model: keras.Model, images: Images) -> dict[str | None, tf.Tensor]:
+    """The scores of each head, all from one pass of the trunk; that of the only head is None."""
+    given = {name: tf.cast(image, tf.float32) for name, image in images.items()}
+    found = model(given if isinstance(model.input, dict) else given[IMAGE], training=False)
+    return found if isinstance(found, dict) else {None: found}
+
+
+def _scores_of_head(model: keras.Model, head: str | None, images: Images) -> tf.Tensor:
+    return scores_by_head(model, images)[head]
+
+
+def image_specs(ports: Ports) -> dict[str, tf.TensorSpec]:
+    """The images of a request, uint8 `[n, h, w, channels]`, by the names of the inputs."""
     return {
-        SERVING_DEFAULT: serving_default,
-        CLASS_MAP_FROM_BYTES: class_map_from_bytes,
-        MASK_PNG: mask_png,
-        SCORES: scores,
-        CLASS_NAMES: class_names_signature(classes_of(spec, classes)),
+        name: tf.TensorSpec([None, None, None, channels], tf.uint8, name=name)
+        for name, channels in ports.inputs.items()
     }
 
 
-def _masks(scores_of: Callable, image_bytes: tf.Tensor, limits: Limits) -> dict[str, tf.Tensor]:
+def _traced(answer: Callable, takes: Mapping[str, tf.TensorSpec]) -> Callable:
+    return tf.function(answer).get_concrete_function(**takes)
+
+
+def _of_head(
+    scores_of: Callable[[Images], tf.Tensor], limits: Limits, ports: Ports
+) -> dict[str, Callable]:
+    """The signatures for the scores of one head, but `serving_default`."""
+
+    def class_map_from_bytes(**files: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = requests.decode_one_size(_checked(files), limits, ports)
+        return {CLASS_MAP: class_map_of(scores_of(images))}
+
+    def mask_png(**files: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _masks(scores_of, _checked(files), limits, ports)
+
+    def scores(**images: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = scores_of(requests.checked(images, limits, ports))
+        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+
+    def _checked(files: Images) -> dict[str, tf.Tensor]:
+        by_input = {name: files[ports.bytes_of(name)] for name in ports.inputs}
+        return requests.checked_bytes(by_input, limits)
+
+    files = {
+        ports.bytes_of(name): tf.TensorSpec([None], tf.string, name=ports.bytes_of(name))
+        for name in ports.inputs
+    }
+    return {
+        CLASS_MAP_FROM_BYTES: _traced(class_map_from_bytes, files),
+        MASK_PNG: _traced(mask_png, files),
+        SCORES: _traced(scores, image_specs(ports)),
+    }
+
+
+def _masks(
+    scores_of: Callable, files: Mapping[str, tf.Tensor], limits: Limits, ports: Ports
+) -> dict[str, tf.Tensor]:
     """A PNG of classes for each image that can be decoded, an empty string for each other."""
 
-    def png_of(image: tf.Tensor) -> tf.Tensor:
-        return tf.io.encode_png(class_map_of(scores_of(image[None]))[0, :, :, None])
+    def png_of(images: Images) -> tf.Tensor:
+        batch = {name: image[None] for name, image in images.items()}
+        return tf.io.encode_png(class_map_of(scores_of(batch))[0, :, :, None])
 
-    def mask_of(one: tf.Tensor) -> tf.Tensor:
-        image = requests.decode_or_nothing(one, limits)
-        return tf.cond(tf.size(image) > 0, lambda: png_of(image), lambda: tf.constant(""))
+    def mask_of(one: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        images = requests.decode_or_nothing(one, limits, ports)
+        is_there = tf.size(next(iter(images.values()))) > 0
+        return tf.cond(is_there, lambda: png_of(images), lambda: tf.constant(""))
 
     # One after the other: their sizes differ, and so that memory is that of one image.
     masks = tf.map_fn(
         mask_of,
-        image_bytes,
+        files,
         fn_output_signature=tf.TensorSpec([], tf.string),
         parallel_iterations=1,
     )
@@ -185,17 +213,3 @@ def _masks(scores_of: Callable, image_bytes: tf.Tensor, limits: Limits) -> dict[
 def class_map_of(scores: tf.Tensor) -> tf.Tensor:
     """The class of each pixel, uint8 `[n, h, w]`, from scores `[n, h, w, classes]`."""
     return tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)
-
-
-def _check_size_is_kept(model: keras.Model, channels: int) -> None:
-    size = (61, 83)  # a multiple of no network's stride
-    try:
-        answer = f"scores of {model.compute_output_shape((1, *size, channels))[1:3]}"
-    except ValueError as error:
-        answer = f"an error: {error}"
-    if answer != f"scores of {size}":
-        raise ValueError(
-            "An exported model takes images of any size and answers with masks of the same size; "
-            f"{model.name!r} answers {size} pixels with {answer}. Build it so that it keeps the "
-            'size; a U-Net does with border="mirror", which takes the weights of border="valid".'
-        )

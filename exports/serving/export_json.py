@@ -16,6 +16,7 @@ import tensorflow as tf
 import zoo
 from exports.graph import SERVING_DEFAULT
 from exports.graph.limits import Limits
+from exports.graph.ports import IMAGE, Ports, classes_by_head
 from exports.reading import read_record
 from zoo.spec import Spec
 
@@ -30,6 +31,7 @@ def of_model(
     Raises:
         OSError: The weights file cannot be read.
     """
+    classes = classes_by_head(model)
     file = weights and {
         "name": pathlib.Path(weights).name,
         "sha256": zoo.weights.sha256(weights),
@@ -42,7 +44,7 @@ def of_model(
             "count": model.count_params(),
             "file": file,
         },
-        "classes": model.output_shape[-1],
+        "classes": classes.get(None, classes),
         "versions": {
             "segmentation-zoo": zoo.__version__,
             "keras": keras.__version__,
@@ -78,6 +80,12 @@ def sizes(path: pathlib.Path) -> dict[str, int]:
 def port(spec: tf.TensorSpec) -> dict[str, Any]:
     """The type and shape of an input or output; None stands for any size."""
     return {"type": spec.dtype.name, "shape": spec.shape.as_list()}
+
+
+def ports(record: Mapping[str, Any]) -> Ports:
+    """What the signatures of a SavedModel take and give, as its record has it."""
+    inputs = record.get("inputs", {IMAGE: record["limits"]["channels"]})  # older versions have none
+    return Ports(inputs, tuple(record.get("heads", (None,))))
 
 
 def class_map_signature(image: tf.TensorSpec) -> dict[str, Any]:

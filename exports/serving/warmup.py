@@ -7,15 +7,23 @@ numbers of their fields are written here: the package of that name would be need
 """
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
 from exports import protobuf
-from exports.graph import CLASS_MAP_FROM_BYTES, CLASS_NAMES, MASK_PNG, SCORES, SERVING_DEFAULT
+from exports.graph import (
+    CLASS_MAP_FROM_BYTES,
+    CLASS_NAMES,
+    HEADS,
+    MASK_PNG,
+    SCORES,
+    SERVING_DEFAULT,
+)
 from exports.graph.limits import Limits
+from exports.graph.ports import Ports
 from exports.runtimes import Ask
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
@@ -30,29 +38,34 @@ _MODEL, _INPUTS = 1, 2
 _NAME, _SIGNATURE = 1, 3
 
 
-def write(directory: pathlib.Path, model: str, limits: Limits) -> None:
-    """Writes a request for each signature, about one image of noise or one class.
+def write(directory: pathlib.Path, model: str, limits: Limits, ports: Ports) -> None:
+    """Writes a request for each signature, about one image of noise, one class or one head.
 
     Raises:
         ValueError: The limits refuse that image.
     """
     shape = (1, *limits.fit(_SIDE, _SIDE), limits.channels)
-    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    content = tf.io.encode_png(image[0]).numpy()
-    limits.check_file(content)
-    image_bytes = np.array([content], object)
-    requests = [
-        (SERVING_DEFAULT, "image", image),
-        (CLASS_MAP_FROM_BYTES, "image_bytes", image_bytes),
-        (MASK_PNG, "image_bytes", image_bytes),
-        (SCORES, "image", image),
-        (CLASS_NAMES, "index", np.zeros(1, np.int32)),
-    ]
+    images = ports.split(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    files = {name: tf.io.encode_png(image[0]).numpy() for name, image in images.items()}
+    for content in files.values():
+        limits.check_file(content)
+    files = {ports.bytes_of(name): np.array([one], object) for name, one in files.items()}
+    first = {"index": np.zeros(1, np.int32)}
+    plain = {
+        SERVING_DEFAULT: images,
+        CLASS_MAP_FROM_BYTES: files,
+        MASK_PNG: files,
+        SCORES: images,
+        CLASS_NAMES: first,
+    }
+    requests = {
+        ports.name_of(name, head): inputs for head in ports.heads for name, inputs in plain.items()
+    } | ({HEADS: first} if len(ports.heads) > 1 else {})
     path = directory / WARM_UP
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as file:
-        for signature, name, array in requests:
-            file.write(_log(model, signature, name, array))
+        for signature, inputs in requests.items():
+            file.write(_log(model, signature, inputs))
 
 
 def replay(directory: pathlib.Path, ask: Ask) -> int:
@@ -79,12 +92,14 @@ def write_batching(directory: pathlib.Path, max_batch: int) -> None:
     )
 
 
-def _log(model: str, signature: str, name: str, array: np.ndarray) -> bytes:
+def _log(model: str, signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
     spec = protobuf.field(_NAME, model.encode()) + protobuf.field(_SIGNATURE, signature.encode())
-    values = array.tolist() if array.dtype == object else array
-    tensor = tf.make_tensor_proto(values, shape=array.shape).SerializeToString()
-    pair = protobuf.field(1, name.encode()) + protobuf.field(2, tensor)
-    request = protobuf.field(_MODEL, spec) + protobuf.field(_INPUTS, pair)
+    request = protobuf.field(_MODEL, spec)
+    for name, array in inputs.items():
+        values = array.tolist() if array.dtype == object else array
+        tensor = tf.make_tensor_proto(values, shape=array.shape).SerializeToString()
+        pair = protobuf.field(1, name.encode()) + protobuf.field(2, tensor)
+        request += protobuf.field(_INPUTS, pair)
     return protobuf.field(_PREDICT_LOG, protobuf.field(_REQUEST, request))
 
 

@@ -37,6 +37,7 @@ def batches(
     seed: int,
     crop: int,
     augment: tuple[str, ...] = (),
+    context: tuple[int, int] = (0, 0),
     loss_sampling: float = 1.0,
     weight_map: bool = False,
     workers: int = 1,
@@ -54,6 +55,8 @@ def batches(
         seed: Of order, crops, augmentation and sampling.
         crop: Height and width of the crops, or 0 for whole images.
         augment: Names in `augmentation.AUGMENTATIONS`.
+        context: Pixels of the image around each crop, before it and behind it along each axis. The
+            labels have none.
         loss_sampling: The probability with which a cell of 32×32 pixels keeps its label; the
             other cells become void.
         weight_map: Adds U-Net's weights, float32 `[n, h, w]`, 0 where the label is void. Only for
@@ -64,13 +67,15 @@ def batches(
     """
     size, types = crop or None, (tf.as_dtype(dataset.image_type), tf.uint8, tf.float32)
     heads = [1 + len(dataset.other_heads)] if dataset.other_heads else []
-    shapes = ((size, size, dataset.channels), (size, size, *heads), (size, size))
+    tile = crop + sum(context) if crop else None
+    shapes = ((tile, tile, dataset.channels), (size, size, *heads), (size, size))
     drawn = functools.partial(
         draw,
         dataset,
         seed=seed,
         crop=crop,
         augment=augment,
+        context=context,
         loss_sampling=loss_sampling,
         weight_map=weight_map,
     )
@@ -96,13 +101,14 @@ def draw(
     seed: int,
     crop: int,
     augment: tuple[str, ...],
+    context: tuple[int, int] = (0, 0),
     loss_sampling: float = 1.0,
     weight_map: bool = False,
 ) -> tuple[np.ndarray, ...]:
     """The example at a position of a run: image `[h, w, channels]`, label uint8 `[h, w]`.
 
-    With other heads the label is `[h, w, heads]`. With `weight_map` also the weights of its pixels:
-    float32 `[h, w]`.
+    With a context the image is larger by it than the label. With other heads the label is
+    `[h, w, heads]`. With `weight_map` also the weights of the label's pixels: float32 `[h, w]`.
     """
     index, epoch = _place(dataset, position, seed)
     image, label = dataset.example(index)
@@ -113,7 +119,7 @@ def draw(
     elif len(heads) > 1:
         label = _plane(heads)
     rng = np.random.default_rng((seed, epoch, index))
-    image, label = augmented(rng, image, label, crop=crop, augment=augment)
+    image, label = augmented(rng, image, label, crop=crop, augment=augment, context=context)
     if len(heads) > 1:
         classes = _labels(label, len(heads))
     else:

@@ -8,7 +8,7 @@ Deviations:
 - The paper gives no learning rate and no number of steps. Of the rates 1e-4, 1e-3, 1e-2 and 5e-2,
   1e-3 gave the best scores in 300 steps of a U-Net with 16 filters on drawn membranes.
 - The tile is the whole image, extended by mirroring; the loss is a weighted mean.
-- Images are mirrored and turned by multiples of 90°, not by any angle, and are not shifted.
+- The paper names no numbers for shift and rotation; here images are also mirrored.
 - A fifth of the images is held out; the paper trains on all, and the challenge scores others.
 
 Data      membranes or moving cells: see recipes/data/sets/isbi.py
@@ -25,7 +25,7 @@ RECIPE = Recipe(
     data="isbi",
     steps=30_000,
     batch_size=1,
-    augment=("elastic", "flip", "turn", "light"),
+    augment=("shift", "rotate", "elastic", "flip", "light"),
     weight_map=True,
     optimizer="sgd",
     learning_rate=1e-3,

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from recipes import scoring
 from recipes.data import pipeline
-from recipes.training import board, checkpoints, records, tables, weights
+from recipes.training import board, checkpoints, context, records, tables, weights
 from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, stop_signals
 from recipes.training.recipe import Recipe, RunError
@@ -106,7 +106,7 @@ def _output(run: Run, last: int) -> Iterator[_Output]:
 def _batches(run: Run, first: int, last: int) -> tf.distribute.DistributedDataset:
     recipe = run.recipe
     return run.strategy.distribute_datasets_from_function(
-        lambda context: pipeline.batches(
+        lambda part: pipeline.batches(
             run.splits["train"],
             batch_size=recipe.batch_size,
             first=first * recipe.accumulate,
@@ -114,11 +114,12 @@ def _batches(run: Run, first: int, last: int) -> tf.distribute.DistributedDatase
             seed=recipe.seed,
             crop=recipe.crop,
             augment=recipe.augment,
+            context=context.around(recipe, run.state.model),
             loss_sampling=recipe.loss_sampling,
             weight_map=recipe.weight_map,
-            workers=context.num_input_pipelines,
-            worker=context.input_pipeline_id,
-            replicas=context.num_replicas_in_sync,
+            workers=part.num_input_pipelines,
+            worker=part.input_pipeline_id,
+            replicas=part.num_replicas_in_sync,
         )
     )
 

@@ -59,10 +59,15 @@ class Recipe:
     steps: int = _field("training steps", least=1)
     batch_size: int = _field("images of one batch, over all replicas", least=1)
     crop: int = _field("height and width of random crops; 0: whole images", default=0, least=0)
+    context: bool = _field(
+        "a U-Net of valid convolutions sees the image around each crop; --no-context mirrors the "
+        "crop instead. Other nets see their crop alone",
+        default=True,
+    )
     augment: tuple[str, ...] = _field(
         "random changes, separated by commas",
         default=(),
-        choices=("scale", "elastic", "flip", "turn", "light", "colour"),
+        choices=("scale", "shift", "rotate", "elastic", "flip", "turn", "light", "colour"),
     )
     accumulate: int = _field(
         "batches whose mean gradient makes one step (Caffe's iter_size)", default=1, least=1
@@ -154,11 +159,10 @@ def read(fields: dict[str, Any]) -> Recipe:
     Raises:
         ValueError: The fields are those of another version, are of other types, or break a rule.
     """
-    known = {field.name: field.default for field in dataclasses.fields(Recipe)}
-    # An earlier version did not record a field that came later; its default is what it did.
-    fields = {name: known[name] for name in _LATER if name not in fields} | fields
-    if fields.keys() != known.keys():
-        other = ", ".join(sorted(fields.keys() ^ known.keys()))
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    fields = _LATER | fields
+    if fields.keys() != known:
+        other = ", ".join(sorted(fields.keys() ^ known))
         raise ValueError(
             f"The recipe in recipe.json was written by another version of segmentation-zoo: its "
             f"fields differ in {other}. Use that version, or pass a new --workdir."
@@ -191,8 +195,7 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
     """
     for field in dataclasses.fields(Recipe):
         value = json.loads(json.dumps(getattr(recipe, field.name)))
-        later = field.default if field.name in _LATER else "not recorded"
-        before = recorded.get(field.name, later)
+        before = recorded.get(field.name, _LATER.get(field.name, "not recorded"))
         if value == before or field.metadata.get("free"):
             continue
         flag = "--" + field.name.replace("_", "-")
@@ -211,7 +214,8 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
     return None
 
 
-_LATER = ("channels",)
+# The fields that an earlier version did not record, with what it did.
+_LATER = {"channels": 0, "context": False}
 _VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from recipes.training import losses
+from recipes.training import context, losses
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
 from zoo.models.plain import plain
@@ -25,7 +25,8 @@ def make_step(
     model, optimizer = state.model, state.optimizer
     variables = model.trainable_variables
     has_heads = isinstance(model.output, dict)
-    forward = model if has_heads else plain(model)  # whose images hold the channels of all inputs
+    # Images hold the channels of all inputs.
+    forward = model if has_heads else plain(context.trained(recipe, model))
     with strategy.scope():
         sums = [_sum_of_each_replica(x) for x in variables] if recipe.accumulate > 1 else []
 
@@ -49,9 +50,9 @@ def make_step(
         images, labels, *weight_map = batch
         labels = tf.unstack(labels, axis=-1) if has_heads else [labels]
         weights = [losses.pixel_weights(recipe, one, *(weight_map or [None])) for one in labels]
-        context = tf.distribute.get_replica_context()
+        replica = tf.distribute.get_replica_context()
         mine = tf.stack([*map(tf.reduce_sum, weights), tf.cast(stop, tf.float32)])
-        *totals, stops = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, mine))
+        *totals, stops = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, mine))
         divisors = [losses.divisor(recipe, total) for total in totals]
         loss, gradients = forward_and_backward(images, labels, weights, divisors)
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in [loss, *gradients]])

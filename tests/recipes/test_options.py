@@ -111,8 +111,8 @@ def test_help_shows_the_card_and_each_field():
         ({"batch_size": -2}, "--batch-size is at least 1; received -2. Pass --batch-size 1."),
         (
             {"augment": ("flip", "spin")},
-            "--augment takes scale, elastic, flip, turn, light, colour; received 'spin'. Pass one "
-            "of these.",
+            "--augment takes scale, shift, rotate, elastic, flip, turn, light, colour; received "
+            "'spin'. Pass one of these.",
         ),
         (
             {"augment": ("flip", "color", "ligth")},
@@ -222,11 +222,11 @@ def test_a_default_can_be_typed_as_it_is_shown(monkeypatch):
 
 
 def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
-    """It did not record `channels`, and read images as they are stored."""
+    """It did not record `channels`, and read images as they are stored; nor `context`."""
     earlier = recorded(RECIPE)
-    del earlier["channels"]
-    assert read(earlier) == RECIPE
-    assert difference(RECIPE, earlier) is None
+    del earlier["channels"], earlier["context"]
+    assert read(earlier) == dataclasses.replace(RECIPE, context=False)
+    assert difference(read(earlier), earlier) is None
     other = dataclasses.replace(RECIPE, data="folder", channels=3)
     assert "--channels 0, and this command has --channels 3" in difference(
         other, earlier | {"data": "folder"}

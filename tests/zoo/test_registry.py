@@ -39,7 +39,9 @@ def test_the_card_describes_the_builder(name):
 def test_an_unknown_name_gets_near_matches():
     with pytest.raises(ValueError, match=r"no model is called 'fcn-8s'. Did you mean 'fcn8s'"):
         zoo.build("fcn-8s")
-    with pytest.raises(ValueError, match="The zoo has caffenet_heatmap, deconvnet, encoder_decoder"):
+    with pytest.raises(
+        ValueError, match="The zoo has caffenet_heatmap, deconvnet, encoder_decoder"
+    ):
         zoo.describe("resnet")
 
 

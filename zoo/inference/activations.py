@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from zoo.calls import calls
 from zoo.inference.sheets import Panel, heat
 from zoo.inference.sheets import sheet as laid_out
 from zoo.layers import BedOfNailsUnpooling, MaxUnpooling
@@ -89,7 +90,10 @@ def shown_layers(model: keras.Model) -> list[str]:
         found += [names[start], *relus[-1:]]
     found = (
         found
-        or _matching(names, r"score_(fr|pool\d)|fuse_pool\d")
+        # The names of a net with several heads or trunks end in that of one.
+        or _matching(
+            names, r"score_(fr|pool\d)(_\w{3}|color|hha)?|fuse_pool\d(_\w{3})?|score_fused"
+        )
         or _matching(names, r"pool\d|fc8")
         or [x.name for x in model.layers if isinstance(x, UPSAMPLINGS)]
         or _matching(names, r"conv\d+")
@@ -121,8 +125,9 @@ def outputs(model: keras.Model, image: np.ndarray, names: Sequence[str | None]) 
             f"An image is [h, w, channels], with the {channels} channels of the model; received "
             f"{list(image.shape)}. Read it with zoo.images.read_image(FILE, channels={channels})."
         )
-    tensors = [model.output if name is None else _layer(model, name).output for name in names]
-    first = [keras.tree.flatten(tensor)[0] for tensor in tensors]
+    # Not a layer's own output: a layer that models share has those of all of them.
+    made = {call.operation.name: call.outputs[0] for call in calls(model)}
+    first = [model.output if name is None else made[_layer(model, name).name] for name in names]
     if unfit := [name for name, x in zip(names, first, strict=True) if len(x.shape) != 4]:
         raise ValueError(
             f"A layer that is shown gives feature maps [n, h, w, channels]; {unfit[0]} gives "

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from zoo import files, images, pictures, rasters, videos
+from zoo import depths, files, image_files, images, pictures, rasters, videos
 from zoo.inference import heatmaps, inputs
 from zoo.inference.asked import Asked
 from zoo.inference.journal import Journal
@@ -85,6 +85,11 @@ def write_large(
 ) -> tuple[str, None]:
     """Writes the class map of an image strip by strip, and a smaller overlay."""
     _check_strips(asked, path)
+    if depths.takes_depth(asked.spec):
+        raise images.ImageError(
+            f"{path}: a net of colour and depth answers images that are read at once, of "
+            f"{image_files.MAX_PIXELS:,} pixels at most. Cut it into smaller images."
+        )
     answer = asked.method.of_a_tile(asked.model, asked.others)
     began, names = time.monotonic(), [*named.values()]
     kept.announce(path, names)

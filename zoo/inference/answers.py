@@ -14,7 +14,6 @@ from zoo import images, videos
 from zoo.inference import answer_files, inputs
 from zoo.inference.asked import Asked
 from zoo.inference.journal import Journal
-from zoo.spec import Spec
 
 MAX_NAME = 255  # bytes, of most file systems
 _READERS = 4  # threads that read ahead, and images that are held for that
@@ -73,13 +72,13 @@ def write_answers(
         kept.check_free(path, [*targets[path].values()])
     before += len(without)
     progress(before, len(paths), "")
-    for done, (path, image) in enumerate(_read_ahead(todo, asked.spec), start=before):
+    for done, (path, image) in enumerate(_read_ahead(todo, asked), start=before):
 
         def show(text: str, done: int = done) -> None:
             progress(done, len(paths), text)
 
         try:
-            if isinstance(image, images.ImageError):
+            if isinstance(image, ValueError):
                 raise image
             write = _writer(asked, path, image)
             line, missing = write(asked, path, image, targets[path], kept, show)
@@ -97,16 +96,16 @@ def write_answers(
 
 
 def _read_ahead(
-    paths: Sequence[pathlib.Path], spec: Spec
-) -> Iterator[tuple[pathlib.Path, np.ndarray | images.ImageError | None]]:
+    paths: Sequence[pathlib.Path], asked: Asked
+) -> Iterator[tuple[pathlib.Path, np.ndarray | ValueError | None]]:
     """The images in their order, or the error of each; None for what is not read at once."""
 
-    def read(path: pathlib.Path) -> np.ndarray | images.ImageError | None:
+    def read(path: pathlib.Path) -> np.ndarray | ValueError | None:
         try:
             if videos.is_video(path) or inputs.is_read_by_windows(path):
                 return None
-            return inputs.read(path, spec)
-        except images.ImageError as error:
+            return inputs.read(path, asked.spec, depth=asked.depths.get(path))
+        except ValueError as error:  # it cannot be read, or does not suit the model
             return error
 
     with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:

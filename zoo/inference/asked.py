@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -23,6 +23,7 @@ class Asked:
         others: Further members of an ensemble.
         method: How an image is answered.
         boxes: Of each image by its name, instead of EdgeBoxes.
+        depths: The file of the depth of each image, for a net of colour and depth.
         scores: Write the probabilities, too.
         heatmaps: The classes of which heat maps are drawn, as `zoo.inference.heatmaps` takes them.
         font: Of the legends, as `zoo.pictures.overlay` takes it.
@@ -32,6 +33,7 @@ class Asked:
     others: Sequence[Scorer] = ()
     method: Method = Method()  # noqa: RUF009
     boxes: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    depths: Mapping[pathlib.Path, pathlib.Path] = dataclasses.field(default_factory=dict)
     scores: bool = False
     heatmaps: Sequence[str] = ()
     font: str | None = None

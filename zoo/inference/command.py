@@ -1,6 +1,7 @@
 """The command `zoo predict`; what is heavy is imported late."""
 
 import argparse
+import os
 import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def predict(arguments: list[str]) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from zoo import videos
+    from zoo import depths, videos
     from zoo.inference import inputs
 
     method = methods.of_options(given)
@@ -42,29 +43,37 @@ def _predict(given: argparse.Namespace) -> int:
         raise ValueError("--boxes is for proposals. Add --proposals, or leave --boxes out.")
     methods.warn_of_twins(given.model, given.ensemble)
     paths = inputs.find(given.images)
-    if (given.scores or given.heatmaps or given.boxes) and any(map(videos.is_video, paths)):
+    for_images = given.scores or given.heatmaps or given.boxes or given.depth
+    if for_images and any(map(videos.is_video, paths)):
         raise ValueError(
-            "Of a video an overlay is written: --scores, --heatmaps and --boxes are for images. "
+            "Of a video an overlay is written: --scores, --heatmaps, --boxes and --depth are for "
+            "images. "
             "Leave them out, or answer the videos by a command of their own."
         )
     boxes = _boxes(given.boxes, paths)
+    beside = {} if given.depth is None else depths.find(paths, given.depth)
     quiet.import_tensorflow()
     from zoo import progress
     from zoo.inference import journal
     from zoo.inference.answers import write_answers
     from zoo.inference.asked import Asked
-    from zoo.inference.scorers import scorer
+    from zoo.inference.predicting import members
 
     asked = Asked(
         _model(given, method),
-        [scorer(path) for path in given.ensemble],
+        members(given.ensemble, head=given.head),
         method,
         boxes,
+        beside,
         scores=given.scores,
         heatmaps=given.heatmaps,
         font=given.font,
     )
     asked.check()
+    if given.depth is None:
+        depths.check_alone(asked.spec, paths[0])  # what the net takes, it takes of all
+    else:
+        depths.check_taken(asked.spec)
 
     def warn(line: str) -> None:
         print(f"zoo predict: {one_line(line)}", file=sys.stderr, flush=True)
@@ -103,7 +112,7 @@ def _model(given: argparse.Namespace, method: methods.Method) -> "Scorer | keras
         spec = loading.find(path, given.checkpoint).spec
         if spec is not None and registry.is_classifier(spec.model):
             return loading.load(path, checkpoint=given.checkpoint)
-    return method.scorer(given.model, checkpoint=given.checkpoint)
+    return method.scorer(given.model, checkpoint=given.checkpoint, head=given.head)
 
 
 def _boxes(file: str | None, paths: list[pathlib.Path]) -> "dict[str, np.ndarray]":
@@ -128,7 +137,9 @@ def _boxes(file: str | None, paths: list[pathlib.Path]) -> "dict[str, np.ndarray
 
 def _request(given: argparse.Namespace) -> dict[str, Any]:
     """What is asked of every image; with it a later command knows whether it may go on."""
-    return {
+    # Folders of answers to nets with one head have neither.
+    further = {"head": given.head, "depth": given.depth and os.path.abspath(given.depth)}
+    return {name: value for name, value in further.items() if value is not None} | {
         "model": _identity(given.model, given.checkpoint),
         "ensemble": [_identity(path) for path in given.ensemble],
         "method": {**vars(methods.of_options(given))},
@@ -189,6 +200,19 @@ def _parser() -> terminal.Parser:
         "--checkpoint",
         metavar="WHICH",
         help="of a workdir: newest (default), best, or the step of a checkpoint",
+    )
+    parser.add_argument(
+        "--head",
+        metavar="NAME",
+        help="of a net with several heads, the one that answers, such as geometric; of an "
+        "ensemble that of all members",
+    )
+    parser.add_argument(
+        "--depth",
+        metavar="FOLDER",
+        help="of a net of colour and depth: the folder with the depth of each image under its "
+        "name, HHA for fcn32s_late_fusion, millimetres in 16 bits for fcn32s_early_fusion; or a "
+        "file, of one image",
     )
     written = parser.add_argument_group("what else is written")
     written.add_argument(

@@ -35,6 +35,9 @@ def demo(arguments: list[str]) -> int:
         help="of a workdir: newest, best, or the step of a checkpoint (default: newest)",
     )
     parser.add_argument(
+        "--head", metavar="NAME", help="of a net with several heads, the one that answers"
+    )
+    parser.add_argument(
         "--port", type=_port, help="of the page (default: the first free one from 7860)"
     )
     parser.add_argument(
@@ -48,12 +51,18 @@ def demo(arguments: list[str]) -> int:
     def run() -> int:
         _check_free(given.host, given.port)
         quiet.import_tensorflow()
+        from zoo import depths
         from zoo.inference.page import page
         from zoo.inference.scorers import scorer
 
         name = pathlib.Path(given.model).resolve().name
         options = {} if given.checkpoint is None else {"checkpoint": given.checkpoint}
-        model = scorer(given.model, **options)
+        model = scorer(given.model, head=given.head, **options)
+        if depths.takes_depth(model.spec):
+            raise ValueError(
+                f"The page takes one image; {model.spec.model} takes one of colours and one of "
+                "depth. Answer them with zoo predict --depth."
+            )
         with (
             _apart(),
             served(

@@ -15,7 +15,7 @@ from PIL import Image
 from zoo.class_names import named
 from zoo.inference.reach import reach_of
 from zoo.inference.resizing import resized
-from zoo.inference.scorers import CLASSES, PROBABILITIES, Scorer, lack_of_memory
+from zoo.inference.scorers import CLASSES, PROBABILITIES, Scorer, check_head, lack_of_memory
 from zoo.spec import Spec
 
 _SAVED_MODEL, _TFLITE, _ONNX, _OPENVINO = "saved_model.pb", ".tflite", ".onnx", ".xml"
@@ -37,7 +37,12 @@ def find(path: pathlib.Path) -> pathlib.Path | None:
     return path if path.suffix in (_TFLITE, _ONNX, _OPENVINO) or path.name == _SAVED_MODEL else None
 
 
-def of_file(path: pathlib.Path, *, class_names: Sequence[str] | str | None = None) -> Scorer:
+def of_file(
+    path: pathlib.Path,
+    *,
+    class_names: Sequence[str] | str | None = None,
+    head: str | None = None,
+) -> Scorer:
     """The Scorer of a file that `find` gave.
 
     A SavedModel gives probabilities; other files give classes. Some files take images of one size:
@@ -46,36 +51,50 @@ def of_file(path: pathlib.Path, *, class_names: Sequence[str] | str | None = Non
     Args:
         path: The file.
         class_names: Of a file that does not say them.
+        head: As of `zoo.inference.scorer`.
 
     Raises:
         FileNotFoundError: Nothing is there.
-        ValueError: It is damaged, is no export, or says other classes.
+        ValueError: It is damaged, is no export, says other classes, or has no such head.
         ImportError: Its runtime is not installed; the message says how to.
     """
     if path.name == _SAVED_MODEL:
-        return _of_saved_model(path.parent, class_names)
-    return _of_class_map_file(path, class_names)
+        return _of_saved_model(path.parent, class_names, head)
+    return _of_class_map_file(path, class_names, head)
 
 
-def _of_saved_model(folder: pathlib.Path, class_names: Sequence[str] | str | None) -> Scorer:
+def _of_saved_model(
+    folder: pathlib.Path, class_names: Sequence[str] | str | None, head: str | None
+) -> Scorer:
     import tensorflow as tf
 
+    from exports.graph.ports import Ports
+
+    record = _record(folder)
     try:
         loaded = tf.saved_model.load(str(folder))
-        answer = loaded.signatures["serving_default"]
-        takes = answer.structured_input_signature[1]["image"]
-        answer.structured_outputs["class_map"]
+        takes = loaded.signatures["serving_default"].structured_input_signature[1]
+        ports = Ports(
+            {name: takes[name].shape[-1] for name in record.get("inputs", ("image",))},
+            tuple(record.get("heads", (None,))),
+        )
+        answers = {
+            one: loaded.signatures[ports.name_of("serving_default", one)] for one in ports.heads
+        }
+        for one in answers.values():
+            one.structured_outputs["class_map"]
     except Exception as error:  # for damaged bytes TensorFlow raises errors of any kind
         raise ValueError(
             f"{folder} cannot be read as a SavedModel whose signature serving_default takes an "
             f"image and gives a class_map ({error}). Pass the folder of an exported version, which "
             "holds saved_model.pb."
         ) from error
-    scores = loaded.signatures.get("scores")
+    chosen = _head(ports.heads, head, folder)
+    answer, scores = answers[chosen], loaded.signatures.get(ports.name_of("scores", chosen))
     classes = scores.structured_outputs["probabilities"].shape[-1] if scores is not None else None
-    spec = _spec(folder, class_names, channels=takes.shape[-1], classes=classes)
+    spec = _spec(folder, class_names, head, channels=ports.channels, classes=classes)
 
-    limits = _record(folder).get("limits")
+    limits = record.get("limits")
     most = limits.get("max_pixels") if isinstance(limits, dict) else None
     most = most if isinstance(most, int) else None
 
@@ -91,14 +110,26 @@ def _of_saved_model(folder: pathlib.Path, class_names: Sequence[str] | str | Non
         image = tf.constant(_as_uint8(image)[np.newaxis])
         with lack_of_memory(image.shape):
             if scores is not None:
-                return scores(image=image)["probabilities"].numpy()[0]
-            return _one_hot(answer(image=image)["class_map"].numpy()[0], spec.classes)
+                return scores(**ports.split(image))["probabilities"].numpy()[0]
+            return _one_hot(answer(**ports.split(image))["class_map"].numpy()[0], spec.classes)
 
     gives = CLASSES if scores is None else PROBABILITIES
     return _scorer(ask, spec, gives=gives, max_pixels=most)
 
 
-def _of_class_map_file(path: pathlib.Path, class_names: Sequence[str] | str | None) -> Scorer:
+def _head(heads: Sequence[str | None], head: str | None, where: pathlib.Path) -> str | None:
+    """The head of a SavedModel that answers; None for one with a single head."""
+    if len(heads) > 1 and head not in heads:
+        raise ValueError(
+            f"{where} has the heads {' and '.join(map(str, heads))}, of which one is chosen; "
+            f"received {head!r}. Pass head={heads[0]!r}, or --head on the command line."
+        )
+    return head if len(heads) > 1 else heads[0]
+
+
+def _of_class_map_file(
+    path: pathlib.Path, class_names: Sequence[str] | str | None, head: str | None
+) -> Scorer:
     """Of a file of another runtime, whose only signature gives the class map."""
     from exports.runtimes import UnableError, litert, onnx_runtime, openvino
 
@@ -114,7 +145,8 @@ def _of_class_map_file(path: pathlib.Path, class_names: Sequence[str] | str | No
             f"{path} cannot be read as a file that takes an image and gives a class_map ({error}). "
             "Pass a file that zoo export wrote."
         ) from error
-    spec = _spec(path if path.suffix == _TFLITE else path.parent, class_names, channels=channels)
+    place = path if path.suffix == _TFLITE else path.parent
+    spec = _spec(place, class_names, head, channels=channels)
 
     def ask(image: np.ndarray) -> np.ndarray:
         image = image.astype(port["type"]) if port["type"] != "uint8" else _as_uint8(image)
@@ -140,6 +172,7 @@ def _scorer(ask: Callable[[np.ndarray], np.ndarray], spec: Spec, **fields) -> Sc
 def _spec(
     path: pathlib.Path,
     class_names: Sequence[str] | str | None,
+    head: str | None,
     *,
     channels: int,
     classes: int | None = None,
@@ -148,10 +181,15 @@ def _spec(
     from exports.reading import read_spec
 
     try:
-        return read_spec(path)
+        spec = read_spec(path)
     except ValueError:
         if class_names is None and classes is None:
             raise
+    else:
+        if spec.heads and head is not None:
+            return spec.of_head(head)
+        check_head(spec, head, str(path))
+        return spec
     names, background = (None, None) if class_names is None else named(class_names)
     count = len(names) if classes is None else classes
     options = {"classes": count, "channels": channels}

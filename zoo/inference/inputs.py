@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from zoo import image_files, images
+from zoo import depths, image_files, images
 from zoo.spec import Spec
 from zoo.videos import VIDEO_ENDINGS
 
@@ -89,15 +89,32 @@ def names_of(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
     return names
 
 
-def read(picture: Picture, spec: Spec) -> np.ndarray:
+def read(picture: Picture, spec: Spec, *, depth: str | os.PathLike | None = None) -> np.ndarray:
     """An image as a model takes it, `[h, w, channels]`; files by the rules of `zoo.images`.
+
+    Args:
+        picture: The image.
+        spec: Of the model.
+        depth: The file of the depth, for a net of colour and depth; see `zoo.depths`.
 
     Raises:
         zoo.images.ImageError: A file cannot be read.
-        ValueError: An array has another shape, other channels or other values.
+        ValueError: An array has another shape, other channels or other values; the model takes
+            another image beside it, or none.
     """
-    if isinstance(picture, str | os.PathLike):
+    is_file = isinstance(picture, str | os.PathLike)
+    if depth is not None:
+        if not is_file:
+            raise ValueError(
+                "A depth is the file beside that of an image; received an image in memory. Pass "
+                f"an array [h, w, {spec.channels}] with the channels of both, and no depth."
+            )
+        return depths.joined(picture, depth, spec)
+    if is_file:
+        depths.check_alone(spec, picture)
         return images.read_image(picture, channels=spec.channels)
+    if getattr(picture, "dtype", np.dtype(np.uint8)) == np.uint8:
+        depths.check_alone(spec, "an image of 8 bits")
     if isinstance(picture, Image.Image):
         picture = picture.convert("RGB") if picture.mode in ("HSV", "YCbCr") else picture
         form = "TIFF" if picture.mode in _OF_TIFF else "PNG"

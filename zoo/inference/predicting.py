@@ -10,12 +10,10 @@ import numpy as np
 from zoo.inference import inputs, strips
 from zoo.inference.inputs import Picture
 from zoo.inference.methods import Method
-from zoo.inference.scorers import class_map, scorer
+from zoo.inference.scorers import Scorer, class_map, scorer
 
 if TYPE_CHECKING:
     import keras
-
-    from zoo.inference.scorers import Scorer
 
 
 def predict(
@@ -23,6 +21,8 @@ def predict(
     image: Picture,
     *,
     ensemble: "Sequence[Scorer | keras.Model | str | os.PathLike]" = (),
+    head: str | None = None,
+    depth: str | os.PathLike | None = None,
     **options: Any,
 ) -> np.ndarray:
     """The class of each pixel of an image, uint8 `[h, w]`.
@@ -40,6 +40,9 @@ def predict(
         image: A file, an array `[h, w, channels]` or `[h, w]` with values 0-255, or an image of
             Pillow. `zoo.inference.large` answers files that do not fit into the memory.
         ensemble: Further models, whose probabilities are averaged with those of `model`.
+        head: Of nets with several heads, the name of the one that answers.
+        depth: The file of the depth, for a net of colour and depth: HHA, or millimetres in 16 bits;
+            `image` is a file then, too.
         **options: Of `zoo.inference.Method`, such as `tile=512`.
 
     Raises:
@@ -53,15 +56,25 @@ def predict(
     if unknown := sorted(set(options) - set(known)):
         raise TypeError(
             f"zoo.predict has no option {', '.join(map(repr, unknown))}. Its options are "
-            + "ensemble=(), "
+            + "ensemble=(), head=None, depth=None, "
             + ", ".join(f"{name}={default!r}" for name, default in known.items())
             + "."
         )
     method = Method(**options)
-    answer = method.scorer(model)
-    return class_maps(answer, method, [scorer(one) for one in ensemble])(
-        inputs.read(image, answer.spec)
+    answer = method.scorer(model, head=head)
+    return class_maps(answer, method, members(ensemble, head=head))(
+        inputs.read(image, answer.spec, depth=depth)
     )
+
+
+def members(
+    ensemble: "Sequence[Scorer | keras.Model | str | os.PathLike]", *, head: str | None = None
+) -> "list[Scorer]":
+    """The Scorers of the further members of an ensemble, all of one head.
+
+    A Scorer stays as it is: its head has been chosen.
+    """
+    return [one if isinstance(one, Scorer) else scorer(one, head=head) for one in ensemble]
 
 
 def class_maps(

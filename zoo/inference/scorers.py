@@ -70,7 +70,11 @@ class Scorer:
 
 
 def scorer(
-    source: "Scorer | keras.Model | str | os.PathLike", *, scores: bool = False, **options: Any
+    source: "Scorer | keras.Model | str | os.PathLike",
+    *,
+    scores: bool = False,
+    head: str | None = None,
+    **options: Any,
 ) -> Scorer:
     """Makes a Scorer of anything that answers for the classes of an image.
 
@@ -84,6 +88,8 @@ def scorer(
             that `zoo export` wrote, its folder, or a folder of versions such as `served/unet`, of
             which the newest counts; or a Scorer, which is given back.
         scores: Give the scores of the last layer, before the softmax. Files cannot.
+        head: Of a net with several heads, the name of the one that answers. A net with several
+            images takes them as one, their channels one behind the other.
         **options: Of `zoo.load`, such as `checkpoint` and `model`.
 
     Raises:
@@ -92,13 +98,14 @@ def scorer(
         ImportError: The runtime of a file is not installed; the message says how to.
     """
     if isinstance(source, Scorer):
+        check_head(source.spec, head, "the Scorer")
         return source
     if isinstance(source, keras.Model):
         # A model that is asked again has its graph already. Keras would track an attribute.
         made = source.__dict__.setdefault("_scorers", {})
-        if scores not in made:
-            made[scores] = of_model(source, scores=scores)
-        return made[scores]
+        if (scores, head) not in made:
+            made[scores, head] = of_model(_with_head(source, head), scores=scores)
+        return made[scores, head]
     path = pathlib.Path(source)
     from zoo.inference import exported
 
@@ -114,10 +121,33 @@ def scorer(
                 f"An exported file gives no scores before the softmax; received {path}. Give the "
                 "weights file or the workdir that it was exported from."
             )
-        return exported.of_file(file, class_names=options.get("class_names"))
+        return exported.of_file(file, class_names=options.get("class_names"), head=head)
     found = zoo.loading.find(path, options.pop("checkpoint", None))
-    model, _ = trained(found, where=str(path), **options)
+    model, _ = trained(found, where=str(path), head=head, **options)
     return of_model(model, scores=scores)
+
+
+def check_head(spec: Spec, head: str | None, where: str) -> None:
+    """Checks that what answers with one head is asked for no other.
+
+    Raises:
+        ValueError: It is; the message names both.
+    """
+    if head not in (None, spec.head):
+        has = f"answers with the head {spec.head}" if spec.head else "has one head without a name"
+        raise ValueError(
+            f"A head is chosen where there are several; {where} {has}, and received {head!r}. "
+            "Leave the head out."
+        )
+
+
+def _with_head(model: keras.Model, head: str | None) -> keras.Model:
+    """The model with one input and the output of one head."""
+    spec = getattr(model, "spec", None)
+    if spec is not None and spec.head and not spec.heads:  # it has been chosen
+        check_head(spec, head, repr(model.name))
+        head = None
+    return plain(model, head)
 
 
 def trained(

@@ -37,6 +37,11 @@ class MirrorPadding(keras.layers.Layer):
         self.depth = _checked_depth(depth)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
+    @property
+    def margin(self) -> int:
+        """The pixels that are mirrored at the top and at the left."""
+        return _loss(self.depth) // 2
+
     def call(self, image):
         for axis in (1, 2):
             image = ops.take(image, self._sources(ops.shape(image)[axis]), axis=axis)
@@ -51,8 +56,7 @@ class MirrorPadding(keras.layers.Layer):
             )
         last = size - 1
         larger = max if isinstance(size, int) else ops.maximum
-        margin = _loss(self.depth) // 2
-        position = ops.arange(_tile_for(size, self.depth), dtype="int32") - margin
+        position = ops.arange(_tile_for(size, self.depth), dtype="int32") - self.margin
         return last - ops.abs(position % larger(2 * last, 1) - last)
 
     def compute_output_shape(self, image_shape):

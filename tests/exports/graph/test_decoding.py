@@ -30,7 +30,8 @@ def channels(request):
 @pytest.fixture(scope="module")
 def decode(channels):
     return tf.function(
-        lambda content: requests.decode(content, Limits(channels)), input_signature=[BYTES]
+        lambda content: requests.decode(content, Limits(channels), channels),
+        input_signature=[BYTES],
     )
 
 

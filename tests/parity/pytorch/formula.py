@@ -14,8 +14,9 @@ class wins somewhere:
 
 Kernels of the U-Nets' convolutions lose half of their mean, because their inputs are not
 normalized, DeconvNet's last all of it; both grow by 1.2. What DeconvNet normalizes afterwards is
-10⁻⁴ of that: kernel, bias and mean; the variance 10⁻⁸. It is then of the size of the epsilon of 10⁻⁹, so that
-another epsilon shows. The size of the image's values is taken back in the first kernel.
+10⁻⁴ of that: kernel, bias and mean; the variance 10⁻⁸. It is then of the size of the epsilon of
+10⁻⁹, so that another epsilon shows. The size of the image's values is taken back in the first
+kernel.
 """
 
 import math

@@ -5,6 +5,7 @@ import pathlib
 import resource
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -266,6 +267,81 @@ def test_images_of_floats_keep_their_values(channels, crop):
         assert len(np.unique(batch)) > 50  # nothing was rounded to whole numbers
     (plain, _), *_ = pipeline.batches(dataset, **options | {"crop": 0})
     np.testing.assert_array_equal(plain[0], image)
+
+
+@pytest.mark.parametrize("crop", [0, 25])
+@pytest.mark.parametrize("name", ["shift", "rotate"])
+def test_what_comes_from_outside_is_mirrored_and_void(name, crop):
+    """The image holds its rows and columns, the label whether a pixel is the image's."""
+    rows, columns = np.mgrid[:41, :61].astype(np.uint8)
+    image, label = np.stack([rows, columns], -1), rows % 3
+    dataset = data.Dataset(
+        "places", "train", ("",) * 3, 2, (("", ""),), lambda index: (image, label)
+    )
+    outside = []
+    for position in range(30):
+        options = dict(seed=2, crop=crop, augment=(name,))
+        pixels, classes = pipeline.draw(dataset, position, **options)
+        assert classes.shape == pixels.shape[:2] == ((crop, crop) if crop else label.shape)
+        void = classes == 255
+        outside.append(void.mean())
+        if name == "shift":  # by whole pixels, so that each has the class of its row
+            np.testing.assert_array_equal(classes[~void], pixels[~void][:, 0] % 3)
+            for axis in (0, 1):  # beyond the border the image turns back
+                steps = np.diff(pixels[..., axis].astype(int), axis=axis)
+                assert set(np.unique(steps)) <= {-1, 1}
+        elif not crop:  # void is what the turned image does not have
+            angle = np.random.default_rng((2, position, 0)).uniform(0, 2 * np.pi)
+            y, x = np.mgrid[20:-21:-1, -30:31]
+            turned = (x + 1j * y) * np.exp(-1j * angle)
+            expected = (np.abs(turned.real) > 30.5) | (np.abs(turned.imag) > 20.5)
+            assert (expected != void).mean() < 0.002  # on the edge rounding decides
+    assert 0.02 < max(outside) < 0.6
+    assert min(outside) < max(outside) / 4
+
+
+def test_a_shift_is_at_most_a_tenth_of_each_side():
+    rows, columns = np.mgrid[:100, :200].astype(np.uint8)
+    image = np.stack([rows, columns], -1)
+    dataset = data.Dataset("places", "train", ("",), 2, (("", ""),), lambda _: (image, rows))
+    moved = []
+    for position in range(200):
+        pixels, label = pipeline.draw(dataset, position, seed=1, crop=0, augment=("shift",))
+        moved.append(pixels[50, 100].astype(int) - (50, 100))
+        y, x = moved[-1]
+        expected = np.zeros(label.shape, bool)
+        expected[max(-y, 0) : 100 - max(y, 0), max(-x, 0) : 200 - max(x, 0)] = True
+        np.testing.assert_array_equal(label != 255, expected)
+    np.testing.assert_array_equal(np.abs(moved).max(0), (10, 20))
+    assert np.abs(np.mean(moved, 0)).max() < 2
+
+
+@pytest.mark.parametrize("side", [40, 41])
+def test_a_rotation_by_a_quarter_is_a_turn(side):
+    """Nothing comes from outside, and nothing is interpolated."""
+    dataset = noise(side, side, classes=(0, 7))
+    image, label = dataset.example(0)
+    for turns in range(4):
+        quarter = types.SimpleNamespace(uniform=lambda low, high, turns=turns: turns * np.pi / 2)
+        found = augmentation.augmented(quarter, image, label, crop=0, augment=("rotate",))
+        np.testing.assert_array_equal(found[0], np.rot90(image, turns))
+        np.testing.assert_array_equal(found[1], np.rot90(label, turns))
+
+
+def test_rotations_have_all_angles_and_keep_the_middle():
+    rows, columns = np.mgrid[:81, :81].astype(np.uint8)
+    image = np.stack([rows, columns], -1)
+    dataset = data.Dataset("places", "train", ("",), 2, (("", ""),), lambda _: (image, rows))
+    angles = []
+    for position in range(200):
+        pixels, label = pipeline.draw(dataset, position, seed=1, crop=0, augment=("rotate",))
+        np.testing.assert_array_equal(pixels[40, 40], (40, 40))
+        y, x = pixels[40, 60].astype(int) - 40
+        assert np.hypot(y, x) == pytest.approx(20, abs=1)
+        angles.append(np.degrees(np.arctan2(y, x)) % 360)
+        inside = label != 255
+        assert np.abs(pixels[..., 0].astype(int) - label)[inside].max() <= 1
+    assert np.histogram(angles, 6, (0, 360))[0].min() > 15
 
 
 def test_elastic_moves_image_and_label_together():

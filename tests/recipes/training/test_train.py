@@ -22,7 +22,16 @@ import recipes.data
 import zoo
 from recipes import command, runs, scoring
 from recipes.data import pipeline
-from recipes.training import checkpoints, devices, environment, loop, records, train, weights
+from recipes.training import (
+    checkpoints,
+    context,
+    devices,
+    environment,
+    loop,
+    records,
+    train,
+    weights,
+)
 from recipes.training import model as models
 from recipes.training.recipe import Recipe, RunError
 from zoo import files
@@ -366,16 +375,18 @@ def test_two_replicas_give_the_numbers_of_one(tmp_path, reduction, mirrored):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_the_loss_is_that_of_keras(tmp_path, reduction):
-    options = {"filters": 2, "depth": 1, "dropout": 0}
-    recipe = change(reduction=reduction, options=options, steps=1, accumulate=1)
+    tiny = {"filters": 2, "depth": 1, "dropout": 0}
+    recipe = change(reduction=reduction, options=tiny, steps=1, accumulate=1)
     train.train(recipe, tmp_path)
     dataset = recipes.data.load("coins", None)["train"]
-    ((image, label),) = pipeline.batches(
-        dataset, batch_size=2, first=0, last=1, seed=0, crop=16, augment=recipe.augment
-    )
-    assert 0 < np.mean(label == 255) < 1
     keras.utils.set_random_seed(0)
-    scores = models.build(recipe, dataset)(tf.cast(image, tf.float32))
+    model = models.build(recipe, dataset)
+    around = context.around(recipe, model)
+    options = dict(batch_size=2, first=0, last=1, seed=0, crop=16, augment=recipe.augment)
+    ((image, label),) = pipeline.batches(dataset, **options, context=around)
+    assert image.shape[1] == 16 + sum(around) > label.shape[1] == 16
+    assert 0 < np.mean(label == 255) < 1
+    scores = context.trained(recipe, model)(tf.cast(image, tf.float32))
     mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
     expected = float(mean(label, scores))
     if reduction == "sum":  # of an image: the sum over the batch, divided by its 2 images

@@ -1,0 +1,213 @@
+"""`zoo predict` and others on nets with several heads, and on those of colour and depth."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from tests.support import several
+from tests.support.several import HEADS
+from zoo import depths, showing
+from zoo.inference import activations, command, demo, ensembles, scorer
+from zoo.models.plain import plain
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """The weights of a net with two heads."""
+    folder = tmp_path_factory.mktemp("two")
+    return zoo.weights.save(several.two_heads(), folder / "two.weights.h5")
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("late")
+    return zoo.weights.save(several.late_fusion(), folder / "late.weights.h5")
+
+
+@pytest.fixture(scope="module")
+def early(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("early")
+    return zoo.weights.save(several.early_fusion(), folder / "early.weights.h5")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Folders with the colours, the HHA and the depth of two images, under one name each."""
+    root = tmp_path_factory.mktemp("images")
+    pixels = several.images(several.late_fusion())
+    for name in ("color", "hha", "depth"):
+        (root / name).mkdir()
+    for index, image in enumerate(pixels):
+        Image.fromarray(image[..., :3]).save(root / "color" / f"{index}.png")
+        Image.fromarray(image[..., 3:]).save(root / "hha" / f"{index}.png")
+        depth = np.linspace(400, 9000, several.SIZE[0] * several.SIZE[1]).reshape(several.SIZE)
+        depth[:3] = 0  # not measured
+        Image.fromarray(depth.astype(np.uint16)).save(root / "depth" / f"{index}.tif")
+    return root
+
+
+def predict(*words: object) -> int:
+    return command.predict([str(word) for word in words])
+
+
+def test_a_scorer_answers_with_the_head_that_is_named(two):
+    model = several.two_heads()
+    image = several.images(model)[0]
+    for head in HEADS:
+        expected = several.class_maps(model, image[None], head)[0]
+        for source in (model, two, plain(model, head), scorer(two, head=head)):
+            np.testing.assert_array_equal(zoo.predict(source, image, head=head), expected)
+        np.testing.assert_array_equal(zoo.predict(plain(model, head), image), expected)
+
+
+def test_a_head_is_chosen_where_there_are_several_and_nowhere_else(two, late):
+    image = several.images(several.two_heads())[0]
+    text = "'fcn32s_two_heads' has the heads semantic and geometric, of which one is chosen; "
+    for source in (several.two_heads(), two):
+        for head in (None, "other"):
+            with pytest.raises(ValueError, match=f"{text}received {head!r}. Pass head='semantic'"):
+                zoo.predict(source, image, head=head)
+    answer = scorer(two, head="geometric")
+    with pytest.raises(
+        ValueError, match=r"the Scorer answers with the head geometric, and received 'semantic'\. L"
+    ):
+        zoo.predict(answer, image, head="semantic")
+    alone = plain(several.two_heads(), "geometric")
+    with pytest.raises(ValueError, match="answers with the head geometric, and received 'semantic"):
+        scorer(alone, head="semantic")
+    with pytest.raises(ValueError, match=r"'fcn32s_late_fusion' has one, and received 'semantic'"):
+        scorer(late, head="semantic")
+
+
+def test_members_of_an_ensemble_answer_with_one_head(two):
+    model = several.two_heads()
+    image = several.images(model)[0]
+    one = scorer(two, head="geometric")
+    expected = ensembles.ensemble([one, one])(image).argmax(-1)
+    found = zoo.predict(model, image, head="geometric", ensemble=[two, one])
+    np.testing.assert_array_equal(found, expected)
+    other = scorer(two, head="semantic")
+    with pytest.raises(ValueError, match="members of an ensemble have the same classes"):
+        zoo.predict(model, image, head="geometric", ensemble=[other])
+
+
+def test_the_command_takes_a_head_and_remembers_it(two, folders, tmp_path, capsys):
+    out, image = tmp_path / "out", folders / "color" / "0.png"
+    assert predict(two, image, "--out", out, "--head", "geometric") == 0
+    mask = zoo.images.read_class_map(out / "0-mask.png")
+    pixels = zoo.images.read_image(image)
+    expected = several.class_maps(several.two_heads(), pixels[None], "geometric")[0]
+    np.testing.assert_array_equal(mask, expected)
+    first = json.loads((out / "answers.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["request"]["head"] == "geometric"
+    capsys.readouterr()
+    assert predict(two, image, "--out", out, "--head", "geometric") == 0
+    assert "1 of 1 images were answered before" in capsys.readouterr().err
+    assert predict(two, image, "--out", out, "--head", "semantic") == 2
+    assert "those to another: head differs" in capsys.readouterr().err
+    assert predict(two, image, "--out", tmp_path / "none") == 2
+    assert "--head on the command line" in capsys.readouterr().err
+
+
+def test_hha_lies_beside_the_colours(late, folders, tmp_path):
+    out, image = tmp_path / "out", folders / "color"
+    assert predict(late, image, "--depth", folders / "hha", "--out", out) == 0
+    pixels = several.images(several.late_fusion())
+    expected = several.class_maps(several.late_fusion(), pixels)
+    for index in (0, 1):
+        mask = zoo.images.read_class_map(out / f"{index}-mask.png")
+        np.testing.assert_array_equal(mask, expected[index])
+        files = [folders / name / f"{index}.png" for name in ("color", "hha")]
+        found = zoo.predict(late, files[0], depth=files[1])
+        np.testing.assert_array_equal(found, expected[index])
+        np.testing.assert_array_equal(zoo.predict(late, pixels[index]), expected[index])
+
+
+def test_a_depth_becomes_its_logarithm(early, folders, tmp_path):
+    out = tmp_path / "out"
+    assert predict(early, folders / "color", "--depth", folders / "depth", "--out", out) == 0
+    colours = zoo.images.read_image(folders / "color" / "0.png").astype(np.float32)
+    stored = zoo.images.read_numbers(folders / "depth" / "0.tif").astype(np.float64)
+    mean = several.early_fusion().spec.options["mean"][3]
+    logarithm = np.where(stored == 0, mean, np.log(np.maximum(stored, 1))).astype(np.float32)
+    image = np.concatenate([colours, logarithm[..., None]], axis=-1)
+    expected = several.class_maps(several.early_fusion(), image[None])[0]
+    np.testing.assert_array_equal(zoo.images.read_class_map(out / "0-mask.png"), expected)
+    np.testing.assert_array_equal(zoo.predict(early, image), expected)
+    read = depths.joined(
+        folders / "color/0.png", folders / "depth/0.tif", several.early_fusion().spec
+    )
+    np.testing.assert_allclose(read, image, rtol=1e-6)
+
+
+def test_a_net_of_colour_and_depth_wants_both(early, late, two, folders, tmp_path, capsys):
+    image, out = folders / "color" / "0.png", tmp_path / "out"
+    told = {
+        (early, image): "which 8 bits do not hold; received .*0.png alone. Pass the depth, a file",
+        (late, image): "6 channels together; received .*0.png alone, with 3. Pass the file of its",
+    }
+    for (weights, picture), text in told.items():
+        with pytest.raises(ValueError, match=text):
+            zoo.predict(weights, picture)
+        assert predict(weights, picture, "--out", out) == 2
+        assert "--depth FOLDER" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="received an image of 8 bits alone"):
+        zoo.predict(early, np.zeros((40, 50, 4), np.uint8))
+    words = (two, image, "--out", out, "--head", "semantic", "--depth", folders / "hha")
+    assert predict(*words) == 2
+    assert "fcn32s_two_heads takes one image. Leave the depth out" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"Pass an array \[h, w, 6\]"):
+        zoo.predict(late, np.zeros((40, 50, 6), np.uint8), depth=image)
+    assert predict(late, image, "--out", out, "--depth", tmp_path) == 2
+    assert "holds none for 0.png" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_depth_that_does_not_fit_is_told(early, late, folders, tmp_path):
+    image, small = folders / "color" / "0.png", tmp_path / "small.png"
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(small)
+    with pytest.raises(ValueError, match="has the size of its image, 70×90; it is 20×30"):
+        zoo.predict(late, image, depth=small)
+    Image.fromarray(np.ones(several.SIZE, np.uint8)).save(small)
+    with pytest.raises(ValueError, match="a depth has 16 bits, in millimetres; this one has 8"):
+        zoo.predict(early, image, depth=small)
+
+
+def test_layers_of_a_head_and_of_two_trunks_are_shown(two, late, folders, tmp_path):
+    image, out = folders / "color" / "0.png", tmp_path / "layers.png"
+    words = [str(two), str(image), "--out", str(out), "--head", "geometric"]
+    assert showing.activations(words) == 0
+    assert out.exists()
+    out = tmp_path / "late.png"
+    words = [str(late), str(image), "--depth", str(folders / "hha/0.png"), "--out", str(out)]
+    assert showing.activations(words) == 0
+    assert out.exists()
+    geometric = plain(several.two_heads(), "geometric")
+    assert activations.shown_layers(geometric) == ["score_fr_geo"]
+    fused = plain(several.late_fusion())
+    assert activations.shown_layers(fused) == ["score_frcolor", "score_frhha", "score_fused"]
+    pixels = several.images(several.late_fusion())[0]
+    maps = activations.outputs(fused, pixels, ["score_frcolor", "score_frhha", "score_fused"])
+    np.testing.assert_allclose((maps[0] + maps[1]) / 2, maps[2], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "classes"),
+    [
+        (["fcn8s_two_heads"], 33),
+        (["fcn8s_two_heads", "--head", "geometric"], 3),
+        (["fcn32s_late_fusion"], 40),
+    ],
+)
+def test_a_head_or_two_trunks_are_drawn(words, classes, tmp_path):
+    out = tmp_path / "net.svg"
+    assert showing.draw([*words, "--out", str(out)]) == 0
+    assert f">500 × 500 × {classes}<" in out.read_text(encoding="utf-8")
+
+
+def test_the_page_takes_one_image(late, capsys):
+    assert demo.demo([str(late)]) == 2
+    assert "fcn32s_late_fusion takes one of colours and one of depth" in capsys.readouterr().err
