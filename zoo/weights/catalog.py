@@ -7,8 +7,8 @@ hashes are quoted from their sources, not measured here.
 Sources: the README and `caffemodel-url` files of github.com/shelhamer/fcn.berkeleyvision.org, and
 its authors' gists for the files of 2015; the README and `model/get_model.sh` of
 github.com/HyeonwooNoh/DeconvNet; `Example_Models/segnet_model_zoo.md` and the definitions beside it
-in github.com/alexgkendall/SegNet-Tutorial (bb68b64); `models/bvlc_reference_caffenet` of github.com/BVLC/caffe;
-Simonyan's gists 211839e770f7b538e2d8 and 3785162f95cd2d5fee77 for VGG.
+in github.com/alexgkendall/SegNet-Tutorial (bb68b64); `models/bvlc_reference_caffenet` of
+github.com/BVLC/caffe; Simonyan's gists 211839e770f7b538e2d8 and 3785162f95cd2d5fee77 for VGG.
 """
 
 import dataclasses
@@ -159,7 +159,7 @@ def _deconvnet(path: str, model: str | None, data: str, **known: Any) -> Record:
 
 
 def _segnet(file: str, model: str | None, data: str, **known: Any) -> Record:
-    licence = "CC BY-NC 4.0: personal and research use; commercial use needs the authors' licence"
+    licence = "CC BY-NC 4.0 (commercial use needs another licence of the authors)"
     options = {"classes": CLASSES[data]} | known.pop("options", {})
     known["options"] = options if model else {}
     return Record(file, model, data, CLASSES[data], CAMBRIDGE + file, licence, **known)
@@ -238,8 +238,8 @@ RECORDS = (
     _segnet(
         *("bayesian_segnet_basic_camvid.caffemodel", "segnet", "camvid"),
         options={"definition": "basic"},
-        notes="Trained with dropout between its stages. The zoo leaves it out: the authors' test as "
-        "a SegNet, not the mean of samples of Bayesian SegNet.",
+        notes="Trained with dropout between its stages, which Bayesian SegNet also samples when it "
+        "answers. The zoo leaves it out, as the authors do to test it as a SegNet.",
     ),
     _segnet(
         *("bayesian_segnet_camvid.caffemodel", None, "camvid"),

@@ -40,6 +40,9 @@ VGG = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
 ALEXNET = {"classes": 4, "stages": (8, 12, 8, 12, 8), "head": 12}
 DECONVNET = {"classes": 4, "stages": (4, 4, 6, 6, 8), "head": 12}
 UNET = {"classes": 4, "channels": 1, "filters": 6, "depth": 2}
+SEGNET = {"classes": 4, "filters": 3}
+# The engine's MaxUnpool has no size of its own: sides that are even at each pooling.
+HALVED = ((96, 160), (352, 480), (224, 32))
 TILES = dict(score="conv_u0d-score", sizes=((92, 160), (140, 44)))  # multiples of 4
 
 
@@ -67,10 +70,16 @@ CASES = {
     "fcn16s of 2015": case_of_2015("fcn16s"),
     "fcn8s of 2015": case_of_2015("fcn8s"),
     "deconvnet": Case("deconvnet", definitions.deconvnet, DECONVNET, score="seg-score-voc"),
+    "segnet": Case("segnet", definitions.segnet, SEGNET, score="conv1_1_D", sizes=HALVED),
+    "segnet_basic": Case(
+        *("segnet", definitions.segnet_basic, SEGNET, {"definition": "basic"}),
+        score="dense_softmax_inner_prod",
+        sizes=HALVED,
+    ),
     "unet": unet_case("paper"),
     "unet's release": unet_case("release"),
 }
-MEAN_BGR = {"deconvnet": (104.00698793, 116.66876762, 122.67891434)}
+MEAN_BGR = {"deconvnet": (104.00698793, 116.66876762, 122.67891434), "segnet": (0, 0, 0)}
 FCN_MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 

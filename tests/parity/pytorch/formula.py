@@ -13,19 +13,24 @@ class wins somewhere:
     mean      0.5 u                                 variance  1 + 0.5 u
 
 Kernels of U-Net's convolutions lose half of their mean, because their inputs are not normalized,
-DeconvNet's last all of it; both grow by 1.2. What DeconvNet normalizes afterwards is 10⁻⁴ of that:
+those of scores all of it; both grow by 1.2. What is normalized afterwards is 10⁻⁴ of that:
 kernel, bias and mean; the variance 10⁻⁸. It is then of the size of the epsilon of 10⁻⁹, so that
 another epsilon shows. The size of the image's values is taken back in the first kernel.
 """
 
 import math
+import re
 import zlib
 
 import numpy as np
 
 SMALL = 1e-4
-# Layers whose output is not normalized: U-Net's, and DeconvNet's last.
-PLAIN = ("conv_", "upconv_", "seg-score")
+# Layers whose output is not normalized: U-Net's and those of the nets before it, and the scores of
+# DeconvNet and SegNet.
+SCORES = ("seg-score-voc", "score", "conv1_1_D", "conv_classifier")
+PLAIN = re.compile(r"(conv_(?!decode)|upconv_|narrow_|down_).*")
+# What comes after a max-unpooling, after which three of four values are zero.
+UNPOOLED = re.compile(r"deconv\d_1|conv[345]_3_D|conv[12]_2_D|conv_decode\d")
 
 
 def uniform(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -44,13 +49,15 @@ def parameter(layer: str, role: str, shape: tuple[int, ...]) -> np.ndarray:
     transposed convolution.
     """
     u = uniform(f"{layer}/{role}", shape)
-    small = 1 if layer.startswith(PLAIN) else SMALL
+    scores = layer in SCORES
+    plain = scores or PLAIN.fullmatch(layer) is not None
+    small = 1 if plain else SMALL
     if role == "kernel":
         value = small * math.sqrt(6 / _incoming(layer, shape)) * u
-        if layer.startswith(("conv_", "seg-score")):
-            part = 0.5 if layer.startswith("conv_") else 1
+        if plain and not layer.startswith("upconv_"):
+            part = 1 if scores else 0.5
             value = 1.2 * (value - part * value.mean(axis=(1, 2, 3), keepdims=True))
-        if layer == "conv1_1":
+        if layer in ("conv1_1", "conv1"):
             value /= 64
     else:
         value = {
@@ -67,10 +74,8 @@ def _incoming(layer: str, shape: tuple[int, ...]) -> float:
     """How many values that are not zero one output of the layer is a sum of, about."""
     if layer.startswith(("upconv_", "fc6-deconv")):
         return shape[0]  # the windows do not overlap, or there is one
-    if layer.startswith("deconv"):
-        # After an unpooling three of four are zero.
-        return math.prod(shape[2:]) * shape[0] / (4 if layer.endswith("_1") else 1)
-    return math.prod(shape[1:])
+    features = shape[0] if layer.startswith("deconv") else shape[1]
+    return math.prod(shape[2:]) * features / (4 if UNPOOLED.fullmatch(layer) else 1)
 
 
 def images(shape: tuple[int, int, int, int]) -> np.ndarray:
