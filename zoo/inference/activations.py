@@ -18,13 +18,16 @@ from PIL import Image
 
 from zoo.inference.sheets import Panel, heat
 from zoo.inference.sheets import sheet as laid_out
-from zoo.layers import BedOfNailsUnpooling, MaxUnpooling
+from zoo.layers import BedOfNailsUnpooling, BilinearUpsampling, MaxUnpooling
 from zoo.terminal import nearest
 
 # The layers that have a map for each class, by the authors' names.
 _OF_CLASSES = re.compile(r"(up|seg-)?score.*|fuse_.*|fc8|conv_u0d-score|conv1_1_D|conv_classifier")
 # Of the nets like U-Net.
-UPSAMPLINGS = (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D, BedOfNailsUnpooling)
+UPSAMPLINGS = (
+    *(keras.layers.Conv2DTranspose, keras.layers.UpSampling2D),
+    *(BedOfNailsUnpooling, BilinearUpsampling),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,9 +20,10 @@ width of the level above, as a transposed convolution does by itself:
   one gets the sum of four products, two get that of two, and one gets a single one, which an
   untrained net shows as a checkerboard. The up-convolution of `unet`, 2 × 2 at stride 2, does not
   overlap.
-- `upsampling="bilinear"`: mixes the four nearest values, and repeats those of the border
-  (`keras.layers.UpSampling2D`). `zoo.layers.BilinearUpsampling`, that of the FCNs, would fade out
-  towards the border.
+- `upsampling="bilinear"`: a fixed mix of the four nearest values, as in the FCNs
+  (`zoo.layers.BilinearUpsampling`): a transposed convolution of 4 × 4 at stride 2 and pad 1 that is
+  not learned. Its kernel is a multiple of its stride. `keras.layers.UpSampling2D` cannot mix in a
+  graph for images of any size.
 
 Max-unpooling is also what DeconvNet and SegNet do; what a bed of nails lacks are the places.
 """
@@ -31,7 +32,13 @@ import os
 
 import keras
 
-from zoo.layers import BedOfNailsUnpooling, CropLike, MaxPoolingWithArgmax, MaxUnpooling
+from zoo.layers import (
+    BedOfNailsUnpooling,
+    BilinearUpsampling,
+    CropLike,
+    MaxPoolingWithArgmax,
+    MaxUnpooling,
+)
 from zoo.models.builder import builder
 from zoo.models.inputs import image_input
 from zoo.weights.filling import load
@@ -118,7 +125,8 @@ def encoder_decoder(
     for level in reversed(range(depth)):
         before, switches = levels[level]
         x = _doubled(x, upsampling, level, width=filters * 2**level, switches=switches)
-        x = CropLike(int(upsampling == "transposed"), name=f"crop_u{level}")(x, before)
+        pad = int(upsampling in ("transposed", "bilinear"))
+        x = CropLike(pad, name=f"crop_u{level}")(x, before)
         x = _conv(x, filters * 2**level, f"conv_u{level}_1")
         x = _conv(x, filters * 2**level, f"conv_u{level}_2")
     scores = _conv(x, classes, "score", size=1, activation=None, dtype="float32")
@@ -136,7 +144,7 @@ def _doubled(
 ) -> keras.KerasTensor:
     """Features of twice the height and width, and of the width of the level above.
 
-    Those of a transposed convolution begin one pixel earlier, and end one later: its pad.
+    Those of the two transposed convolutions begin one pixel earlier, and end later: their pad.
     """
     if upsampling == "transposed":
         return keras.layers.Conv2DTranspose(
@@ -152,7 +160,9 @@ def _doubled(
         return MaxUnpooling(name=name)(x, switches)
     if upsampling == "bed_of_nails":
         return BedOfNailsUnpooling(name=name)(x)
-    return keras.layers.UpSampling2D(2, interpolation=upsampling, name=name)(x)
+    if upsampling == "bilinear":
+        return BilinearUpsampling(2, name=name)(x)
+    return keras.layers.UpSampling2D(2, name=name)(x)
 
 
 def _conv(
