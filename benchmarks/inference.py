@@ -22,13 +22,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import zoo
+from benchmarks import scenes
 from benchmarks.parity import table, write
 from exports.runtimes import process
 from recipes.training import environment
-from zoo import files, fonts
+from zoo import files
 from zoo.inference import Method, Scorer, class_map, proposals, scorer
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -206,26 +207,8 @@ def sheet(runs: pathlib.Path, found: dict[str, dict[str, Any]]) -> Image.Image:
     from recipes.data.sets import shapes
 
     dataset = shapes.load(runs / "shapes_fcn8s" / "data")["val"]
-    scale, gap, title = 2, 8, 22
-    columns = ["image", "label", *PICTURED]
-    examples = [dataset.example(index) for index in SHOWN]
-    height, width = (scale * side for side in examples[0][1].shape)
-    size = (len(columns) * (width + gap) + gap, len(examples) * (height + gap) + title + gap)
-    drawn = Image.new("RGB", size, "white")
-    pen, letters = ImageDraw.Draw(drawn), fonts.load(None, 14)
-    palette = zoo.pictures.bright_palette()
-    palette[dataset.background] = 40
-    for column, name in enumerate(columns):
-        x = gap + column * (width + gap)
-        pen.text((x, gap), name, fill="black", font=letters)
-        for row, (image, label) in enumerate(examples):
-            numbers = label if name == "label" else None
-            if name in found:
-                numbers = np.array(found[name]["class_maps"][row], np.uint8)
-            pixels = image if numbers is None else palette[numbers]
-            part = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
-            drawn.paste(part, (x, title + gap + row * (height + gap)))
-    return drawn
+    answers = {row: found[row]["class_maps"] for row in PICTURED}
+    return scenes.sheet(dataset, SHOWN, answers)
 
 
 def train_missing(runs: pathlib.Path) -> None:

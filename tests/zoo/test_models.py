@@ -93,11 +93,12 @@ UNET_SIZES = {
 }
 
 
-def sizes_at(model: keras.Model, size: int) -> dict[str, tuple]:
-    """The shape that each layer gives for a square image; nothing is computed."""
+def sizes_at(model: keras.Model, size: int | tuple[int, int]) -> dict[str, tuple]:
+    """The shape that each layer gives for an image, or a square one; nothing is computed."""
+    height, width = (size, size) if isinstance(size, int) else size
     layers = [layer for layer in model.layers if layer.name != "image"]
     outputs = [keras.tree.flatten(layer.output)[0] for layer in layers]
-    image = keras.KerasTensor((1, size, size, model.inputs[0].shape[-1]))
+    image = keras.KerasTensor((1, height, width, model.inputs[0].shape[-1]))
     specs = keras.Model(model.input, outputs).compute_output_spec(image)
     return {layer.name: spec.shape for layer, spec in zip(layers, specs, strict=True)}
 
@@ -212,6 +213,153 @@ def test_the_unet_on_vgg16_has_its_counts_and_sizes():
     assert all(skips[stage] is before[stage] for stage in widths)
 
 
+def test_segnet_has_the_authors_counts_and_sizes():
+    """Summed up over the layers of segnet_train.prototxt: 29,433,483 in convolutions."""
+    model = zoo.build("segnet")
+    assert trainable(model) == zoo.describe("segnet").parameters == 29_433_483 + 2 * 7_936
+    convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
+    normalizations = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert (len(convolutions), len(normalizations)) == (26, 25)
+    assert model.count_params() - trainable(model) == 2 * 7_936
+    shapes = sizes_at(model, (360, 480))
+    # Where a pooling rounds up, the authors give the size: upsample5 23 × 30, upsample4 45 × 60.
+    expected = {
+        **{"pool1": (180, 240), "pool2": (90, 120), "pool3": (45, 60), "pool4": (23, 30)},
+        **{"pool5": (12, 15), "upsample5": (23, 30), "upsample4": (45, 60)},
+        **{"upsample3": (90, 120), "upsample2": (180, 240), "upsample1": (360, 480)},
+    }
+    assert {name: shapes[name][1:3] for name in expected} == expected
+    widths = {name: shapes[name][-1] for name in ("conv5_1_D", "conv4_1_D", "conv3_1_D")}
+    assert widths == {"conv5_1_D": 512, "conv4_1_D": 256, "conv3_1_D": 128}
+    assert shapes["conv1_1_D"] == (1, 360, 480, 11)
+    for layer in normalizations:
+        gamma, beta, _, _ = layer.get_weights()
+        assert layer.epsilon == 1e-9
+        assert (gamma == 1).all()
+        assert np.allclose(beta, 0.001)
+
+
+def test_segnet_basic_has_the_authors_counts_and_sizes():
+    """Summed up over the layers of segnet_basic_train.prototxt."""
+    model = zoo.build("segnet", definition="basic")
+    assert trainable(model) == 1_416_587
+    shapes = sizes_at(model, (360, 480))
+    assert shapes["pool4"][1:] == (23, 30, 64)
+    assert shapes["conv_decode4"][1:] == (45, 60, 64)
+    assert shapes["conv_classifier"][1:] == (360, 480, 11)
+    relus = [x.name for x in model.layers if isinstance(x, keras.layers.ReLU)]
+    assert relus == ["relu1", "relu2", "relu3", "relu4"]
+
+
+def test_segnet_subtracts_no_mean_and_takes_bgr():
+    model = zoo.build("segnet", filters=1)
+    seen = keras.Model(model.input, model.get_layer("conv1_1").input)
+    np.testing.assert_array_equal(seen(np.float32([[[[10, 20, 30]]]]))[0, 0, 0], [30, 20, 10])
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 25_809_410),
+        ({"upsampling": "bed_of_nails"}, 25_809_410),
+        ({"upsampling": "max_unpooling"}, 25_809_410),
+        ({"upsampling": "bilinear"}, 25_809_410),
+        ({"upsampling": "transposed"}, 31_379_970),
+        ({"downsampling": "strided"}, 28_943_810),
+        ({"downsampling": "strided", "upsampling": "transposed"}, 34_514_370),
+    ],
+)
+def test_an_encoder_decoder_has_the_levels_of_unet(options, count):
+    """Two convolutions of 3 × 3 a level, and 1 × 1 or 3 × 3 between; summed up by hand."""
+    model = zoo.build("encoder_decoder", **options)
+    assert model.count_params() == trainable(model) == count
+    shapes = sizes_at(model, 64)
+    unet = sizes_at(zoo.build("unet", border="valid"), 204)
+    for level in range(5):
+        for ours, theirs in (("1", "a-b"), ("2", "b-c")):
+            width = unet[f"conv_d{level}{theirs}"][-1]
+            assert shapes[f"conv_d{level}_{ours}"] == (1, 64 >> level, 64 >> level, width)
+    for level in range(4):
+        for ours, theirs in (("1", "b-c"), ("2", "c-d")):
+            assert shapes[f"conv_u{level}_{ours}"][-1] == unet[f"conv_u{level}{theirs}"][-1]
+
+
+def test_an_encoder_decoder_refuses_to_unpool_without_a_pooling():
+    text = (
+        r"a strided convolution has none; received downsampling='strided' with "
+        r"upsampling='max_unpooling'\. Pass downsampling='pooling', or another upsampling"
+    )
+    with pytest.raises(ValueError, match=text):
+        zoo.build("encoder_decoder", downsampling="strided", upsampling="max_unpooling")
+    zoo.build("encoder_decoder", filters=1, downsampling="pooling", upsampling="max_unpooling")
+    zoo.build("encoder_decoder", filters=1, downsampling="strided", upsampling="transposed")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "first"),
+    [("encoder_decoder", "fixed", "nearest"), ("fcn8s", "nearest", "fixed")],
+)
+def test_a_choice_has_the_words_of_its_builder(name, wrong, first):
+    with pytest.raises(ValueError, match=f"upsampling is '{first}' .*Pass upsampling='{first}'"):
+        zoo.build(name, upsampling=wrong)
+
+
+WAYS = [("pooling", up) for up in ("nearest", "bed_of_nails", "max_unpooling", "bilinear")]
+WAYS += [(down, "transposed") for down in ("pooling", "strided")]
+
+
+@pytest.mark.parametrize(("down", "up"), WAYS)
+def test_each_way_down_and_up_takes_any_size_and_learns(down, up):
+    model = zoo.build("encoder_decoder", filters=4, depth=3, downsampling=down, upsampling=up)
+    for size in ((1, 1), (1, 8), (33, 2), (13, 27)):
+        with tf.GradientTape() as tape:
+            scores = model(toy_images("unet", 1, size))
+            loss = tf.reduce_sum(scores**2)
+        assert scores.shape == (1, *size, 2)
+        assert np.isfinite(scores).all()
+    for weight, gradient in zip(
+        model.trainable_weights, tape.gradient(loss, model.trainable_weights), strict=True
+    ):
+        assert np.abs(gradient).max() > 0, weight.path
+    compiled = tf.function(model, input_signature=[tf.TensorSpec((None, None, None, 3))])
+    np.testing.assert_allclose(
+        compiled(toy_images("unet", 1, (13, 27))), scores, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_transposed_convolution_is_a_bed_of_nails_and_a_convolution():
+    """As the builder says: the same numbers, at the same pixels."""
+    model = zoo.build("encoder_decoder", filters=3, depth=1, upsampling="transposed")
+    up, crop = model.get_layer("upconv_u0"), model.get_layer("crop_u0")
+    below, ours = keras.Model(model.input, [up.input, crop.output])(toy_images("unet", 1, (9, 12)))
+    kernel, bias = up.get_weights()
+    nails = zoo.layers.BedOfNailsUnpooling()(below)
+    turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    expected = keras.ops.conv(nails, turned, padding="same")[:, :9, :12] + bias
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+    # The checkerboard: how many products each of four pixels is the sum of.
+    ones = zoo.layers.BedOfNailsUnpooling()(np.ones((1, 4, 4, 1), "float32"))
+    counts = keras.ops.conv(ones, np.ones((3, 3, 1, 1), "float32"), padding="same")
+    assert np.asarray(counts)[0, 2:4, 2:4, 0].tolist() == [[1, 2], [2, 4]]
+
+
+def test_a_full_resolution_net_sees_a_square_around_each_pixel():
+    model = zoo.build("fullres", filters=2, depth=5)
+    for weight in model.trainable_weights:  # positive weights: no change cancels
+        weight.assign(np.full(weight.shape, 0.3, "float32"))
+    image = tf.ones((1, 31, 31, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        middle = model(image)[0, 15, 15, 0]
+    seen = np.flatnonzero(np.abs(tape.gradient(middle, image).numpy()).sum((0, 2, 3)))
+    assert (seen.min(), seen.max()) == (10, 20)
+    # Its parameters at the default options, summed up by hand: 3 to 64, 7 times 64 to 64, and 2.
+    by_hand = (27 * 64 + 64) + 7 * (9 * 64 * 64 + 64) + (64 * 2 + 2)
+    assert trainable(zoo.build("fullres")) == by_hand == zoo.describe("fullres").parameters
+    with pytest.raises(ValueError, match=r"at most 100; received 101\. Pass depth=8"):
+        zoo.build("fullres", filters=1, depth=101)
+
+
 def test_the_up_samplings_of_2015_are_learned():
     """21 × 21 kernels of 4 × 4, of which the first has a bias."""
     for name, learned in [("fcn16s", 1), ("fcn8s", 2), ("fcn8s_atonce", 2)]:
@@ -297,10 +445,12 @@ def receptive_field(model: keras.Model, until: str) -> int:
 @pytest.mark.parametrize(
     ("name", "until"),
     [(name, "fc7") for name in sorted(SIZES)]
-    + [("deconvnet", "fc7"), ("unet", "conv_d4b-c"), ("unet_vgg16", "bottom_2")],
+    + [("deconvnet", "fc7"), ("unet", "conv_d4b-c"), ("unet_vgg16", "bottom_2")]
+    + [("segnet", "pool5"), ("fullres", "conv_8"), ("encoder_decoder", "conv_d4_2")],
 )
 def test_receptive_fields(name, until):
-    full = {} if name != "unet" else {"depth": 4, "filters": 2}
+    levels = {"depth": 4, "filters": 2}
+    full = {"unet": levels, "encoder_decoder": levels, "fullres": {"depth": 8}}.get(name, {})
     model = zoo.build(name, **(TOYS[name].options | full))
     assert receptive_field(model, until) == zoo.describe(name).receptive_field
 

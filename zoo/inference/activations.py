@@ -8,6 +8,7 @@ is another.
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ from PIL import Image
 from zoo.calls import calls
 from zoo.inference.sheets import Panel, heat
 from zoo.inference.sheets import sheet as laid_out
-from zoo.layers import BedOfNailsUnpooling, MaxUnpooling
+from zoo.layers import BedOfNailsUnpooling, BilinearUpsampling, MaxUnpooling
 from zoo.terminal import nearest
 
 # The layers that have a map for each class, by the authors' names.
@@ -26,7 +27,10 @@ _OF_CLASSES = re.compile(
     r"(up|seg-|up-)?score.*|fuse_.*|fc8|conv_u0d-score|conv1_1_D|conv_classifier"
 )
 # Of the nets like U-Net.
-UPSAMPLINGS = (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D, BedOfNailsUnpooling)
+UPSAMPLINGS = (
+    *(keras.layers.Conv2DTranspose, keras.layers.UpSampling2D),
+    *(BedOfNailsUnpooling, BilinearUpsampling),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +89,7 @@ def shown_layers(model: keras.Model) -> list[str]:
     names = [layer.name for layer in model.layers]
     unpoolings = [index for index, x in enumerate(model.layers) if isinstance(x, MaxUnpooling)]
     found = []
-    for start, end in zip(unpoolings, [*unpoolings[1:], None], strict=True):
+    for start, end in itertools.pairwise([*unpoolings, None]):
         relus = [x.name for x in model.layers[start:end] if isinstance(x, keras.layers.ReLU)]
         found += [names[start], *relus[-1:]]
     found = (
@@ -96,7 +100,7 @@ def shown_layers(model: keras.Model) -> list[str]:
         )
         or _matching(names, r"pool\d|fc8")
         or [x.name for x in model.layers if isinstance(x, UPSAMPLINGS)]
-        or _matching(names, r"conv\d+")
+        or _matching(names, r"conv_\d+")
     )
     if not found:
         raise ValueError(

@@ -74,7 +74,7 @@ def window_of(layer: keras.Layer) -> tuple[int, int, int]:
     if isinstance(layer, BilinearUpsampling):
         return window, 1, layer.factor
     if isinstance(layer, keras.layers.UpSampling2D):
-        return 2 * side("size"), 1, side("size")  # two neighbours, as each bilinear mix
+        return side("size"), 1, side("size")
     if isinstance(layer, MaxUnpooling | NearestUnpooling | BedOfNailsUnpooling):
         return window, 1, window
     if isinstance(layer, MaxPoolingWithArgmax):

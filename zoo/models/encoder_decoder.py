@@ -7,7 +7,7 @@ of 3 × 3. What a comparison of the two shows is the skips.
 
 Down, between two levels, a side of `s` becomes `ceil(s / 2)`:
 - `downsampling="pooling"`: the maximum of windows of 2 × 2, as in `unet`.
-- `downsampling="strided"`: a convolution of 3 × 3 at stride 2, of the same width.
+- `downsampling="strided"`: a convolution of 3 × 3 at stride 2 and pad 1, of the same width.
 
 Up, a side is doubled, and cropped at its end to what it was on the way down, so that an image has
 any size. What has no weights comes after a convolution of 1 × 1, which narrows the features to the
@@ -15,13 +15,15 @@ width of the level above, as a transposed convolution does by itself:
 - `upsampling="nearest"`: each value fills its window of 2 × 2 (`keras.layers.UpSampling2D`).
 - `upsampling="bed_of_nails"`: each value at the top left of its window, zeros elsewhere.
 - `upsampling="max_unpooling"`: each value where the maximum of the pooling was, zeros elsewhere.
-- `upsampling="transposed"`: a transposed convolution of 3 × 3 at stride 2. It is a bed of nails and
-  a convolution in one. Its kernel is no multiple of its stride: of four pixels one gets the sum of
-  four products, two get that of two, and one gets a single one, which an untrained net shows as a
-  checkerboard. The up-convolution of `unet`, 2 × 2 at stride 2, does not overlap.
-- `upsampling="bilinear"`: mixes the four nearest values, and repeats those of the border
-  (`keras.layers.UpSampling2D`). `zoo.layers.BilinearUpsampling`, that of the FCNs, would fade out
-  towards the border.
+- `upsampling="transposed"`: a transposed convolution of 3 × 3 at stride 2 and pad 1. It is a bed of
+  nails and a convolution of 3 × 3 in one. Its kernel is no multiple of its stride: of four pixels
+  one gets the sum of four products, two get that of two, and one gets a single one, which an
+  untrained net shows as a checkerboard. The up-convolution of `unet`, 2 × 2 at stride 2, does not
+  overlap.
+- `upsampling="bilinear"`: a fixed mix of the four nearest values, as in the FCNs
+  (`zoo.layers.BilinearUpsampling`): a transposed convolution of 4 × 4 at stride 2 and pad 1 that is
+  not learned. Its kernel is a multiple of its stride. `keras.layers.UpSampling2D` cannot mix in a
+  graph for images of any size.
 
 Max-unpooling is also what DeconvNet and SegNet do; what a bed of nails lacks are the places.
 """
@@ -30,7 +32,13 @@ import os
 
 import keras
 
-from zoo.layers import BedOfNailsUnpooling, CropLike, MaxPoolingWithArgmax, MaxUnpooling
+from zoo.layers import (
+    BedOfNailsUnpooling,
+    BilinearUpsampling,
+    CropLike,
+    MaxPoolingWithArgmax,
+    MaxUnpooling,
+)
 from zoo.models.builder import builder
 from zoo.models.inputs import image_input
 from zoo.weights.filling import load
@@ -105,7 +113,9 @@ def encoder_decoder(
             break
         before, switches = x, None
         if downsampling == "strided":
-            x = _conv(x, width, f"down_d{level}", strides=2)
+            # Padded here: Keras's "same" would pad images of even and odd sizes at other sides.
+            x = keras.layers.ZeroPadding2D(1, name=f"pad_d{level}")(x)
+            x = _conv(x, width, f"down_d{level}", strides=2, padding="valid")
         elif upsampling == "max_unpooling":
             x, switches = MaxPoolingWithArgmax(name=f"pool_d{level}")(x)
         else:
@@ -115,7 +125,8 @@ def encoder_decoder(
     for level in reversed(range(depth)):
         before, switches = levels[level]
         x = _doubled(x, upsampling, level, width=filters * 2**level, switches=switches)
-        x = CropLike(0, name=f"crop_u{level}")(x, before)
+        pad = int(upsampling in ("transposed", "bilinear"))
+        x = CropLike(pad, name=f"crop_u{level}")(x, before)
         x = _conv(x, filters * 2**level, f"conv_u{level}_1")
         x = _conv(x, filters * 2**level, f"conv_u{level}_2")
     scores = _conv(x, classes, "score", size=1, activation=None, dtype="float32")
@@ -131,13 +142,15 @@ def _doubled(
     width: int,
     switches: keras.KerasTensor | None,
 ) -> keras.KerasTensor:
-    """Features of twice the height and width, and of the width of the level above."""
+    """Features of twice the height and width, and of the width of the level above.
+
+    Those of the two transposed convolutions begin one pixel earlier, and end later: their pad.
+    """
     if upsampling == "transposed":
         return keras.layers.Conv2DTranspose(
             width,
             3,
             strides=2,
-            padding="same",
             kernel_initializer="he_normal",
             name=f"upconv_u{level}",
         )(x)
@@ -147,7 +160,9 @@ def _doubled(
         return MaxUnpooling(name=name)(x, switches)
     if upsampling == "bed_of_nails":
         return BedOfNailsUnpooling(name=name)(x)
-    return keras.layers.UpSampling2D(2, interpolation=upsampling, name=name)(x)
+    if upsampling == "bilinear":
+        return BilinearUpsampling(2, name=name)(x)
+    return keras.layers.UpSampling2D(2, name=name)(x)
 
 
 def _conv(
@@ -157,6 +172,7 @@ def _conv(
     *,
     size: int = 3,
     strides: int = 1,
+    padding: str = "same",
     activation: str | None = "relu",
     dtype: str | None = None,
 ) -> keras.KerasTensor:
@@ -164,7 +180,7 @@ def _conv(
         filters,
         size,
         strides=strides,
-        padding="same",
+        padding=padding,
         activation=activation,
         kernel_initializer="he_normal",
         dtype=dtype,

@@ -74,7 +74,7 @@ def fullres(
             padding="same",
             activation="relu",
             kernel_initializer="he_normal",
-            name=f"conv{index}",
+            name=f"conv_{index}",
         )(x)
     scores = keras.layers.Conv2D(
         classes, 1, kernel_initializer="he_normal", dtype="float32", name="score"

@@ -175,7 +175,7 @@ def _deconvnet(path: str, model: str | None, data: str, **known: Any) -> Record:
 
 
 def _segnet(file: str, model: str | None, data: str, **known: Any) -> Record:
-    licence = "CC BY-NC 4.0: personal and research use; commercial use needs the authors' licence"
+    licence = "CC BY-NC 4.0 (commercial use needs another licence of the authors)"
     options = {"classes": CLASSES[data]} | known.pop("options", {})
     known["options"] = options if model else {}
     return Record(file, model, data, CLASSES[data], CAMBRIDGE + file, licence, **known)
@@ -256,8 +256,8 @@ RECORDS = (
     _segnet(
         *("bayesian_segnet_basic_camvid.caffemodel", "segnet", "camvid"),
         options={"definition": "basic"},
-        notes="Trained with dropout between its stages. The zoo leaves it out: the authors' test "
-        "as a SegNet, not the mean of samples of Bayesian SegNet.",
+        notes="Trained with dropout between its stages, which Bayesian SegNet also samples when it "
+        "answers. The zoo leaves it out, as the authors do to test it as a SegNet.",
     ),
     _segnet(
         *("bayesian_segnet_camvid.caffemodel", None, "camvid"),

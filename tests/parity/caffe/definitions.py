@@ -103,11 +103,20 @@ class Net:
         self.fixed[name] = [np.full(self.channels[bottom], value, "float32")]
         return self.add("Scale", name, bottom)
 
-    def bn_relu(self, name, bottom) -> str:
+    def bn_relu(self, name, bottom, *, relu=True) -> str:
         """DeconvNet's normalization for inference: a scale and a shift for each channel."""
         self.add("Scale", name, bottom, scale_param="bias_term: true")
         self.shapes[name] = [(self.channels[bottom],)] * 2
-        return self.add("ReLU", f"{name}_relu", name)
+        return self.add("ReLU", f"{name}_relu", name) if relu else name
+
+    def pool_with_mask(self, name, bottom) -> str:
+        window = "pool: MAX kernel_size: 2 stride: 2"
+        return self.add("PoolingWithMask", name, bottom, pooling_param=window)
+
+    def unpool(self, name, bottom, pool) -> str:
+        window = "pool_k_h: 2 pool_k_w: 2 pool_stride_h: 2 pool_stride_w: 2"
+        window += " pool_pad_h: 0 pool_pad_w: 0"
+        return self.add("MaxUnpool", name, bottom, f"{pool}_mask", max_unpool_param=window)
 
     def prototxt(self, height: int, width: int) -> str:
         lines = []
@@ -347,16 +356,13 @@ def deconvnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
         for index in range(1, count + 1):
             x = net.conv(f"conv{stage}_{index}", x, stages[stage - 1], 3, pad=1, relu=False)
             x = net.bn_relu(f"bn{stage}_{index}", x)
-        window = "pool: MAX kernel_size: 2 stride: 2"
-        x = net.add("PoolingWithMask", f"pool{stage}", x, pooling_param=window)
+        x = net.pool_with_mask(f"pool{stage}", x)
     x = net.bn_relu("bnfc6", net.conv("fc6", x, head, 7, relu=False))
     x = net.bn_relu("bnfc7", net.conv("fc7", x, head, 1, relu=False))
     x = net.conv("fc6-deconv", x, stages[4], 7, deconv=True, relu=False)
     x = net.bn_relu("fc6-deconv-bn", x)
     for stage in (5, 4, 3, 2, 1):
-        window = "pool_k_h: 2 pool_k_w: 2 pool_stride_h: 2 pool_stride_w: 2"
-        window += " pool_pad_h: 0 pool_pad_w: 0"
-        x = net.add("MaxUnpool", f"unpool{stage}", x, f"pool{stage}_mask", max_unpool_param=window)
+        x = net.unpool(f"unpool{stage}", x, f"pool{stage}")
         for index in range(1, CONVOLUTIONS["vgg16"][stage - 1] + 1):
             last = index == CONVOLUTIONS["vgg16"][stage - 1]
             outputs = stages[max(stage - 2, 0)] if last else stages[stage - 1]
@@ -364,4 +370,44 @@ def deconvnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
             x = net.conv(name, x, outputs, 3, pad=1, deconv=True, relu=False)
             x = net.bn_relu(f"debn{stage}_{index}", x)
     net.conv("seg-score-voc", x, classes, 1, relu=False)
+    return net
+
+
+def segnet(*, classes: int, filters: int) -> Net:
+    """Its layers Upsample and BN in the words of the engine, which doubles each size."""
+    net, x = _net(), "data"
+    widths = [filters * times for times in (1, 2, 4, 8, 8)]
+
+    def normalized(name: str, x: str, outputs: int) -> str:
+        x = net.conv(name, x, outputs, 3, pad=1, relu=False)
+        return net.bn_relu(f"{name}_bn", x)
+
+    for stage, count in enumerate(CONVOLUTIONS["vgg16"], 1):
+        for index in range(1, count + 1):
+            x = normalized(f"conv{stage}_{index}", x, widths[stage - 1])
+        x = net.pool_with_mask(f"pool{stage}", x)
+    for stage in (5, 4, 3, 2, 1):
+        x = net.unpool(f"upsample{stage}", x, f"pool{stage}")
+        for index in range(CONVOLUTIONS["vgg16"][stage - 1], 1, -1):
+            x = normalized(f"conv{stage}_{index}_D", x, widths[stage - 1])
+        if stage > 1:
+            x = normalized(f"conv{stage}_1_D", x, widths[stage - 2])
+    net.conv("conv1_1_D", x, classes, 3, pad=1, relu=False)
+    return net
+
+
+def segnet_basic(*, classes: int, filters: int) -> Net:
+    """With the name that the last layer has where weights were published."""
+    net = _net()
+    lrn = "local_size: 5 alpha: 0.0001 beta: 0.75"
+    x = net.add("LRN", "norm", "data", lrn_param=lrn)
+    for stage in (1, 2, 3, 4):
+        x = net.conv(f"conv{stage}", x, filters, 7, pad=3, relu=False)
+        x = net.pool_with_mask(f"pool{stage}", net.bn_relu(f"conv{stage}_bn", x))
+    for stage in (4, 3, 2, 1):
+        name = f"conv_decode{stage}"
+        x = net.unpool(f"upsample{stage}", x, f"pool{stage}")
+        x = net.conv(name, x, filters, 7, pad=3, relu=False)
+        x = net.bn_relu(f"{name}_bn", x, relu=False)
+    net.conv("dense_softmax_inner_prod", x, classes, 1, relu=False)
     return net

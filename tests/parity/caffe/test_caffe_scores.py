@@ -45,6 +45,9 @@ VGG = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
 ALEXNET = {"classes": 4, "stages": (8, 12, 8, 12, 8), "head": 12}
 DECONVNET = {"classes": 4, "stages": (4, 4, 6, 6, 8), "head": 12}
 UNET = {"classes": 4, "channels": 1, "filters": 6, "depth": 2}
+SEGNET = {"classes": 4, "filters": 3}
+# The engine's MaxUnpool has no size of its own: sides that are even at each pooling.
+HALVED = ((96, 160), (352, 480), (224, 32))
 TILES = dict(score="conv_u0d-score", sizes=((92, 160), (140, 44)))  # multiples of 4
 
 
@@ -93,6 +96,12 @@ CASES = {
     "fcn16s of 2015": case_of_2015("fcn16s"),
     "fcn8s of 2015": case_of_2015("fcn8s"),
     "deconvnet": Case("deconvnet", definitions.deconvnet, DECONVNET, score="seg-score-voc"),
+    "segnet": Case("segnet", definitions.segnet, SEGNET, score="conv1_1_D", sizes=HALVED),
+    "segnet_basic": Case(
+        *("segnet", definitions.segnet_basic, SEGNET, {"definition": "basic"}),
+        score="dense_softmax_inner_prod",
+        sizes=HALVED,
+    ),
     "unet": unet_case("paper"),
     "unet's release": unet_case("release"),
 }
@@ -104,6 +113,7 @@ MEANS = {
         ("fcn32s_two_heads", "fcn16s_two_heads", "fcn8s_two_heads"), (114.578, 115.294, 108.353)
     ),
     "fcn_googlenet": (104, 117, 123),
+    "segnet": (0, 0, 0),
     "fcn32s_early_fusion": (116.190, 97.203, 92.318, 7.844),
     "fcn32s_late_fusion": (116.190, 97.203, 92.318, 132.431, 94.076, 118.477),
 }

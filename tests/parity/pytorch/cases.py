@@ -22,10 +22,16 @@ class Case:
     options: dict[str, Any]
     shape: tuple[int, int, int, int]
     training: bool = False  # batch normalization by the batch's statistics
+    precision: str = "float32"  # of the zoo's model
 
 
 DECONVNET = {"classes": 5, "stages": (4, 5, 6, 7, 8), "head": 12}
 UNET = {"classes": 5, "channels": 3, "filters": 4, "depth": 2, "dropout": 0.0}
+# Wide enough that no window of features is all zero: the next layer would be flat there, and ties.
+SEGNET = {"classes": 5, "filters": 8}
+BASIC = SEGNET | {"definition": "basic"}
+LESSON = {"classes": 3, "filters": 4}
+DOWN_AND_UP = LESSON | {"depth": 2}
 VALID, MIRROR, SAME = ({"border": border} for border in ("valid", "mirror", "same"))
 UNET_VGG16 = {"classes": 5, "stages": (4, 5, 6, 7, 8)}
 
@@ -35,7 +41,26 @@ CASES = {
     "deconvnet_tall": Case("deconvnet", DECONVNET, (1, 257, 33, 3)),
     # Without a border: its flat surface ties in the poolings, rounding decides where each value
     # returns, and the statistics of a whole batch carry that into every pixel.
-    "deconvnet_training": Case("deconvnet", DECONVNET, (2, 224, 256, 3), training=True),
+    # A small batch's statistics amplify a rounding of float32 a thousand times, in either engine.
+    "deconvnet_training": Case(
+        "deconvnet", DECONVNET, (2, 224, 256, 3), training=True, precision="float64"
+    ),
+    # Of so many windows one is nearly a tie, which a rounding of float32 decides.
+    "segnet": Case("segnet", SEGNET, (1, 360, 480, 3), precision="float64"),
+    "segnet_odd": Case("segnet", SEGNET, (1, 45, 71, 3)),
+    "segnet_basic": Case("segnet", BASIC, (1, 360, 480, 3)),
+    "segnet_basic_odd": Case("segnet", BASIC, (1, 37, 50, 3)),
+    "fullres": Case("fullres", LESSON | {"depth": 4}, (1, 21, 30, 3)),
+    **{
+        f"encoder_decoder_{up}": Case(
+            "encoder_decoder", DOWN_AND_UP | {"upsampling": up}, (1, 21, 31, 3)
+        )
+        for up in ("nearest", "bed_of_nails", "max_unpooling", "transposed", "bilinear")
+    },
+    "encoder_decoder_strided": Case(
+        *("encoder_decoder", DOWN_AND_UP | {"downsampling": "strided", "upsampling": "transposed"}),
+        (1, 22, 29, 3),
+    ),
     "unet_valid": Case("unet", UNET | VALID, (2, 92, 108, 3)),
     "unet_release": Case("unet", UNET | VALID | {"definition": "release"}, (1, 92, 76, 3)),
     "unet_deep": Case("unet", UNET | VALID | {"depth": 4, "filters": 8}, (1, 204, 220, 3)),

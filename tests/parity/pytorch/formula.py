@@ -12,21 +12,24 @@ class wins somewhere:
     scale     1 + 0.5 u                             shift     0.5 u
     mean      0.5 u                                 variance  1 + 0.5 u
 
-Kernels of the U-Nets' convolutions lose half of their mean, because their inputs are not
-normalized, DeconvNet's last all of it; both grow by 1.2. What DeconvNet normalizes afterwards is
-10⁻⁴ of that: kernel, bias and mean; the variance 10⁻⁸. It is then of the size of the epsilon of
-10⁻⁹, so that another epsilon shows. The size of the image's values is taken back in the first
-kernel.
+Kernels of the other nets lose half of their mean, because their inputs are not normalized, those
+of scores all of it; both grow by 1.2. What DeconvNet and SegNet normalize is 10⁻⁴ of that:
+kernel, bias and mean; the variance 10⁻⁸. It is then of the size of the epsilon of 10⁻⁹, so that
+another epsilon shows. The size of the image's values is taken back in the first kernel.
 """
 
 import math
+import re
 import zlib
 
 import numpy as np
 
 SMALL = 1e-4
-# The model whose layers are normalized to the size of its epsilon, and its layer that is not.
-DECONVNET, LAST = "deconvnet", "seg-score-voc"
+# The models whose layers are normalized to the size of their epsilon, all but those of the scores.
+NORMALIZED = ("deconvnet", "segnet")
+SCORES = ("seg-score-voc", "score", "conv1_1_D", "conv_classifier")
+# What comes after a max-unpooling, after which three of four values are zero.
+UNPOOLED = re.compile(r"deconv\d_1|conv[345]_3_D|conv[12]_2_D|conv_decode\d")
 
 
 def uniform(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -45,13 +48,14 @@ def parameter(model: str, layer: str, role: str, shape: tuple[int, ...]) -> np.n
     transposed convolution.
     """
     u = uniform(f"{layer}/{role}", shape)
-    small = SMALL if model == DECONVNET and layer != LAST else 1
+    scores = layer in SCORES
+    small = SMALL if model in NORMALIZED and not scores else 1
     if role == "kernel":
         value = small * math.sqrt(6 / _incoming(layer, shape)) * u
         if small == 1 and not layer.startswith("upconv"):
-            part = 1 if layer == LAST else 0.5
+            part = 1 if scores else 0.5
             value = 1.2 * (value - part * value.mean(axis=(1, 2, 3), keepdims=True))
-        if layer == "conv1_1":
+        if layer in ("conv1_1", "conv1"):
             value /= 64
     else:
         value = {
@@ -68,10 +72,8 @@ def _incoming(layer: str, shape: tuple[int, ...]) -> float:
     """How many values that are not zero one output of the layer is a sum of, about."""
     if layer.startswith(("upconv", "fc6-deconv")):
         return shape[0]  # the windows do not overlap, or there is one
-    if layer.startswith("deconv"):
-        # After an unpooling three of four are zero.
-        return math.prod(shape[2:]) * shape[0] / (4 if layer.endswith("_1") else 1)
-    return math.prod(shape[1:])
+    features = shape[0] if layer.startswith("deconv") else shape[1]
+    return math.prod(shape[2:]) * features / (4 if UNPOOLED.fullmatch(layer) else 1)
 
 
 def images(shape: tuple[int, int, int, int]) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Records what DeconvNet and the U-Nets answer in PyTorch, for the tests of the zoo's.
+"""Records what nets answer in PyTorch, for the tests of the zoo's.
+
+They are DeconvNet, SegNet, U-Net and the nets of the lecture before it.
 
 The nets are written here a second time, from the tables of the papers and of the authors' files
 and not from the zoo's models, with PyTorch's functions alone: `conv2d`, `conv_transpose2d`,
@@ -50,11 +52,12 @@ class Parts:
         size: int,
         *,
         pad: int = 0,
+        stride: int = 1,
         has_bias: bool = True,
     ) -> torch.Tensor:
         kernel = self.given(name, "kernel", outputs, x.shape[1], size, size)
         bias = self.given(name, "bias", outputs) if has_bias else None
-        return F.conv2d(x, kernel, bias, padding=pad)
+        return F.conv2d(x, kernel, bias, stride=stride, padding=pad)
 
     def deconv(
         self, x: torch.Tensor, name: str, outputs: int, size: int, *, pad: int = 0, stride: int = 1
@@ -63,13 +66,16 @@ class Parts:
         bias = self.given(name, "bias", outputs)
         return F.conv_transpose2d(x, kernel, bias, stride=stride, padding=pad)
 
-    def bn_relu(self, x: torch.Tensor, name: str, *, epsilon: float, training: bool = False):
+    def bn(self, x: torch.Tensor, name: str, *, epsilon: float, training: bool = False):
         scale, shift, mean, variance = (
             self.given(name, role, x.shape[1]) for role in ("scale", "shift", "mean", "variance")
         )
         # The batch's own statistics where none are given.
         kept = (None, None) if training else (mean, variance)
-        return F.relu(F.batch_norm(x, *kept, scale, shift, training=training, eps=epsilon))
+        return F.batch_norm(x, *kept, scale, shift, training=training, eps=epsilon)
+
+    def bn_relu(self, x: torch.Tensor, name: str, **how: float | bool) -> torch.Tensor:
+        return F.relu(self.bn(x, name, **how))
 
 
 def deconvnet(images: torch.Tensor, case: Case) -> torch.Tensor:
@@ -109,6 +115,116 @@ def deconvnet(images: torch.Tensor, case: Case) -> torch.Tensor:
             x = normalized(x, f"debn{name}")
     scores = parts.conv(x, "seg-score-voc", case.options["classes"], 1)
     return scores[:, :, :height, :width]
+
+
+def segnet(images: torch.Tensor, case: Case) -> torch.Tensor:
+    """Scores [n, classes, h, w] of RGB images [n, 3, h, w], 0-255; BGR within, no mean."""
+    x, filters, classes = images.flip(1).double(), case.options["filters"], case.options["classes"]
+    basic, parts = case.options.get("definition") == "basic", Parts("segnet")
+    kept = []  # of each pooling: the places of its maxima, and the size before it
+
+    def pooled(x: torch.Tensor) -> torch.Tensor:
+        y, places = F.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
+        kept.append((places, x.shape[2:]))
+        return y
+
+    def unpooled(x: torch.Tensor) -> torch.Tensor:
+        places, size = kept.pop()
+        return F.max_unpool2d(x, places, 2, output_size=size)
+
+    if basic:
+        x = F.local_response_norm(x, 5, alpha=1e-4, beta=0.75)
+        for name in ("conv1", "conv2", "conv3", "conv4"):
+            x = parts.bn_relu(
+                parts.conv(x, name, filters, 7, pad=3),
+                f"{name}_bn",
+                epsilon=1e-9,
+                training=case.training,
+            )
+            x = pooled(x)
+        for name in ("conv_decode4", "conv_decode3", "conv_decode2", "conv_decode1"):
+            x = parts.conv(unpooled(x), name, filters, 7, pad=3)
+            x = parts.bn(x, f"{name}_bn", epsilon=1e-9, training=case.training)
+        return parts.conv(x, "conv_classifier", classes, 1)
+
+    def normalized(x: torch.Tensor, name: str, outputs: int) -> torch.Tensor:
+        return parts.bn_relu(
+            parts.conv(x, name, outputs, 3, pad=1),
+            f"{name}_bn",
+            epsilon=1e-9,
+            training=case.training,
+        )
+
+    one, two, four, eight = (filters * times for times in (1, 2, 4, 8))
+    for stage, widths in enumerate(
+        [(one, one), (two, two), (four,) * 3, (eight,) * 3, (eight,) * 3], start=1
+    ):
+        for index, outputs in enumerate(widths, start=1):
+            x = normalized(x, f"conv{stage}_{index}", outputs)
+        x = pooled(x)
+    for names in (
+        {"conv5_3_D": eight, "conv5_2_D": eight, "conv5_1_D": eight},
+        {"conv4_3_D": eight, "conv4_2_D": eight, "conv4_1_D": four},
+        {"conv3_3_D": four, "conv3_2_D": four, "conv3_1_D": two},
+        {"conv2_2_D": two, "conv2_1_D": one},
+        {"conv1_2_D": one},
+    ):
+        x = unpooled(x)
+        for name, outputs in names.items():
+            x = normalized(x, name, outputs)
+    return parts.conv(x, "conv1_1_D", classes, 3, pad=1)
+
+
+def fullres(images: torch.Tensor, case: Case) -> torch.Tensor:
+    """Scores [n, classes, h, w] of images [n, channels, h, w], 0-255."""
+    x, parts = images.double() / 255, Parts("fullres")
+    for index in range(1, case.options["depth"] + 1):
+        x = F.relu(parts.conv(x, f"conv_{index}", case.options["filters"], 3, pad=1))
+    return parts.conv(x, "score", case.options["classes"], 1)
+
+
+def encoder_decoder(images: torch.Tensor, case: Case) -> torch.Tensor:
+    """Scores [n, classes, h, w] of images [n, channels, h, w], 0-255."""
+    depth, up = case.options["depth"], case.options["upsampling"]
+    strided = case.options.get("downsampling") == "strided"
+    x, kept, parts = images.double() / 255, [], Parts("encoder_decoder")
+    for level in range(depth + 1):
+        width = case.options["filters"] << level
+        x = F.relu(parts.conv(x, f"conv_d{level}_1", width, 3, pad=1))
+        x = F.relu(parts.conv(x, f"conv_d{level}_2", width, 3, pad=1))
+        if level == depth:
+            break
+        size, places = x.shape[2:], None
+        if strided:
+            x = F.relu(parts.conv(x, f"down_d{level}", width, 3, pad=1, stride=2))
+        else:
+            x, places = F.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
+        kept.append((size, places))
+    for level in range(depth - 1, -1, -1):
+        width, (size, places) = case.options["filters"] << level, kept.pop()
+        rows, columns = x.shape[2:]
+        if up == "transposed":
+            kernel = parts.given(f"upconv_u{level}", "kernel", x.shape[1], width, 3, 3)
+            bias = parts.given(f"upconv_u{level}", "bias", width)
+            x = F.conv_transpose2d(x, kernel, bias, stride=2, padding=1, output_padding=1)
+        else:
+            x = parts.conv(x, f"narrow_u{level}", width, 1)
+        if up == "max_unpooling":
+            x = F.max_unpool2d(x, places, 2, output_size=size)
+        elif up == "bed_of_nails":
+            nails = torch.zeros(*x.shape[:2], 2 * rows, 2 * columns, dtype=x.dtype)
+            nails[:, :, ::2, ::2] = x
+            x = nails
+        elif up == "bilinear":
+            line = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=x.dtype)
+            kernel = torch.outer(line, line).expand(width, 1, 4, 4)
+            x = F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=width)
+        elif up == "nearest":
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = x[:, :, : size[0], : size[1]]
+        x = F.relu(parts.conv(x, f"conv_u{level}_1", width, 3, pad=1))
+        x = F.relu(parts.conv(x, f"conv_u{level}_2", width, 3, pad=1))
+    return parts.conv(x, "score", case.options["classes"], 1)
 
 
 def unet(images: torch.Tensor, case: Case) -> torch.Tensor:
@@ -209,9 +325,19 @@ def valid_size(size: int, depth: int) -> int | None:
     return size if size > 0 else None
 
 
+NETS = {
+    "deconvnet": deconvnet,
+    "encoder_decoder": encoder_decoder,
+    "fullres": fullres,
+    "segnet": segnet,
+    "unet": unet,
+    "unet_vgg16": unet_vgg16,
+}
+
+
 def record(name: str, case: Case, arrays: dict[str, np.ndarray]) -> str:
     """Adds the arrays of one case and returns what there is to say about it."""
-    net = {"deconvnet": deconvnet, "unet": unet, "unet_vgg16": unet_vgg16}[case.model]
+    net = NETS[case.model]
     image = torch.from_numpy(formula.images(case.shape)).requires_grad_()
     answer = net(image.permute(0, 3, 1, 2), case).permute(0, 2, 3, 1)
     scores = answer.detach().numpy()

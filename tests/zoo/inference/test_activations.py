@@ -19,7 +19,7 @@ SHOWN = {
     "fcn8s": ["score_fr", "score_pool4", "fuse_pool4", "score_pool3", "fuse_pool3"],
     "fcn8s_atonce": ["score_fr", "score_pool4", "fuse_pool4", "score_pool3", "fuse_pool3"],
     "fcn_alexnet": ["score_fr"],
-    "fullres": ["conv1", "conv2", "conv3"],
+    "fullres": ["conv_1", "conv_2", "conv_3"],
     "segnet": [
         *("upsample5", "relu5_1_D", "upsample4", "relu4_1_D", "upsample3", "relu3_1_D"),
         *("upsample2", "relu2_1_D", "upsample1", "relu1_2_D"),
