@@ -27,13 +27,11 @@ def heads(
 ) -> tuple[str | None, ...]:
     """The heads that all paths have, the first one first; None alone for nets with one head.
 
-    An exported file is scored with the head that is asked for.
-
     Raises:
         FileNotFoundError: Nothing is at a path.
         ValueError: The paths have different heads.
     """
-    found = {path: heads_of(path, checkpoint) for path in paths if exported.find(path) is None}
+    found = {path: heads_of(path, checkpoint) for path in paths}
     if len(set(found.values())) > 1:
         have = "; ".join(f"{path} has {' and '.join(one) or 'one'}" for path, one in found.items())
         raise ValueError(
@@ -44,15 +42,25 @@ def heads(
 
 
 def heads_of(path: pathlib.Path, checkpoint: str | None = None) -> tuple[str, ...]:
-    """The heads of a net that `zoo.load` takes; none for a net with one head."""
-    spec = loading.find(path, checkpoint if _recorded(path) else None).spec
-    return spec.heads if spec is not None else ()
+    """The names of the heads of what lies at a path; none for a net whose one head has no name.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is no model.
+    """
+    file = exported.find(path)
+    if file is not None:
+        spec = exported.stored_spec(file)
+    else:
+        spec = loading.find(path, checkpoint if _recorded(path) else None).spec
+    if spec is None:
+        return ()
+    return spec.heads or ((spec.head,) if spec.head else ())
 
 
 def member(path: str, head: str | None) -> Scorer:
-    """A further member of an ensemble, of a net with several heads that head."""
-    several = exported.find(pathlib.Path(path)) is None and heads_of(pathlib.Path(path))
-    return scorer(path, head=head) if several else scorer(path)
+    """A further member of an ensemble; of a net whose heads have names this one."""
+    return scorer(path, head=head if heads_of(pathlib.Path(path)) else None)
 
 
 def evaluate(
@@ -146,8 +154,7 @@ def _of_head(
     Raises:
         ValueError: Neither a path nor the data set has such a head.
     """
-    known = {head for path in paths if exported.find(path) is None for head in heads_of(path)}
-    known |= {*dataset.other_heads}
+    known = {*dataset.other_heads, *(one for path in paths for one in heads_of(path))}
     if head is not None and known and head not in known:
         raise ValueError(
             f"--head is one of {', '.join(sorted(known))}; received {head!r}. Pass one of them."

@@ -54,7 +54,12 @@ def predictor(
     """
     file = exported.find(path)
     if file is not None:
-        answer, file = exported.of_file(file, class_names=dataset.class_names), path
+        spec = exported.stored_spec(file)
+        named = spec is not None and spec.head is not None
+        answer = exported.of_file(
+            file, class_names=dataset.class_names, head=head if named else None
+        )
+        file = path
     else:
         loaded, file = _trained(path, dataset, head, checkpoint, model, dict(options or {}))
         answer = method.scorer(loaded)

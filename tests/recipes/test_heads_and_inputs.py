@@ -315,3 +315,30 @@ def test_a_net_with_one_head_needs_no_other_labels(folder, tmp_path):
     assert list(recorded["data"]) == ["train", "val"]
     assert recorded["spec"]["options"]["classes"] == 33
     assert "head" not in recorded["spec"]
+
+
+def test_late_fusion_starts_from_the_nets_of_both_images(folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    learned = {}
+    for input_, name in (("color", "nyudv2_fcn32s"), ("hha", "nyudv2_hha_fcn32s")):
+        recipe = toy(runs.find(name))
+        dataset = data.load(recipe.data, folder / "nyudv2")["train"]
+        learned[input_] = models.build(recipe, dataset)
+        rng = np.random.default_rng(len(input_))
+        for weight in learned[input_].weights:
+            weight.assign(rng.uniform(0.5, 1, weight.shape))
+        workdir = pathlib.Path("runs", name)
+        workdir.mkdir(parents=True)
+        zoo.weights.save(learned[input_], workdir / "model.weights.h5")
+        recorded = {"name": name, "model": recipe.model, "data": recipe.data}
+        contents = {"recipe": recorded, "weights": {"step": 1}}
+        (workdir / "recipe.json").write_text(json.dumps(contents))
+    late = runs.find(LATE)
+    started = dataclasses.replace(late, options=toy(late).options)
+    models.check(started)
+    model = models.build(started, data.load(late.data, folder / "nyudv2")["train"])
+    for input_, one in learned.items():
+        for layer in filter(lambda layer: layer.weights, one.layers):
+            into = model.get_layer(f"{layer.name}{input_}").weights
+            for weight, other in zip(layer.weights, into, strict=True):
+                np.testing.assert_array_equal(weight, other)

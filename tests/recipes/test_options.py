@@ -45,8 +45,9 @@ def test_every_field_is_an_option_and_its_value_the_default():
     weights = ",".join(["1", *["2.5"] * 20])
     words = (
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
-        "--data sbd --channels 3 --steps 3 --batch-size 2 --crop 16 --augment flip,turn "
-        "--accumulate 5 --optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled "
+        "--data sbd --channels 3 --steps 3 --batch-size 2 --crop 16 --no-context "
+        "--augment flip,turn --accumulate 5 "
+        "--optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled "
         "--weight-decay 0.1 "
         f"--encoder-weights imagenet --loss focal --class-weights {weights} --weight-map "
         "--loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum --precision "
@@ -63,6 +64,7 @@ def test_every_field_is_an_option_and_its_value_the_default():
         steps=3,
         batch_size=2,
         crop=16,
+        context=False,
         augment=("flip", "turn"),
         accumulate=5,
         optimizer="sgd",

@@ -19,8 +19,8 @@ _TOY = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
 
 @functools.cache
 def two_heads() -> keras.Model:
-    """FCN-32s with the heads `HEADS`, of 4 and 3 classes, that have names."""
-    model = _filled(zoo.build("fcn32s_two_heads", **_TOY))
+    """FCN-8s with the heads `HEADS`, of 4 and 3 classes, that have names."""
+    model = _filled(zoo.build("fcn8s_two_heads", **_TOY))
     labels = zoo.spec.Labels(NAMES["geometric"], background=0)
     model.spec = model.spec.replace(
         class_names=NAMES["semantic"], background=1, other_heads={"geometric": labels}
@@ -51,8 +51,15 @@ def class_maps(model: keras.Model, images: np.ndarray, head: str | None = None) 
     return keras.ops.convert_to_numpy(scores).argmax(-1)
 
 
+def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
+    """Another head or another order of images changes a tenth of the pixels, a tie few of them."""
+    found = np.asarray(found)
+    assert found.shape == expected.shape
+    assert (found == expected).mean() > 0.99
+
+
 def _filled(model: keras.Model) -> keras.Model:
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(6)
     for variable in model.variables:
         fan_in = np.prod(variable.shape[:-1]) if variable.name == "kernel" else 200
         variable.assign(rng.normal(0, np.sqrt(2 / fan_in), variable.shape))
@@ -64,6 +71,6 @@ def _filled(model: keras.Model) -> keras.Model:
         last.bias.assign_add(keras.ops.ones_like(last.bias))
         response = keras.ops.convert_to_numpy(one(given)) - scores
         last.bias.assign_add(levelling(scores, response) - 1)
-        found = keras.ops.convert_to_numpy(one(given)).argmax(-1)
-        assert len(np.unique(found)) == scores.shape[-1]
+        scores = keras.ops.convert_to_numpy(one(given))
+        assert len(np.unique(scores.argmax(-1))) == scores.shape[-1]
     return model

@@ -63,6 +63,16 @@ def of_file(
     return _of_class_map_file(path, class_names, head)
 
 
+def stored_spec(path: pathlib.Path) -> Spec | None:
+    """What the file that `find` gave says of itself; None if it says nothing."""
+    from exports.reading import read_spec
+
+    try:
+        return read_spec(path if path.suffix == _TFLITE else path.parent)
+    except (OSError, ValueError):  # what opens the file tells it
+        return None
+
+
 def _of_saved_model(
     folder: pathlib.Path, class_names: Sequence[str] | str | None, head: str | None
 ) -> Scorer:

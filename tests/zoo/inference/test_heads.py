@@ -59,13 +59,13 @@ def test_a_scorer_answers_with_the_head_that_is_named(two):
     for head in HEADS:
         expected = several.class_maps(model, image[None], head)[0]
         for source in (model, two, plain(model, head), scorer(two, head=head)):
-            np.testing.assert_array_equal(zoo.predict(source, image, head=head), expected)
-        np.testing.assert_array_equal(zoo.predict(plain(model, head), image), expected)
+            several.assert_same(zoo.predict(source, image, head=head), expected)
+        several.assert_same(zoo.predict(plain(model, head), image), expected)
 
 
 def test_a_head_is_chosen_where_there_are_several_and_nowhere_else(two, late):
     image = several.images(several.two_heads())[0]
-    text = "'fcn32s_two_heads' has the heads semantic and geometric, of which one is chosen; "
+    text = "'fcn8s_two_heads' has the heads semantic and geometric, of which one is chosen; "
     for source in (several.two_heads(), two):
         for head in (None, "other"):
             with pytest.raises(ValueError, match=f"{text}received {head!r}. Pass head='semantic'"):
@@ -88,7 +88,7 @@ def test_members_of_an_ensemble_answer_with_one_head(two):
     one = scorer(two, head="geometric")
     expected = ensembles.ensemble([one, one])(image).argmax(-1)
     found = zoo.predict(model, image, head="geometric", ensemble=[two, one])
-    np.testing.assert_array_equal(found, expected)
+    several.assert_same(found, expected)
     other = scorer(two, head="semantic")
     with pytest.raises(ValueError, match="members of an ensemble have the same classes"):
         zoo.predict(model, image, head="geometric", ensemble=[other])
@@ -100,12 +100,12 @@ def test_the_command_takes_a_head_and_remembers_it(two, folders, tmp_path, capsy
     mask = zoo.images.read_class_map(out / "0-mask.png")
     pixels = zoo.images.read_image(image)
     expected = several.class_maps(several.two_heads(), pixels[None], "geometric")[0]
-    np.testing.assert_array_equal(mask, expected)
+    several.assert_same(mask, expected)
     first = json.loads((out / "answers.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first["request"]["head"] == "geometric"
     capsys.readouterr()
     assert predict(two, image, "--out", out, "--head", "geometric") == 0
-    assert "1 of 1 images were answered before" in capsys.readouterr().err
+    assert "1 of 1 images were answered before" in capsys.readouterr().out
     assert predict(two, image, "--out", out, "--head", "semantic") == 2
     assert "those to another: head differs" in capsys.readouterr().err
     assert predict(two, image, "--out", tmp_path / "none") == 2
@@ -119,11 +119,11 @@ def test_hha_lies_beside_the_colours(late, folders, tmp_path):
     expected = several.class_maps(several.late_fusion(), pixels)
     for index in (0, 1):
         mask = zoo.images.read_class_map(out / f"{index}-mask.png")
-        np.testing.assert_array_equal(mask, expected[index])
+        several.assert_same(mask, expected[index])
         files = [folders / name / f"{index}.png" for name in ("color", "hha")]
         found = zoo.predict(late, files[0], depth=files[1])
-        np.testing.assert_array_equal(found, expected[index])
-        np.testing.assert_array_equal(zoo.predict(late, pixels[index]), expected[index])
+        several.assert_same(found, expected[index])
+        several.assert_same(zoo.predict(late, pixels[index]), expected[index])
 
 
 def test_a_depth_becomes_its_logarithm(early, folders, tmp_path):
@@ -135,8 +135,8 @@ def test_a_depth_becomes_its_logarithm(early, folders, tmp_path):
     logarithm = np.where(stored == 0, mean, np.log(np.maximum(stored, 1))).astype(np.float32)
     image = np.concatenate([colours, logarithm[..., None]], axis=-1)
     expected = several.class_maps(several.early_fusion(), image[None])[0]
-    np.testing.assert_array_equal(zoo.images.read_class_map(out / "0-mask.png"), expected)
-    np.testing.assert_array_equal(zoo.predict(early, image), expected)
+    several.assert_same(zoo.images.read_class_map(out / "0-mask.png"), expected)
+    several.assert_same(zoo.predict(early, image), expected)
     read = depths.joined(
         folders / "color/0.png", folders / "depth/0.tif", several.early_fusion().spec
     )
@@ -158,7 +158,7 @@ def test_a_net_of_colour_and_depth_wants_both(early, late, two, folders, tmp_pat
         zoo.predict(early, np.zeros((40, 50, 4), np.uint8))
     words = (two, image, "--out", out, "--head", "semantic", "--depth", folders / "hha")
     assert predict(*words) == 2
-    assert "fcn32s_two_heads takes one image. Leave the depth out" in capsys.readouterr().err
+    assert "fcn8s_two_heads takes one image. Leave the depth out" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"Pass an array \[h, w, 6\]"):
         zoo.predict(late, np.zeros((40, 50, 6), np.uint8), depth=image)
     assert predict(late, image, "--out", out, "--depth", tmp_path) == 2
@@ -186,7 +186,10 @@ def test_layers_of_a_head_and_of_two_trunks_are_shown(two, late, folders, tmp_pa
     assert showing.activations(words) == 0
     assert out.exists()
     geometric = plain(several.two_heads(), "geometric")
-    assert activations.shown_layers(geometric) == ["score_fr_geo"]
+    assert activations.shown_layers(geometric) == [
+        *("score_fr_geo", "score_pool4_geo", "fuse_pool4_geo"),
+        *("score_pool3_geo", "fuse_pool3_geo"),
+    ]
     fused = plain(several.late_fusion())
     assert activations.shown_layers(fused) == ["score_frcolor", "score_frhha", "score_fused"]
     pixels = several.images(several.late_fusion())[0]
