@@ -55,7 +55,8 @@ def svg(model: keras.Model, size: tuple[int, int] | None = None) -> str:
 
     count = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     head = model.spec.head if hasattr(model, "spec") else None
-    title = f"{name}{f', the head {head}' if head else ''}: {count:,} parameters, drawn for an image of {height} × {width}"
+    name += f", the head {head}" if head else ""
+    title = f"{name}: {count:,} parameters, drawn for an image of {height} × {width}"
     parts = [_text(_MARGIN, _MARGIN + 8, title, size=15)]
     parts.append(_arrow([(columns[0][0], axis), (columns[-1][1] + 20, axis)]))
     for stage, (left, right), tall in zip(stages, columns, heights, strict=True):
