@@ -19,8 +19,9 @@ import exports
 import zoo
 from tests.support import examples
 from tests.support.examples import ROOT, Example
-from tests.support.toys import TOYS, keras_vgg, toy_images
+from tests.support.toys import ALL_TOYS, TOYS, keras_vgg, toy_images
 from zoo.inference.scorers import scorer
+from zoo.models.plain import plain
 from zoo.weights import catalog, imagenet
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -53,13 +54,15 @@ BUILD, LOAD = zoo.build, zoo.load
 @functools.cache
 def small(name: str, **options: Any) -> keras.Model:
     """`zoo.build` of a net that is small; all else is as asked."""
-    return BUILD(name, **{**TOYS[name].options, "classes": 21, **options})
+    return BUILD(name, **{**ALL_TOYS[name].options, "classes": 21, **options})
 
 
 def load(path: str, **options: Any) -> keras.Model:
     """`zoo.load`, but for the files of the authors, which hold large nets."""
     record = catalog.by_weights(path)
-    return small(next(iter(record.takers))) if record else LOAD(path, **options)
+    if record is None:
+        return LOAD(path, **options)
+    return plain(small(next(iter(record.takers))), options.get("head"))
 
 
 @pytest.fixture(scope="module")

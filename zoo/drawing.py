@@ -54,6 +54,8 @@ def svg(model: keras.Model, size: tuple[int, int] | None = None) -> str:
     deep = _LETTER * max(max(map(len, _caption(stage))) for stage in stages)
 
     count = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    head = model.spec.head if hasattr(model, "spec") else None
+    name += f", the head {head}" if head else ""
     title = f"{name}: {count:,} parameters, drawn for an image of {height} × {width}"
     parts = [_text(_MARGIN, _MARGIN + 8, title, size=15)]
     parts.append(_arrow([(columns[0][0], axis), (columns[-1][1] + 20, axis)]))
@@ -102,14 +104,17 @@ def _span(skip: Skip, columns: list[tuple[float, float]]) -> tuple[float, float]
 
 
 def _label(skip: Skip) -> str:
-    words = "switches" if skip.switches else ", ".join(skip.layers)
+    words = "switches" if skip.switches else _named(skip.layers)
     return f"{words} {_shown(skip.size)}".strip()
 
 
 def _caption(stage: Stage) -> tuple[str, str]:
-    first, last = stage.layers[0], stage.layers[-1]
-    between = ", " if len(stage.layers) == 2 else " … "
-    return first if first == last else f"{first}{between}{last}", _shown(stage.size)
+    return _named(stage.layers), _shown(stage.size)
+
+
+def _named(layers: tuple[str, ...]) -> str:
+    """Layers in a row, in few words."""
+    return ", ".join(layers) if len(layers) < 3 else f"{layers[0]} … {layers[-1]}"
 
 
 def _shown(size: tuple[int, int, int]) -> str:

@@ -13,8 +13,13 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from tests.parity.caffe import definitions
 from tests.support.references import deconvolve
-from tests.support.toys import TOYS, build_toy, difference, scores_of, toy_images
+from tests.support.toys import OTHER_TOYS, TOYS, build_toy, difference, scores_of, toy_images
+from zoo.calls import calls
+from zoo.inference.reach import window_of
+from zoo.models.plain import plain
+from zoo.weights.layouts import fixed_blobs
 
 # The size of each layer's output, height = width, for an image of 500 × 500 pixels.
 VGG_SIZES = {
@@ -96,11 +101,12 @@ UNET_SIZES = {
 def sizes_at(model: keras.Model, size: int | tuple[int, int]) -> dict[str, tuple]:
     """The shape that each layer gives for an image, or a square one; nothing is computed."""
     height, width = (size, size) if isinstance(size, int) else size
-    layers = [layer for layer in model.layers if layer.name != "image"]
-    outputs = [keras.tree.flatten(layer.output)[0] for layer in layers]
+    # Not the outputs of the layers: one that models share has those of all of them.
+    made = [x for x in calls(model) if not isinstance(x.operation, keras.layers.InputLayer)]
     image = keras.KerasTensor((1, height, width, model.inputs[0].shape[-1]))
+    outputs = [call.outputs[0] for call in made]
     specs = keras.Model(model.input, outputs).compute_output_spec(image)
-    return {layer.name: spec.shape for layer, spec in zip(layers, specs, strict=True)}
+    return {call.operation.name: spec.shape for call, spec in zip(made, specs, strict=True)}
 
 
 def check_sizes(model: keras.Model, image_size: int, expected: dict[str, int]) -> None:
@@ -123,6 +129,105 @@ def test_fcn_has_the_authors_counts_and_sizes(name):
     for layer in model.layers:
         if layer.name.startswith("score_") and layer.weights:
             assert not any(weights.any() for weights in layer.get_weights()), layer.name
+
+
+# All numbers of the authors' files, with those of the dense, fixed deconvolutions; and without.
+OTHER_COUNTS = {
+    "fcn32s_two_heads": (138_905_444, 134_408_036),
+    "fcn16s_two_heads": (135_568_424, 134_426_504),
+    "fcn8s_two_heads": (134_751_980, 134_435_756),
+    "fcn32s_early_fusion": (140_978_600, 134_425_000),
+    "fcn32s_late_fusion": (275_402_448, 268_848_848),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_COUNTS)
+def test_nets_of_several_heads_or_inputs_have_the_authors_counts_and_sizes(name):
+    with keras.StatelessScope(initialize_variables=False):  # without the memory of 1 GB
+        model = zoo.build(name)
+        everything, learned = OTHER_COUNTS[name]
+        assert model.count_params() == trainable(model) == zoo.describe(name).parameters == learned
+        fixed = fixed_blobs(model)
+        assert learned + sum(blob.size for blob in fixed.values()) == everything
+        for head, suffixes in {
+            "fusion": {None: ("color", "hha") if "late" in name else ("",)},
+            "heads": {"semantic": ("_sem",), "geometric": ("_geo",)},
+        }[name.rpartition("_")[2]].items():
+            one = plain(model, head)
+            for suffix in suffixes:
+                check_sizes(one, 500, _renamed(SIZES[name.partition("_")[0]], one, suffix))
+    for layer in zoo.build(name, **OTHER_TOYS[name].options).layers:
+        if layer.name.startswith("score_") and layer.weights:
+            assert not any(weights.any() for weights in layer.get_weights()), layer.name
+
+
+def _renamed(sizes: dict[str, int], model: keras.Model, suffix: str) -> dict[str, int]:
+    """The sizes by the names of the layers, which end in a suffix or are those of all trunks."""
+    own, found = {layer.name for layer in model.layers}, {}
+    for name, size in sizes.items():
+        crop = re.fullmatch(r"(score_pool\d)c", name)
+        name = "conv1_1_bgrd" if name == "conv1_1" and "conv1_1_bgrd" in own else name
+        ours = f"{crop[1]}{suffix}c" if crop else name + suffix
+        found[ours if ours in own else name] = size
+    return found
+
+
+GOOGLENET_SIZES = {
+    "conv1_7x7_s2": 361,
+    "pool1_3x3_s2": 180,
+    "conv2_3x3": 180,
+    "pool2_3x3_s2": 90,
+    "inception_3b_output": 90,
+    "pool3_3x3_s2": 45,
+    "inception_4e_output": 45,
+    "pool4_3x3_s2": 22,
+    "inception_5b_output": 22,
+    "pool5_7x7_s1": 16,
+    "score_fr": 16,
+    "upscore": 543,
+    "score": 500,
+}
+
+
+def test_fcn_googlenet_has_the_counts_of_its_papers():
+    """5,973,552 numbers in the convolutions of BVLC's definition; the scores are 1024 × 21 + 21."""
+    model = zoo.build("fcn_googlenet")
+    assert model.count_params() == trainable(model) == 5_973_552 + 21_525
+    assert zoo.describe("fcn_googlenet").parameters == 5_995_077
+    check_sizes(model, 500, GOOGLENET_SIZES)
+    widths = {"3a": 256, "3b": 480, "4a": 512, "4d": 528, "4e": 832, "5a": 832, "5b": 1024}
+    shapes = sizes_at(model, 500)
+    assert {module: shapes[f"inception_{module}_output"][-1] for module in widths} == widths
+    assert depth_of(model) == 22  # the first three, two in each module, and the scores
+    net = definitions.fcn_googlenet(classes=21, filters=64)
+    stated = sum(int(np.prod(shape)) for shapes in net.shapes.values() for shape in shapes)
+    assert stated == model.count_params()
+
+
+def depth_of(model: keras.Model) -> int:
+    """Convolutions on the longest way."""
+    depths = {}
+    for call in calls(model):
+        before = max((depths[id(x)] for x in call.input_tensors), default=0)
+        convolves = isinstance(call.operation, keras.layers.Conv2D)
+        depths |= {id(x): before + convolves for x in call.outputs}
+    return max(depths.values())
+
+
+@pytest.mark.parametrize(("final_pooling", "field"), [("average", 907), ("none", 715)])
+def test_the_field_of_googlenet_says_where_its_trunk_ends(final_pooling, field):
+    """Table 1 of the FCN's paper has 907: with the window of 7 × 7 of the last pooling."""
+    model = zoo.build("fcn_googlenet", filters=2, final_pooling=final_pooling)
+    seen = {}
+    for call in calls(model):
+        stride, pixels = max((seen[id(x)] for x in call.input_tensors), default=(1, 1))
+        if call.operation.name == "score_fr":
+            break
+        window, down, up = window_of(call.operation)
+        pixels += (window - 1) * stride
+        seen |= {id(x): (stride * down / up, pixels) for x in call.outputs}
+    assert (stride, pixels) == (32, field)
+    assert zoo.describe("fcn_googlenet").receptive_field == 907
 
 
 def test_deconvnet_has_the_authors_counts_and_sizes():

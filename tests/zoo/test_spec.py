@@ -34,7 +34,8 @@ def test_a_built_model_says_what_it_is(name):
     options = zoo.describe(name).options | TOYS[name].options
     for other in ("name", "weights", "encoder_weights"):
         options.pop(other, None)
-    assert model.spec == Spec(name, checked(options))
+    mean = {"mean": (123, 117, 104)} if name == "fcn_googlenet" else {}
+    assert model.spec == Spec(name, checked(options, **mean))
     assert None not in model.spec.options.values()
     assert model.spec.classes == 4
     assert model.spec.channels == 3
@@ -365,3 +366,73 @@ def test_a_disk_without_room_is_noticed_before_writing(path, monkeypatch, tmp_pa
         zoo.weights.save(build_toy("unet"), path)
     assert path.read_bytes() == before
     assert zoo.weights.is_whole(path)
+
+
+# Nets with several heads.
+
+GEOMETRIC = ("sky", "horizontal", "vertical")
+TWO = Spec(
+    "fcn8s_two_heads",
+    {"classes": 2, "geometric_classes": 3},
+    ("land", "sea"),
+    head="semantic",
+    other_heads={"geometric": specs.Labels(GEOMETRIC, background=0)},
+)
+
+
+def test_each_head_has_a_spec_of_its_own():
+    assert TWO.heads == ("semantic", "geometric")
+    assert TWO.classes == 2
+    semantic, geometric = TWO.of_head("semantic"), TWO.of_head("geometric")
+    assert semantic == TWO.replace(other_heads={})
+    assert (semantic.heads, semantic.head, semantic.names) == ((), "semantic", ("land", "sea"))
+    assert (geometric.head, geometric.classes, geometric.names) == ("geometric", 3, GEOMETRIC)
+    assert (geometric.background, semantic.background) == (0, None)
+    assert geometric.options == TWO.options
+
+
+def test_heads_go_into_a_file_and_come_back():
+    assert specs.from_dict(json.loads(TWO.to_json()), where="here") == TWO
+    plain = Spec("unet", {"classes": 2})
+    assert not {"head", "other_heads"} & set(plain.to_dict())  # as earlier versions wrote it
+
+
+def test_the_channels_of_a_net_of_several_inputs_are_those_of_all():
+    assert Spec("x", {"classes": 2, "channels": 3, "hha_channels": 3}).channels == 6
+    assert Spec("x", {"classes": 2, "channels": 4}).channels == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"head": None}, "other_heads maps the heads after the first, .* received head=None"),
+        ({"other_heads": ["geometric"]}, r"other_heads maps .* received .*\['geometric'\]"),
+        ({"other_heads": {"semantic": specs.Labels()}}, "name of its own; received 'semantic' twi"),
+        ({"other_heads": {"a b": specs.Labels()}}, "has a name such as semantic; received a b"),
+        ({"other_heads": {"depth": specs.Labels()}}, "received no depth_classes."),
+        (
+            {"other_heads": {"geometric": specs.Labels(("a", "b"))}},
+            "Each of the 3 classes has one name; received 2 names",
+        ),
+        (
+            {"other_heads": {"geometric": {"names": ("a", "b", "c")}}},
+            "The labels of a head are class_names, background and colours; received .* for geom",
+        ),
+        ({"other_heads": {"geometric": specs.Labels(background=3)}}, "from 0 to 2, or None; rec"),
+    ],
+)
+def test_wrong_heads(fields, message):
+    with pytest.raises(ValueError, match=message):
+        TWO.replace(**fields)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (TWO, "fcn8s_two_heads has the heads semantic, geometric, and received 'both'. Pass one"),
+        (COINS, "unet has one head, and received 'both'. Leave the head out."),
+    ],
+)
+def test_a_spec_of_a_head_that_is_not_there(spec, message):
+    with pytest.raises(ValueError, match=message):
+        spec.of_head("both")
