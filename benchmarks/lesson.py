@@ -24,7 +24,7 @@ from zoo import files
 
 ROOT = pathlib.Path(__file__).parents[1]
 ENGLISH, CHINESE = ROOT / "docs" / "lesson.ipynb", ROOT / "docs" / "lesson.zh.ipynb"
-COLOURS = 16  # of a picture
+COLOURS = 12  # of a picture
 SECONDS = 900  # that a cell may take, on a busy machine
 # The reader's kernel only shows warnings; here they are errors, with the exceptions of the tests.
 STRICT = """\
