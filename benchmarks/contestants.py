@@ -28,14 +28,14 @@ from tests.support import serving_double as double
 from tests.support.serving_contract import png
 
 # A quarter of the authors' widths: a sixteenth of the work.
-_VGG = {"stages": (16, 32, 64, 128, 128), "head": 1024}
+_VGG = {"stages": (16, 32, 64, 128, 128), "fc_filters": 1024}
 NARROW = {
     "deconvnet": _VGG,
     "fcn16s": _VGG,
     "fcn32s": _VGG,
     "fcn8s": _VGG,
     "fcn8s_atonce": _VGG,
-    "fcn_alexnet": {"stages": (24, 64, 96, 96, 64), "head": 1024},
+    "fcn_alexnet": {"stages": (24, 64, 96, 96, 64), "fc_filters": 1024},
     "unet": {"filters": 16},
 }
 # The score layers: `build` sets their bias so that several classes win.

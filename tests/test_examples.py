@@ -71,7 +71,7 @@ def runs(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("runs")
     coins, fcn32s = BUILD("unet", classes=2, filters=16, depth=1), small("fcn32s")
     coins.spec = coins.spec.replace(class_names=("background", "coin"), background=0)
-    two_heads = BUILD("fcn8s_two_heads", stages=(4, 6, 8, 8, 8), head=12)
+    two_heads = BUILD("fcn8s_two_heads", stages=(4, 6, 8, 8, 8), fc_filters=12)
     models = {"coins": coins, "mine": coins, "voc_fcn32s": fcn32s}
     for run, model in {**models, "sift_flow_fcn8s_two_heads": two_heads}.items():
         workdir = folder / run
@@ -92,7 +92,7 @@ def folder(runs, tmp_path, monkeypatch):
     def refuse(*_: Any) -> None:
         raise OSError("an example opened a socket: add it to NOT_RUN")
 
-    stages, head = (TOYS["fcn32s"].options[name] for name in ("stages", "head"))
+    stages, head = (TOYS["fcn32s"].options[name] for name in ("stages", "fc_filters"))
     vgg = dict.fromkeys(imagenet.VGG, lambda weights: keras_vgg(stages, head))
     monkeypatch.setattr(imagenet, "VGG", vgg)
     monkeypatch.setattr(imagenet, "SHAPES", {})

@@ -216,7 +216,9 @@ def from_dict(content: Any, *, where: str) -> Spec:
 
 
 def of_today(options: Any, *, channels: int = 3) -> Any:
-    """Options of version 0.1, whose nets all reversed RGB: there `mean_bgr` held its mean.
+    """Options as earlier versions wrote them, with the names that they have today.
+
+    The nets of version 0.1 all reversed RGB, and `mean_bgr` held its mean. `fc_filters` was `head`.
 
     Args:
         options: Of a builder.
@@ -225,15 +227,17 @@ def of_today(options: Any, *, channels: int = 3) -> Any:
     Raises:
         TypeError: The mean is not a list of numbers.
     """
-    if not isinstance(options, dict) or "mean_bgr" not in options:
+    if not isinstance(options, dict):
         return options
-    bgr = options["mean_bgr"]
-    grey = options.get("channels", channels) == 1
-    today = {
+    found = {{"head": "fc_filters"}.get(name, name): value for name, value in options.items()}
+    if "mean_bgr" not in found:
+        return found
+    bgr = found.pop("mean_bgr")
+    grey = found.get("channels", channels) == 1
+    return found | {
         "mean": [math.fsum(bgr) / 3] if grey else bgr[::-1],
         "channel_order": [0] if grey else [2, 1, 0],
     }
-    return {name: value for name, value in options.items() if name != "mean_bgr"} | today
 
 
 def _unusable(where: str, error: Exception) -> ValueError:

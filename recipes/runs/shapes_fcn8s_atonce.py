@@ -14,7 +14,7 @@ from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
     model="fcn8s_atonce",
-    options={"stages": [16, 32, 64, 64, 64], "head": 128},
+    options={"stages": [16, 32, 64, 64, 64], "fc_filters": 128},
     data="shapes",
     steps=800,
     batch_size=8,

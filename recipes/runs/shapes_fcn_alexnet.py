@@ -14,7 +14,7 @@ from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
     model="fcn_alexnet",
-    options={"stages": [16, 32, 48, 48, 32], "head": 128},
+    options={"stages": [16, 32, 48, 48, 32], "fc_filters": 128},
     data="shapes",
     steps=800,
     batch_size=8,

@@ -17,7 +17,7 @@ from zoo.models import vgg
 from zoo.registry import Card
 from zoo.spec import Labels
 
-_HEAD = 4096  # the width of VGG's fully connected layers
+_FC_FILTERS = 4096  # the width of VGG's fully connected layers
 
 
 def check(recipe: Recipe) -> None:
@@ -43,9 +43,9 @@ def check(recipe: Recipe) -> None:
         for path in start.values() if isinstance(start, dict) else [start]:
             _check_start(path)
         return
-    widths = {"stages": list(vgg.WIDTHS), "head": _HEAD}
+    widths = {"stages": list(vgg.WIDTHS), "fc_filters": _FC_FILTERS}
     options = {**card.options, **recipe.options}
-    found = {name: options[name] for name in widths if name in options}  # some have no head
+    found = {name: options[name] for name in widths if name in options}  # some have no fc6
     if "stages" in found:
         found["stages"] = list(found["stages"])
     if "stages" not in found or any(found[name] != widths[name] for name in found):

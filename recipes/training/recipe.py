@@ -216,12 +216,12 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
 
 # The fields that an earlier version did not record, with what it did.
 _LATER = {"channels": 0, "context": False}
-_VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
+_VGG = {"stages": [4, 8, 16, 16, 16], "fc_filters": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),
     **dict.fromkeys(("fcn32s_two_heads", "fcn16s_two_heads", "fcn8s_two_heads"), _VGG),
     **dict.fromkeys(("fcn32s_early_fusion", "fcn32s_late_fusion"), _VGG),
-    "fcn_alexnet": {"stages": [8, 16, 16, 16, 16], "head": 16},
+    "fcn_alexnet": {"stages": [8, 16, 16, 16, 16], "fc_filters": 16},
     "fcn_googlenet": {"filters": 8},
     "encoder_decoder": {"filters": 4, "depth": 2},
     "fullres": {"filters": 4, "depth": 2},

@@ -45,7 +45,7 @@ _SHARED = {
     "save_every": 2,
     "validate_every": 4,
 }
-_VGG = {"stages": [4, 8, 16, 16, 16], "head": 16}
+_VGG = {"stages": [4, 8, 16, 16, 16], "fc_filters": 16}
 # Dropout in FCN and U-Net, batch normalization in DeconvNet; an optimizer for each.
 RECIPES = {
     "fcn8s": Recipe(

@@ -14,7 +14,7 @@ SIZE = (70, 90)
 HEADS = ("semantic", "geometric")
 NAMES = {"semantic": ("sky", "sea", "sand", "sun"), "geometric": ("flat", "upright", "above")}
 
-_TOY = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
+_TOY = {"classes": 4, "stages": (4, 6, 8, 8, 8), "fc_filters": 12}
 
 
 @functools.cache

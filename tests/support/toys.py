@@ -31,18 +31,18 @@ class Toy:
     heads: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-VGG_TOY = Toy({"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}, (37, 50), "score_fr")
+VGG_TOY = Toy({"classes": 4, "stages": (4, 6, 8, 8, 8), "fc_filters": 12}, (37, 50), "score_fr")
 
 TOYS = {
     "deconvnet": Toy(
-        {"classes": 4, "stages": (4, 4, 6, 6, 8), "head": 12}, (45, 230), "seg-score-voc"
+        {"classes": 4, "stages": (4, 4, 6, 6, 8), "fc_filters": 12}, (45, 230), "seg-score-voc"
     ),
     "fcn16s": VGG_TOY,
     "fcn32s": VGG_TOY,
     "fcn8s": VGG_TOY,
     "fcn8s_atonce": VGG_TOY,
     "fcn_alexnet": Toy(
-        {"classes": 4, "stages": (8, 8, 12, 12, 8), "head": 12}, (53, 70), "score_fr"
+        {"classes": 4, "stages": (8, 8, 12, 12, 8), "fc_filters": 12}, (53, 70), "score_fr"
     ),
     "fcn_googlenet": Toy({"classes": 4, "filters": 8}, (53, 70), "score_fr"),
     "encoder_decoder": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "score"),
@@ -53,10 +53,10 @@ TOYS = {
 }
 NAMES = sorted(TOYS)
 
-_VGG_HEATMAP = Toy({"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}, (300, 390), "fc8")
+_VGG_HEATMAP = Toy({"classes": 4, "stages": (4, 6, 8, 8, 8), "fc_filters": 12}, (300, 390), "fc8")
 CLASSIFIER_TOYS = {
     "caffenet_heatmap": Toy(
-        {"classes": 4, "stages": (8, 8, 12, 12, 8), "head": 12}, (300, 390), "fc8"
+        {"classes": 4, "stages": (8, 8, 12, 12, 8), "fc_filters": 12}, (300, 390), "fc8"
     ),
     "vgg16_heatmap": _VGG_HEATMAP,
     "vgg19_heatmap": _VGG_HEATMAP,

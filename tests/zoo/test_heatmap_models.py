@@ -48,7 +48,7 @@ def random_biases(vgg: keras.Model) -> keras.Model:
 @pytest.mark.parametrize("ending", ["weights.h5", "keras"])
 @pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
 def test_a_file_of_kerass_vgg_makes_the_classifier(trunk, ending, tmp_path, tolerance):
-    vgg = random_biases(keras_vgg(VGG["stages"], VGG["head"], trunk=trunk, classes=4))
+    vgg = random_biases(keras_vgg(VGG["stages"], VGG["fc_filters"], trunk=trunk, classes=4))
     path = tmp_path / f"vgg.{ending}"
     vgg.save_weights(path) if ending == "weights.h5" else vgg.save(path)
     model = zoo.load(path, model=f"{trunk}_heatmap", class_names=list("abcd"), **VGG)
@@ -116,7 +116,7 @@ def test_a_small_image_is_padded_with_the_mean(name, tolerance):
 
 
 def test_another_number_of_classes_leaves_the_classifier_as_it_is(tmp_path):
-    vgg = keras_vgg(VGG["stages"], VGG["head"], classes=4)
+    vgg = keras_vgg(VGG["stages"], VGG["fc_filters"], classes=4)
     vgg.save_weights(tmp_path / "vgg.weights.h5")
     options = VGG | {"classes": 7}
     filled = zoo.build("vgg16_heatmap", **options, encoder_weights=str(tmp_path / "vgg.weights.h5"))

@@ -468,8 +468,8 @@ def test_a_full_resolution_net_sees_a_square_around_each_pixel():
 def test_the_up_samplings_of_2015_are_learned():
     """21 × 21 kernels of 4 × 4, of which the first has a bias."""
     for name, learned in [("fcn16s", 1), ("fcn8s", 2), ("fcn8s_atonce", 2)]:
-        model = zoo.build(name, upsampling="learned", stages=(2, 2, 2, 2, 2), head=2)
-        fixed = zoo.build(name, stages=(2, 2, 2, 2, 2), head=2)
+        model = zoo.build(name, upsampling="learned", stages=(2, 2, 2, 2, 2), fc_filters=2)
+        fixed = zoo.build(name, stages=(2, 2, 2, 2, 2), fc_filters=2)
         expected = learned * 21 * 21 * 4 * 4 + 21
         assert trainable(model) - trainable(fixed) == expected
         # Before the first step they are the fixed ones.
@@ -485,14 +485,14 @@ def test_the_up_samplings_of_2015_are_learned():
 
 
 def test_vgg19_has_sixteen_convolutions():
-    model = zoo.build("fcn8s", trunk="vgg19", stages=(2, 2, 2, 2, 2), head=2)
+    model = zoo.build("fcn8s", trunk="vgg19", stages=(2, 2, 2, 2, 2), fc_filters=2)
     names = [x.name for x in model.layers if x.name.startswith("conv")]
     assert len(names) == 16
     assert {"conv3_4", "conv4_4", "conv5_4"} <= set(names)
 
 
 def test_alexnet_is_grouped_and_normalized_after_pooling():
-    model = zoo.build("fcn_alexnet", stages=(4, 4, 4, 4, 4), head=2)
+    model = zoo.build("fcn_alexnet", stages=(4, 4, 4, 4, 4), fc_filters=2)
     groups = {x.name: x.groups for x in model.layers if isinstance(x, keras.layers.Conv2D)}
     assert {name for name, count in groups.items() if count == 2} == {"conv2", "conv4", "conv5"}
     names = [layer.name for layer in model.layers]
@@ -562,7 +562,7 @@ def test_receptive_fields(name, until):
 
 def test_the_field_is_what_the_pixels_say():
     """One feature of fc7 changes with pixels in a square of 404, and with none outside it."""
-    model = zoo.build("fcn32s", stages=(1, 1, 1, 1, 1), head=1)
+    model = zoo.build("fcn32s", stages=(1, 1, 1, 1, 1), fc_filters=1)
     for weight in model.trainable_weights:  # positive weights: no ReLU closes, no change cancels
         weight.assign(np.full(weight.shape, 0.3 if "kernel" in weight.path else 50.0, "float32"))
     feature = keras.Model(model.input, model.get_layer("fc7").output)

@@ -56,7 +56,7 @@ def test_late_fusion_is_the_mean_of_two_nets(tolerance):
     model = whole_toy("fcn32s_late_fusion")
     images = toy_images("fcn32s_late_fusion")
     whole = plain(model)(images).numpy()
-    options = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
+    options = {"classes": 4, "stages": (4, 6, 8, 8, 8), "fc_filters": 12}
     described = {
         "color": {"mean": (92.318, 97.203, 116.190)},
         "hha": {"mean": (132.431, 94.076, 118.477), "channel_order": (0, 1, 2)},

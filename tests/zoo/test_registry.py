@@ -110,7 +110,7 @@ def test_wrong_class_counts_of_a_classifier(name, classes):
         ),
         ("fcn_googlenet", {"final_pooling": "max"}, "'average' .*'none' .*; received 'max'. Pass"),
         ("fcn_googlenet", {"filters": 0}, "filters is a whole number of at least 1; received 0"),
-        ("fcn8s", {"head": 0}, "head is a whole number of at least 1; received 0"),
+        ("fcn8s", {"fc_filters": 0}, "head is a whole number of at least 1; received 0"),
         (
             "unet",
             {"border": "zero"},
@@ -147,7 +147,7 @@ def test_numbers_of_numpy_and_lists_are_options():
         channel_order=[3, 2, 1, 0],
     )
     options = model.spec.options
-    assert (options["classes"], options["stages"], options["head"]) == (3, [2] * 5, 2)
+    assert (options["classes"], options["stages"], options["fc_filters"]) == (3, [2] * 5, 2)
     assert (options["mean"], options["channel_order"]) == ([1, 2, 3, 4.5], [3, 2, 1, 0])
     assert zoo.build("unet", filters=np.int16(2), dropout=np.float32(0.5)).spec.channels == 3
 
@@ -156,12 +156,12 @@ def test_numbers_of_numpy_and_lists_are_options():
     ("name", "options", "named"),
     [
         ("fcn32s", {"stages": (64, 128, 256, 512, 10**6)}, "stages=(64, 128, 256, 512, 1000000)"),
-        ("fcn_alexnet", {"head": 60_000}, "head=60000"),
-        ("deconvnet", {"head": 10**30}, "up to more than can be counted"),
+        ("fcn_alexnet", {"fc_filters": 60_000}, "fc_filters=60000"),
+        ("deconvnet", {"fc_filters": 10**30}, "up to more than can be counted"),
         ("unet", {"filters": 10**5}, "filters=100000, depth=4"),
         ("unet", {"depth": 10**12}, "filters=64, depth=1000000000000"),
         ("fcn_googlenet", {"filters": 1000}, "channels=3, filters=1000"),
-        ("fcn32s_late_fusion", {"head": 30_000}, "head=30000"),
+        ("fcn32s_late_fusion", {"fc_filters": 30_000}, "fc_filters=30000"),
     ],
 )
 def test_a_model_that_asks_for_all_memory_is_refused_before_it_is_built(name, options, named):

@@ -184,6 +184,12 @@ def test_a_spec_of_the_first_version_is_read(channels, mean, order, tmp_path):
     stored = {"format": 1, "model": "fcn32s", "options": options}
     spec = zoo.spec.from_dict(stored, where="old.weights.h5")
     assert "mean_bgr" not in spec.options
+    # The width of fc6 and fc7 had another name.
+    before = {"head" if name == "fc_filters" else name: spec.options[name] for name in spec.options}
+    assert "head" in before
+    assert (
+        zoo.spec.from_dict({"format": 1, "model": "fcn32s", "options": before}, where="x") == spec
+    )
     model = zoo.build("fcn32s", **spec.options)
     assert (model.spec.options["mean"], model.spec.options["channel_order"]) == (mean, order)
     recipe = {"name": "any", "model": "fcn32s", "data": "any", "options": {"mean_bgr": [1, 2, 3.5]}}
@@ -352,7 +358,7 @@ def test_a_model_named_as_another_is_loaded_by_what_it_is(tmp_path):
 
 
 def test_a_file_that_asks_for_all_memory_is_refused(tmp_path):
-    spec = Spec("deconvnet", {"classes": 4, "stages": [4, 4, 4, 4, 10**7], "head": 9})
+    spec = Spec("deconvnet", {"classes": 4, "stages": [4, 4, 4, 4, 10**7], "fc_filters": 9})
     path = zoo.weights.save(build_toy("unet"), tmp_path / "net.weights.h5", spec=spec)
     with pytest.raises(ValueError, match=r"at most 1,073,741,824 parameters.*4, 10000000\)"):
         zoo.load(path)

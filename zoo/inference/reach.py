@@ -16,7 +16,7 @@ from zoo.layers import (
 from zoo.spec import Spec
 
 # Options that say how wide a net is, and values with which it is built at once.
-_WIDTHS = {"filters": 2, "head": 2, "stages": (2, 2, 2, 2, 2)}
+_WIDTHS = {"filters": 2, "fc_filters": 2, "stages": (2, 2, 2, 2, 2)}
 
 
 def reach(model: keras.Model) -> tuple[int, int]:

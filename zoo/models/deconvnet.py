@@ -34,7 +34,7 @@ def deconvnet(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     stages: Sequence[int] = WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "deconvnet",
@@ -49,7 +49,7 @@ def deconvnet(
         encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for VOC, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -78,7 +78,7 @@ def deconvnet(
         pools.append((switches, before))
 
     for layer, size in (("fc6", 7), ("fc7", 1)):
-        x = _conv(x, head, size, layer, padding="valid")
+        x = _conv(x, fc_filters, size, layer, padding="valid")
         x = _bn_relu(x, f"bn{layer}", f"relu{layer[2:]}")
     x = _deconv(x, stages[4], 7, "fc6-deconv", padding="valid")
     x = _bn_relu(x, "fc6-deconv-bn", "fc6-deconv-relu")

@@ -103,7 +103,7 @@ def fcn_alexnet(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     stages: Sequence[int] = alexnet_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "fcn_alexnet",
@@ -118,7 +118,7 @@ def fcn_alexnet(
         encoder_weights: A file for layers of the same name; see `zoo.weights.load`.
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         stages: Number of filters in each of the five stages; the default is the authors'.
-        head: Number of filters in fc6 and fc7; the default is the authors'.
+        fc_filters: Number of filters in fc6 and fc7; the default is the authors'.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for VOC, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -136,7 +136,7 @@ def fcn_alexnet(
     x = subtract_mean(image, mean=mean, channel_order=channel_order)
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     x = alexnet_trunk.alexnet(x, stages=stages)
-    x = classifier(x, kernel=6, head=head)
+    x = classifier(x, kernel=6, fc_filters=fc_filters)
     scores = decode(HEADS["fcn_alexnet"], image, x, pools={}, classes=classes)
     model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
@@ -151,7 +151,7 @@ def fcn32s(
     channels: int = 3,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "fcn32s",
@@ -167,7 +167,7 @@ def fcn32s(
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for VOC, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -189,7 +189,7 @@ def fcn32s(
         channels=channels,
         trunk=trunk,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         upsampling="fixed",
@@ -206,7 +206,7 @@ def fcn16s(
     channels: int = 3,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     upsampling: str = "fixed",
@@ -223,7 +223,7 @@ def fcn16s(
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for VOC, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -247,7 +247,7 @@ def fcn16s(
         channels=channels,
         trunk=trunk,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         upsampling=upsampling,
@@ -264,7 +264,7 @@ def fcn8s(
     channels: int = 3,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     upsampling: str = "fixed",
@@ -281,7 +281,7 @@ def fcn8s(
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for VOC, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -305,7 +305,7 @@ def fcn8s(
         channels=channels,
         trunk=trunk,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         upsampling=upsampling,
@@ -322,7 +322,7 @@ def fcn8s_atonce(
     channels: int = 3,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     upsampling: str = "fixed",
@@ -339,7 +339,7 @@ def fcn8s_atonce(
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for VOC, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -363,7 +363,7 @@ def fcn8s_atonce(
         channels=channels,
         trunk=trunk,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         upsampling=upsampling,
@@ -380,7 +380,7 @@ def _fcn_vgg(
     channels: int,
     trunk: str,
     stages: Sequence[int],
-    head: int,
+    fc_filters: int,
     mean: Sequence[float],
     channel_order: Sequence[int],
     upsampling: str,
@@ -392,7 +392,7 @@ def _fcn_vgg(
     # With this border the 7 × 7 window of fc6 fits at any image size, even 1 × 1.
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages)
-    x = classifier(pools["pool5"], kernel=7, head=head)
+    x = classifier(pools["pool5"], kernel=7, fc_filters=fc_filters)
     learned = upsampling == "learned"
     scores = decode(row, image, x, pools=pools, classes=classes, learned=learned)
     model = keras.Model(image, scores, name=name)
@@ -400,12 +400,16 @@ def _fcn_vgg(
 
 
 def classifier(
-    x: keras.KerasTensor, *, kernel: int, head: int, suffix: str = ""
+    x: keras.KerasTensor, *, kernel: int, fc_filters: int, suffix: str = ""
 ) -> keras.KerasTensor:
     """The fully connected layers fc6 and fc7 of the trunk, as convolutions."""
     for name, size in (("6", kernel), ("7", 1)):
         x = keras.layers.Conv2D(
-            head, size, activation="relu", kernel_initializer="he_normal", name=f"fc{name}{suffix}"
+            fc_filters,
+            size,
+            activation="relu",
+            kernel_initializer="he_normal",
+            name=f"fc{name}{suffix}",
         )(x)
         x = keras.layers.Dropout(0.5, name=f"drop{name}{suffix}")(x)
     return x

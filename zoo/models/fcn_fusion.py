@@ -33,7 +33,7 @@ def fcn32s_early_fusion(
     channels: int = 4,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "fcn32s_early_fusion",
@@ -50,7 +50,7 @@ def fcn32s_early_fusion(
             millimetres.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for NYUDv2.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -68,7 +68,7 @@ def fcn32s_early_fusion(
     x = subtract_mean(image, mean=mean, channel_order=channel_order)
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages, first="conv1_1_bgrd")
-    x = classifier(pools["pool5"], kernel=7, head=head)
+    x = classifier(pools["pool5"], kernel=7, fc_filters=fc_filters)
     scores = decode(HEADS["fcn32s"], image, x, pools=pools, classes=classes)
     model = keras.Model(image, scores, name=name)
     return load(model, weights=weights, encoder_weights=encoder_weights)
@@ -84,7 +84,7 @@ def fcn32s_late_fusion(
     hha_channels: int = 3,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     hha_mean: Sequence[float] | None = None,
@@ -103,7 +103,7 @@ def fcn32s_late_fusion(
         hha_channels: Of the HHA image: disparity, height above ground and angle with gravity.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel of the colour image, 0-255, in its order; by
             default the authors' for NYUDv2.
         channel_order: Which channel of the colour image the net takes first, second, and so on. By
@@ -127,7 +127,7 @@ def fcn32s_late_fusion(
         x = subtract_mean(image, mean=means[one], channel_order=orders[one], suffix=one)
         x = keras.layers.ZeroPadding2D(100, name=f"pad100{one}")(x)
         pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages, suffix=one)
-        x = classifier(pools["pool5"], kernel=7, head=head, suffix=one)
+        x = classifier(pools["pool5"], kernel=7, fc_filters=fc_filters, suffix=one)
         coarse.append(score(x, classes, f"score_fr{one}"))
     fused = keras.layers.Average(name="score_fused")(coarse)
     scores = upscore(HEADS["fcn32s"], images["color"], fused)

@@ -32,7 +32,7 @@ def fcn32s_two_heads(
     channels: int = 3,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "fcn32s_two_heads",
@@ -49,7 +49,7 @@ def fcn32s_two_heads(
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for SIFT Flow, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -72,7 +72,7 @@ def fcn32s_two_heads(
         channels=channels,
         trunk=trunk,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         name=name,
@@ -89,7 +89,7 @@ def fcn16s_two_heads(
     channels: int = 3,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "fcn16s_two_heads",
@@ -106,7 +106,7 @@ def fcn16s_two_heads(
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for SIFT Flow, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -129,7 +129,7 @@ def fcn16s_two_heads(
         channels=channels,
         trunk=trunk,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         name=name,
@@ -146,7 +146,7 @@ def fcn8s_two_heads(
     channels: int = 3,
     trunk: str = "vgg16",
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "fcn8s_two_heads",
@@ -163,7 +163,7 @@ def fcn8s_two_heads(
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         trunk: "vgg16", the authors', or "vgg19".
         stages: Number of filters in each of the five stages; the default is VGG's.
-        head: Number of filters in fc6 and fc7; the default is VGG's.
+        fc_filters: Number of filters in fc6 and fc7; the default is VGG's.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors' for SIFT Flow, and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -186,7 +186,7 @@ def fcn8s_two_heads(
         channels=channels,
         trunk=trunk,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         name=name,
@@ -202,7 +202,7 @@ def _two_heads(
     channels: int,
     trunk: str,
     stages: Sequence[int],
-    head: int,
+    fc_filters: int,
     mean: Sequence[float],
     channel_order: Sequence[int],
     name: str,
@@ -212,7 +212,7 @@ def _two_heads(
     x = subtract_mean(image, mean=mean, channel_order=channel_order)
     x = keras.layers.ZeroPadding2D(100, name="pad100")(x)
     pools = vgg_trunk.vgg(x, trunk=trunk, stages=stages)
-    x = classifier(pools["pool5"], kernel=7, head=head)
+    x = classifier(pools["pool5"], kernel=7, fc_filters=fc_filters)
     scores = {
         one: decode(HEADS[row], image, x, pools=pools, classes=count, suffix=f"_{one[:3]}")
         for one, count in classes.items()

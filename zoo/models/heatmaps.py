@@ -61,7 +61,7 @@ def vgg16_heatmap(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "vgg16_heatmap",
@@ -76,7 +76,7 @@ def vgg16_heatmap(
         encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         stages: Number of filters in each of the five stages; the default is the authors'.
-        head: Number of filters in fc6 and fc7; the default is the authors'.
+        fc_filters: Number of filters in fc6 and fc7; the default is the authors'.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors', and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -98,7 +98,7 @@ def vgg16_heatmap(
         encoder_weights=encoder_weights,
         channels=channels,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         name=name,
@@ -113,7 +113,7 @@ def vgg19_heatmap(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     stages: Sequence[int] = vgg_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "vgg19_heatmap",
@@ -128,7 +128,7 @@ def vgg19_heatmap(
         encoder_weights: "imagenet" or a file for layers of the same name; see `zoo.weights.load`.
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         stages: Number of filters in each of the five stages; the default is the authors'.
-        head: Number of filters in fc6 and fc7; the default is the authors'.
+        fc_filters: Number of filters in fc6 and fc7; the default is the authors'.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors', and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -150,7 +150,7 @@ def vgg19_heatmap(
         encoder_weights=encoder_weights,
         channels=channels,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         name=name,
@@ -165,7 +165,7 @@ def caffenet_heatmap(
     encoder_weights: str | os.PathLike | None = None,
     channels: int = 3,
     stages: Sequence[int] = alexnet_trunk.WIDTHS,
-    head: int = 4096,
+    fc_filters: int = 4096,
     mean: Sequence[float] | None = None,
     channel_order: Sequence[int] | None = None,
     name: str = "caffenet_heatmap",
@@ -180,7 +180,7 @@ def caffenet_heatmap(
         encoder_weights: A file for layers of the same name; see `zoo.weights.load`.
         channels: Of the image: 3 for RGB, 1 for grey, or any other number.
         stages: Number of filters in each of the five stages; the default is the authors'.
-        head: Number of filters in fc6 and fc7; the default is the authors'.
+        fc_filters: Number of filters in fc6 and fc7; the default is the authors'.
         mean: A number to subtract from each channel, 0-255, in the order of the image; by default
             the authors', and their average for channels that are not RGB.
         channel_order: Which channel of the image the net takes first, second, and so on. By default
@@ -202,7 +202,7 @@ def caffenet_heatmap(
         encoder_weights=encoder_weights,
         channels=channels,
         stages=stages,
-        head=head,
+        fc_filters=fc_filters,
         mean=mean,
         channel_order=channel_order,
         name=name,
@@ -217,7 +217,7 @@ def _heatmap(
     encoder_weights: str | os.PathLike | None,
     channels: int,
     stages: Sequence[int],
-    head: int,
+    fc_filters: int,
     mean: Sequence[float],
     channel_order: Sequence[int],
     name: str,
@@ -230,7 +230,7 @@ def _heatmap(
         x = alexnet_trunk.alexnet(x, stages=stages)
     else:
         x = vgg_trunk.vgg(x, trunk=trunk, stages=stages, padding="same")["pool5"]
-    x = classifier(x, kernel=row.kernel, head=head)
+    x = classifier(x, kernel=row.kernel, fc_filters=fc_filters)
     scores = keras.layers.Conv2D(
         classes, 1, kernel_initializer="he_normal", dtype="float32", name="fc8"
     )(x)

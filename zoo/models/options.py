@@ -46,7 +46,7 @@ def checked(
     found = dict(options)
     for name in {"classes", "geometric_classes"} & set(found):
         found[name] = _classes(name, found[name], most_classes)
-    for name in {"channels", "hha_channels", "head", "filters", "depth"} & set(found):
+    for name in {"channels", "hha_channels", "fc_filters", "filters", "depth"} & set(found):
         limit = MAX_CHANNELS if name.endswith("channels") else None
         found[name] = _whole(name, found[name], maximum=limit)
     for name, words in choices.items():
@@ -76,19 +76,20 @@ def parameters_at_most(options: Mapping[str, Any]) -> int:
         levels = min(options["depth"], 64)
         return first * options["filters"] + 32 * options["filters"] ** 2 * 4**levels
     stages = options["stages"]
-    head = options.get("head", stages[4])  # without one the deepest features are convolved again
+    # Without fc6 the deepest features are convolved again.
+    width = options.get("fc_filters", stages[4])
     trunk = first * stages[0] + 27 * stages[0] ** 2
     trunk += sum(
         9 * (inputs * width + 3 * width**2) for inputs, width in itertools.pairwise(stages)
     )
     # Twice, because DeconvNet mirrors all of it, and late fusion has two trunks.
-    return 2 * (trunk + 49 * stages[4] * head + head**2 + head * options["classes"])
+    return 2 * (trunk + 49 * stages[4] * width + width**2 + width * options["classes"])
 
 
 def check_parameters(options: Mapping[str, Any], count: int) -> None:
     """Raises ValueError where a model with these options could have too many parameters."""
     if count > MAX_PARAMETERS:
-        sizes = ("channels", "stages", "head", "filters", "depth")
+        sizes = ("channels", "stages", "fc_filters", "filters", "depth")
         given = ", ".join(f"{name}={options[name]!r}" for name in sizes if name in options)
         raise ValueError(
             f"A model has at most {MAX_PARAMETERS:,} parameters; this one could have up to "

@@ -18,7 +18,7 @@ from tests.parity.caffe.test_caffe_scores import image_of, random_blobs
 from zoo.class_names import CLASS_NAMES
 from zoo.weights import catalog
 
-TOY = {"stages": (4, 6, 8, 8, 8), "head": 12}
+TOY = {"stages": (4, 6, 8, 8, 8), "fc_filters": 12}
 
 
 def opencv(

@@ -41,9 +41,9 @@ class Case:
     head: str | None = None
 
 
-VGG = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
-ALEXNET = {"classes": 4, "stages": (8, 12, 8, 12, 8), "head": 12}
-DECONVNET = {"classes": 4, "stages": (4, 4, 6, 6, 8), "head": 12}
+VGG = {"classes": 4, "stages": (4, 6, 8, 8, 8), "fc_filters": 12}
+ALEXNET = {"classes": 4, "stages": (8, 12, 8, 12, 8), "fc_filters": 12}
+DECONVNET = {"classes": 4, "stages": (4, 4, 6, 6, 8), "fc_filters": 12}
 UNET = {"classes": 4, "channels": 1, "filters": 6, "depth": 2}
 SEGNET = {"classes": 4, "filters": 3}
 # The engine's MaxUnpool has no size of its own: sides that are even at each pooling.

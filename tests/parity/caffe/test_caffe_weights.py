@@ -14,7 +14,7 @@ from tests.support import refusals
 # Their score layers are new: these tests look at the layers below.
 pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
 
-FCN = {"classes": 4, "stages": (4, 6, 8, 8, 8), "head": 12}
+FCN = {"classes": 4, "stages": (4, 6, 8, 8, 8), "fc_filters": 12}
 
 
 def random_blobs(net: definitions.Net) -> dict[str, list[np.ndarray]]:

@@ -25,7 +25,7 @@ class Case:
     precision: str = "float32"  # of the zoo's model
 
 
-DECONVNET = {"classes": 5, "stages": (4, 5, 6, 7, 8), "head": 12}
+DECONVNET = {"classes": 5, "stages": (4, 5, 6, 7, 8), "fc_filters": 12}
 UNET = {"classes": 5, "channels": 3, "filters": 4, "depth": 2, "dropout": 0.0}
 # Wide enough that no window of features is all zero: the next layer would be flat there, and ties.
 SEGNET = {"classes": 5, "filters": 8}

@@ -85,7 +85,7 @@ def deconvnet(images: torch.Tensor, case: Case) -> torch.Tensor:
     x = F.pad(images, (0, right, 0, bottom)).flip(1)
     x = (x - torch.tensor(MEAN_BGR).reshape(1, 3, 1, 1)).double()
     one, two, three, four, five = case.options["stages"]
-    head, parts = case.options["head"], Parts("deconvnet")
+    head, parts = case.options["fc_filters"], Parts("deconvnet")
 
     def normalized(x: torch.Tensor, name: str) -> torch.Tensor:
         return parts.bn_relu(x, name, epsilon=1e-9, training=case.training)

@@ -333,7 +333,7 @@ def test_a_model_that_answers_a_smaller_image_is_scored_with_a_border(run, capsy
 
 def test_the_authors_files_are_scored(tmp_path, capsys):
     shapes.write(tmp_path / "data/shapes", train=1, val=1)
-    options = {"stages": [4, 6, 8, 8, 8], "head": 12}
+    options = {"stages": [4, 6, 8, 8, 8], "fc_filters": 12}
     net = definitions.fcn_vgg("fcn8s", classes=5, **options)
     rng = np.random.default_rng(3)
     blobs = {n: [rng.normal(size=s).astype("float32") for s in x] for n, x in net.shapes.items()}
@@ -434,7 +434,7 @@ def test_shapes_fcn8s_runs_shrunk(tmp_path, capsys):
     shapes.write(tmp_path / "data/shapes", train=4, val=2)
     recipe = dataclasses.replace(
         runs.find("shapes_fcn8s"),
-        options={"stages": [4, 4, 4, 4, 4], "head": 4},
+        options={"stages": [4, 4, 4, 4, 4], "fc_filters": 4},
         crop=32,
         batch_size=2,
         **SMALL | {"steps": 2, "log_every": 1},

@@ -1145,7 +1145,7 @@ def test_a_run_starts_from_the_workdir_of_another(tmp_path, whole, half):
             "fcn_alexnet has stages=[96, 256, 384, 384, 256]",
         ),
         (
-            {"model": "fcn8s", "options": {"head": 16}},
+            {"model": "fcn8s", "options": {"fc_filters": 16}},
             "fcn8s has stages=[64, 128, 256, 512, 512] a",
         ),
         ({"model": "deconvnet", "options": {"stages": [1] * 5}}, "has stages=[1, 1, 1, 1, 1] and"),

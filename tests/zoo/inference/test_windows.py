@@ -124,7 +124,7 @@ def test_a_batch_has_a_crop():
 
 
 def test_the_parts_share_the_weights_of_the_model():
-    model = zoo.build("fcn32s", classes=3, stages=(2,) * 5, head=4)
+    model = zoo.build("fcn32s", classes=3, stages=(2,) * 5, fc_filters=4)
     parts = classifier(model)
     assert parts.trunk.get_layer("conv1_1") is model.get_layer("conv1_1")
     assert parts.head.get_layer("score_fr") is model.get_layer("score_fr")

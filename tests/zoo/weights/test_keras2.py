@@ -13,7 +13,7 @@ from tests.support.toys import TOYS, build_toy, keras_vgg
 pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
 
 FCN = TOYS["fcn8s"].options
-VGG = {"stages": FCN["stages"], "head": FCN["head"]}
+VGG = {"stages": FCN["stages"], "fc_filters": FCN["fc_filters"]}
 # How an array is called: in the files of keras.applications, and in later ones.
 FORMS = {
     "applications": {"kernel": "{layer}_W_1:0", "bias": "{layer}_b_1:0"},

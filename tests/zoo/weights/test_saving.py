@@ -126,7 +126,7 @@ def test_convert_writes_weights_that_load_takes(says, path, tmp_path, capsys):
     if not says:  # as a file that Keras wrote
         build_toy("fcn8s").save_weights(path)
         path.with_name("net.weights.h5.sha256").unlink()
-        options = '{"classes": 4, "stages": [4, 6, 8, 8, 8], "head": 12}'
+        options = '{"classes": 4, "stages": [4, 6, 8, 8, 8], "fc_filters": 12}'
         words += ["--model", "fcn8s", "--options", options]
     assert main(words) == 0
     out = capsys.readouterr().out
@@ -149,10 +149,20 @@ def test_convert_writes_weights_that_load_takes(says, path, tmp_path, capsys):
         ("net.weights.h5", "fcn8s", "{classes}", "takes a JSON object; received '{classes}'"),
         ("net.weights.h5", "fcn8s", "[21]", "--options: takes a JSON object; received '[21]'"),
         ("net.weights.h5", "fcn8s", '{"width": 1}', "fcn8s has no option 'width'"),
-        ("net.weights.h5", "fcn8s", '{"head": 1}', "was saved with head=12; received head=1"),
-        ("of_keras.weights.h5", "fcn8s", '{"head": 1}', "do not fit fcn8s"),
+        (
+            "net.weights.h5",
+            "fcn8s",
+            '{"fc_filters": 1}',
+            "was saved with fc_filters=12; received fc_filters=1",
+        ),
+        ("of_keras.weights.h5", "fcn8s", '{"fc_filters": 1}', "do not fit fcn8s"),
         ("of_keras.weights.h5", "fcn9s", "{}", "Did you mean 'fcn8s'"),
-        ("none.caffemodel", "fcn8s", '{"head": 1, "stages": [2, 2, 2, 2, 2]}', "there is none at"),
+        (
+            "none.caffemodel",
+            "fcn8s",
+            '{"fc_filters": 1, "stages": [2, 2, 2, 2, 2]}',
+            "there is none at",
+        ),
     ],
 )
 def test_convert_says_what_is_wrong(source, model, options, message, path, tmp_path, capsys):

@@ -16,7 +16,7 @@ from tests.support.toys import TOYS, build_toy, keras_vgg, toy_images
 # Their score layers are new: these tests look at the layers below.
 pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
 
-VGG = {"stages": (4, 6, 8, 8, 8), "head": 12}
+VGG = {"stages": (4, 6, 8, 8, 8), "fc_filters": 12}
 
 
 def classifier(path: pathlib.Path) -> keras.Model:

@@ -29,7 +29,7 @@ from zoo.weights.trunks import own_name
 pytestmark = pytest.mark.filterwarnings("ignore:encoder_weights left")
 
 OPTIONS = VGG_TOY.options
-VGG = {name: OPTIONS[name] for name in ("stages", "head")}
+VGG = {name: OPTIONS[name] for name in ("stages", "fc_filters")}
 
 
 def weights_of(model: keras.Model, name: str) -> list[np.ndarray]:

@@ -157,7 +157,7 @@ def test_another_number_of_classes(name, tmp_path):
 
 def test_other_widths(path):
     check_refused(
-        zoo.build("fcn8s", **FCN | {"head": 5}),
+        zoo.build("fcn8s", **FCN | {"fc_filters": 5}),
         path,
         "  fc6: [7, 7, 8, 12] and [12] in the file, [7, 7, 8, 5] and [5] in fcn8s\n"
         "  fc7: [1, 1, 12, 12] and [12] in the file, [1, 1, 5, 5] and [5] in fcn8s\n"
@@ -233,7 +233,7 @@ def test_the_encoder_has_nothing_in_common(tmp_path, model):
 
 def test_the_encoder_has_other_widths(path):
     check_refused(
-        zoo.build("fcn16s", **FCN | {"head": 5}),
+        zoo.build("fcn16s", **FCN | {"fc_filters": 5}),
         path,
         "  fc6: [7, 7, 8, 12] and [12] in the file, [7, 7, 8, 5] and [5] in fcn16s\n",
         option="encoder_weights",
@@ -259,7 +259,7 @@ def check_holds_vgg(model: keras.Model, vgg: keras.Model) -> None:
 @pytest.mark.parametrize("ending", ["weights.h5", "keras"])
 @pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
 def test_a_file_of_keras_vgg_fills_the_trunk(trunk, ending, tmp_path):
-    vgg = keras_vgg(FCN["stages"], FCN["head"], trunk=trunk)
+    vgg = keras_vgg(FCN["stages"], FCN["fc_filters"], trunk=trunk)
     path = tmp_path / f"vgg.{ending}"
     vgg.save_weights(path) if ending == "weights.h5" else vgg.save(path)
     check_holds_vgg(zoo.build("fcn8s", **FCN, trunk=trunk, encoder_weights=path), vgg)
@@ -268,7 +268,7 @@ def test_a_file_of_keras_vgg_fills_the_trunk(trunk, ending, tmp_path):
 @pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
 def test_imagenet(trunk, monkeypatch, model):
     """Keras is asked for the weights of the model's own trunk."""
-    vgg = keras_vgg(FCN["stages"], FCN["head"], trunk=trunk)
+    vgg = keras_vgg(FCN["stages"], FCN["fc_filters"], trunk=trunk)
 
     def trained(*, weights):
         assert weights == "imagenet"
@@ -311,7 +311,7 @@ def test_keras_names_and_shapes_are_those_of_the_trunk(trunk):
     build = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[trunk]
     assert imagenet.VGG[{"vgg16": "conv5_3", "vgg19": "conv5_4"}[trunk]] is build
     vgg = build(weights=None, include_top=False, input_shape=(32, 32, 3))
-    ours = zoo.build("fcn8s", trunk=trunk, head=2)
+    ours = zoo.build("fcn8s", trunk=trunk, fc_filters=2)
     shapes = {layer.name: layer.kernel.shape for layer in ours.layers if layer.weights}
     kernels = {imagenet.author_name(x.name): x.kernel.shape for x in vgg.layers if x.weights}
     trunk_shapes = {name: shape for name, shape in shapes.items() if name.startswith("conv")}
