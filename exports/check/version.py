@@ -10,6 +10,7 @@ from exports.graph.limits import Limits
 from exports.serving import export_json
 from zoo import spec as specs
 from zoo.images import read_image
+from zoo.models.plain import plain
 
 
 def check_version(
@@ -57,10 +58,9 @@ def check_version(
             raise check.MismatchError(f"{error} {hint}") from error
         return
     report(f"Building {recorded['model']} with the weights of {weights}")
-    given = {} if spec is None else {"model": spec.model} | spec.options
-    if spec is not None and not spec.heads:  # one head of several, or a net with one
-        given["head"] = spec.head
-    model = zoo.load(weights, **given)
+    model = zoo.load(weights, **({} if spec is None else {"model": spec.model} | spec.options))
+    if spec is not None and not spec.heads and spec.head is not None:  # one of several
+        model = plain(model, spec.head)
     same = export_json.weights_sha256(model) == recorded["weights"]["sha256"]
     report(f"Its weights are {'' if same else 'NOT '}those that were exported")
     check.check_saved_model(model, version, **options)
