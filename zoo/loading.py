@@ -63,7 +63,7 @@ def load(
     model: str | None = None,
     checkpoint: str | int | None = None,
     class_names: str | Sequence[str] | None = None,
-    head: str | int | None = None,
+    head: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     **options: Any,
 ) -> "keras.Model":
@@ -86,7 +86,7 @@ def load(
         class_names: For a file that does not say them: a name for each class, or the name of a data
             set in `zoo.class_names.CLASS_NAMES`.
         head: Of a net with several heads, the name of the only one that the model shall have; see
-            `zoo.models.plain`. A number is the option of this name that some builders have.
+            `zoo.models.plain`.
         progress: Called after each array with the count of numbers filled in so far, and the total.
         **options: The builder's, for a file that does not say them. `name` and `dropout`
             may differ from the file's, and `border` may be "mirror" for "valid" and back.
@@ -99,7 +99,6 @@ def load(
         ValueError: It is not a trained model, is damaged, does not say what it is and neither do
             `model` and `options`, or contradicts them.
     """
-    head, options = name_of_head(head, options)
     found = find(path, checkpoint)
     spec = specify(found, model=model, class_names=class_names, options=options, where=str(path))
     built, _ = build_found(found, spec, progress=progress, **options)
@@ -108,15 +107,6 @@ def load(
     from zoo.models.plain import plain
 
     return plain(built, head)
-
-
-def name_of_head(
-    head: str | int | None, options: Mapping[str, Any]
-) -> tuple[str | None, dict[str, Any]]:
-    """The name of a head, and the options; a number is the builders' option `head`, of filters."""
-    if isinstance(head, int):
-        return None, {**options, "head": head}
-    return head, dict(options)
 
 
 def build_found(

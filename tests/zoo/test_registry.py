@@ -31,7 +31,9 @@ def test_the_card_describes_the_builder(name):
     card = zoo.describe(name)
     assert card.name == name
     assert card.classes == card.options["classes"]
-    assert card.year == {"caffenet_heatmap": 2014, "unet_vgg16": 2018}.get(name, 2015)
+    years = dict.fromkeys(("encoder_decoder", "fullres", "segnet"), 2017)
+    years |= {"caffenet_heatmap": 2014, "unet_vgg16": 2018}
+    assert card.year == years.get(name, 2015)
     assert card.task == ("classification" if name in CLASSIFIERS else "segmentation")
     assert "arXiv:" in card.paper
     assert card.summary.endswith(".")
@@ -110,7 +112,7 @@ def test_wrong_class_counts_of_a_classifier(name, classes):
         ),
         ("fcn_googlenet", {"final_pooling": "max"}, "'average' .*'none' .*; received 'max'. Pass"),
         ("fcn_googlenet", {"filters": 0}, "filters is a whole number of at least 1; received 0"),
-        ("fcn8s", {"fc_filters": 0}, "head is a whole number of at least 1; received 0"),
+        ("fcn8s", {"fc_filters": 0}, "fc_filters is a whole number of at least 1; received 0"),
         (
             "unet",
             {"border": "zero"},
@@ -142,7 +144,7 @@ def test_numbers_of_numpy_and_lists_are_options():
         classes=np.int64(3),
         channels=np.uint8(4),
         stages=np.array([2, 2, 2, 2, 2]),
-        head=np.array(2),
+        fc_filters=np.array(2),
         mean=np.float32([1, 2, 3, 4.5]),
         channel_order=[3, 2, 1, 0],
     )

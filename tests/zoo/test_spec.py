@@ -34,7 +34,8 @@ def test_a_built_model_says_what_it_is(name):
     options = zoo.describe(name).options | TOYS[name].options
     for other in ("name", "weights", "encoder_weights"):
         options.pop(other, None)
-    mean = {"mean": (123, 117, 104)} if name == "fcn_googlenet" else {}
+    means = {"fcn_googlenet": (123, 117, 104), "segnet": (0, 0, 0)}
+    mean = {"mean": means[name]} if name in means else {}  # the others have VOC's
     assert model.spec == Spec(name, checked(options, **mean))
     assert None not in model.spec.options.values()
     assert model.spec.classes == 4

@@ -156,7 +156,7 @@ def trained(
     where: str,
     model: str | None = None,
     class_names: str | Sequence[str] | None = None,
-    head: str | int | None = None,
+    head: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     **options: Any,
 ) -> tuple[keras.Model, pathlib.Path]:
@@ -177,7 +177,6 @@ def trained(
     Raises:
         ValueError: As `zoo.load`.
     """
-    head, options = zoo.loading.name_of_head(head, options)
     spec = zoo.loading.specify(
         found, model=model, class_names=class_names, options=options, where=where
     )
