@@ -8,6 +8,7 @@ is another.
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -85,7 +86,7 @@ def shown_layers(model: keras.Model) -> list[str]:
     names = [layer.name for layer in model.layers]
     unpoolings = [index for index, x in enumerate(model.layers) if isinstance(x, MaxUnpooling)]
     found = []
-    for start, end in zip(unpoolings, [*unpoolings[1:], None], strict=True):
+    for start, end in itertools.pairwise([*unpoolings, None]):
         relus = [x.name for x in model.layers[start:end] if isinstance(x, keras.layers.ReLU)]
         found += [names[start], *relus[-1:]]
     found = (
