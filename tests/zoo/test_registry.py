@@ -11,7 +11,11 @@ from zoo import registry
 from zoo.__main__ import main
 from zoo.models.options import checked
 
-SEGMENTING = ["deconvnet", "fcn16s", "fcn32s", "fcn8s", "fcn8s_atonce", "fcn_alexnet", "unet"]
+LESSON = ["encoder_decoder", "fullres"]
+SEGMENTING = [
+    *("deconvnet", "fcn16s", "fcn32s", "fcn8s", "fcn8s_atonce", "fcn_alexnet", "segnet", "unet"),
+    *LESSON,
+]
 NAMES = sorted([*SEGMENTING, *CLASSIFIERS])
 
 
@@ -26,16 +30,19 @@ def test_the_card_describes_the_builder(name):
     card = zoo.describe(name)
     assert card.name == name
     assert card.classes == card.options["classes"]
-    assert card.year == (2014 if name == "caffenet_heatmap" else 2015)
+    years = {"caffenet_heatmap": 2014, **dict.fromkeys(("segnet", *LESSON), 2017)}
+    assert card.year == years.get(name, 2015)
     assert card.task == ("classification" if name in CLASSIFIERS else "segmentation")
-    assert "arXiv:" in card.paper
+    assert ("CS231n" if name in LESSON else "arXiv:") in card.paper
     assert card.summary.endswith(".")
 
 
 def test_an_unknown_name_gets_near_matches():
     with pytest.raises(ValueError, match=r"no model is called 'fcn-8s'. Did you mean 'fcn8s'"):
         zoo.build("fcn-8s")
-    with pytest.raises(ValueError, match="The zoo has caffenet_heatmap, deconvnet, fcn16s"):
+    with pytest.raises(
+        ValueError, match="The zoo has caffenet_heatmap, deconvnet, encoder_decoder, fcn16s"
+    ):
         zoo.describe("resnet")
 
 
