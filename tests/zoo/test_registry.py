@@ -11,6 +11,7 @@ from zoo import registry
 from zoo.__main__ import main
 from zoo.models.options import checked
 
+LESSON = ["encoder_decoder", "fullres"]
 SEGMENTING = [
     *("deconvnet", "encoder_decoder", "fcn16s", "fcn16s_two_heads", "fcn32s"),
     *("fcn32s_early_fusion", "fcn32s_late_fusion", "fcn32s_two_heads", "fcn8s", "fcn8s_atonce"),
@@ -18,6 +19,8 @@ SEGMENTING = [
     "unet_vgg16",
 ]
 NAMES = sorted([*SEGMENTING, *CLASSIFIERS])
+YEARS = {"caffenet_heatmap": 2014, "unet_vgg16": 2018}
+YEARS |= dict.fromkeys(("encoder_decoder", "fullres", "segnet"), 2017)
 
 
 def test_names_and_patterns():
@@ -31,9 +34,9 @@ def test_the_card_describes_the_builder(name):
     card = zoo.describe(name)
     assert card.name == name
     assert card.classes == card.options["classes"]
-    assert card.year == {"caffenet_heatmap": 2014, "unet_vgg16": 2018}.get(name, 2015)
+    assert card.year == YEARS.get(name, 2015)
     assert card.task == ("classification" if name in CLASSIFIERS else "segmentation")
-    assert "arXiv:" in card.paper
+    assert "arXiv:" in card.paper or name in LESSON
     assert card.summary.endswith(".")
 
 
