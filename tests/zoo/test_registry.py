@@ -19,6 +19,8 @@ SEGMENTING = [
     *LESSON,
 ]
 NAMES = sorted([*SEGMENTING, *CLASSIFIERS])
+YEARS = {"caffenet_heatmap": 2014, "unet_vgg16": 2018}
+YEARS |= dict.fromkeys(("segnet", *LESSON), 2017)
 
 
 def test_names_and_patterns():
@@ -32,9 +34,7 @@ def test_the_card_describes_the_builder(name):
     card = zoo.describe(name)
     assert card.name == name
     assert card.classes == card.options["classes"]
-    years = dict.fromkeys(("segnet", *LESSON), 2017)
-    years |= {"caffenet_heatmap": 2014, "unet_vgg16": 2018}
-    assert card.year == years.get(name, 2015)
+    assert card.year == YEARS.get(name, 2015)
     assert card.task == ("classification" if name in CLASSIFIERS else "segmentation")
     assert ("CS231n" if name in LESSON else "arXiv:") in card.paper
     assert card.summary.endswith(".")
