@@ -120,11 +120,11 @@ def load_torchfcn() -> types.ModuleType:
         return torchfcn.models
 
 
-def random_image(size: str, seed: int = 5) -> np.ndarray:
-    """Blocks of 16 pixels in random colours with noise, float32 0-255 [1, h, w, 3] RGB."""
+def random_image(size: str, seed: int = 5, *, channels: int = 3) -> np.ndarray:
+    """Blocks of 16 pixels in random colours with noise, float32 0-255 [1, h, w, channels]."""
     rng = np.random.default_rng(seed)
     height, width = map(int, size.split("x"))
-    blocks = rng.uniform(30, 225, (1, -(-height // 16), -(-width // 16), 3))
+    blocks = rng.uniform(30, 225, (1, -(-height // 16), -(-width // 16), channels))
     image = blocks.repeat(16, 1).repeat(16, 2)[:, :height, :width]
     return np.rint(image + rng.uniform(-30, 30, image.shape)).astype("float32")
 

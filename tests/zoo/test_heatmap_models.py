@@ -12,8 +12,8 @@ import zoo.inference
 from recipes import runs
 from recipes.training import model as training
 from tests.parity.caffe import definitions
+from tests.parity.caffe.engine import image_of, random_blobs
 from tests.parity.caffe.messages import write_caffemodel
-from tests.parity.caffe.test_caffe_scores import image_of, random_blobs
 from tests.support.toys import (
     CLASSIFIER_TOYS,
     CLASSIFIERS,

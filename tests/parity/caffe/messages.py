@@ -48,21 +48,21 @@ FIELDS = {
 Blobs = dict[str, list[np.ndarray]]
 
 
-def _messages(*, packed: bool = True, blobs: str = "BlobProto") -> dict:
+def _messages(*, packed: bool = True, blobs: str = "BlobProto", data: str = "float") -> dict:
     """The message classes; `packed=False` writes each number with a tag of its own."""
     file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
     types = descriptor_pb2.FieldDescriptorProto
     for message, fields in FIELDS.items():
         described = file.message_type.add(name=message)
         for name, number, kind, repeated, may_pack in fields:
-            kind = blobs if name == "blobs" else kind
+            kind = {"blobs": blobs, "data": data}.get(name, kind)
             field = described.field.add(name=name, number=number)
             field.label = types.LABEL_REPEATED if repeated else types.LABEL_OPTIONAL
             if kind in FIELDS:
                 field.type, field.type_name = types.TYPE_MESSAGE, f".caffe.{kind}"
             else:
                 field.type = getattr(types, f"TYPE_{kind.upper()}")
-            if may_pack:
+            if may_pack and kind != "bytes":
                 field.options.packed = packed
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
@@ -75,6 +75,8 @@ def _messages(*, packed: bool = True, blobs: str = "BlobProto") -> dict:
 PACKED, UNPACKED = _messages(), _messages(packed=False)
 # Layers into which a blob goes as bytes: so one can be put together from several messages.
 OPEN = _messages(blobs="bytes")
+# Packed numbers as the bytes that they are in a file: a million floats as objects take long.
+BYTES = _messages(data="bytes")
 
 
 def caffemodel(
@@ -116,6 +118,8 @@ def _shape(shape: tuple[int, ...], *, legacy: bool) -> bytes:
 
 def _numbers(array: np.ndarray, packed: tuple[bool, ...], double: bool) -> bytes:
     pieces = np.array_split(array.ravel(), len(packed))
+    if packed == (True,) and not double:
+        return BYTES["BlobProto"](data=[array.astype("<f4").tobytes()]).SerializeToString()
     return b"".join(
         (PACKED if pack else UNPACKED)["BlobProto"](
             **{"double_data" if double else "data": piece.tolist()}

@@ -13,8 +13,8 @@ from PIL import Image
 import zoo
 from recipes import data
 from tests.parity.caffe import definitions
+from tests.parity.caffe.engine import image_of, random_blobs
 from tests.parity.caffe.messages import write_caffemodel
-from tests.parity.caffe.test_caffe_scores import image_of, random_blobs
 from zoo.class_names import CLASS_NAMES
 from zoo.weights import catalog
 

@@ -17,6 +17,7 @@ import pytest
 
 import zoo
 from tests.parity.caffe import definitions
+from tests.parity.caffe.engine import image_for, image_of, opencv, random_blobs
 from tests.parity.caffe.messages import caffemodel, write_caffemodel
 from tests.support.toys import levelling
 from zoo.models.plain import plain
@@ -119,31 +120,6 @@ MEANS = {
 }
 
 
-def random_blobs(net: definitions.Net, seed: int = 3) -> dict[str, list[np.ndarray]]:
-    """He-normal kernels; what the authors scale down is drawn larger, so that it matters."""
-    rng, blobs = np.random.default_rng(seed), {}
-    for name, (kernel, *rest) in net.shapes.items():
-        gain = 1 / net.fixed.get(name.replace("score", "scale"), [np.ones(1)])[0][0]
-        if len(kernel) == 1:  # scale and shift of a normalization
-            blobs[name] = [rng.uniform(0.5, 1.5, kernel), rng.normal(0, 0.1, kernel)]
-        else:
-            transposed = name.startswith(("deconv", "fc6-", "upconv", "score2", "score4"))
-            fan_in = kernel[0] if transposed else np.prod(kernel[1:])
-            deviation = gain * np.sqrt(2 / fan_in)
-            blobs[name] = [rng.normal(0, deviation, kernel)]
-            blobs[name] += [rng.normal(0, 1, bias) for bias in rest]
-    blobs = {name: [x.astype("float32") for x in arrays] for name, arrays in blobs.items()}
-    return blobs | net.fixed
-
-
-def image_of(size: tuple[int, int], channels: int, seed: int = 5) -> np.ndarray:
-    """Random colours in blocks of 8 pixels, 0-255 [1, h, w, channels]."""
-    blocks = [-(-side // 8) for side in size]
-    colours = np.random.default_rng(seed).integers(0, 256, (1, *blocks, channels))
-    image = colours.repeat(8, 1).repeat(8, 2)[:, : size[0], : size[1]]
-    return image.astype("float32")
-
-
 def engine_scores(case: Case, net: definitions.Net, caffemodel: bytes, image: np.ndarray):
     """OpenCV's scores [1, h, w, classes] of the image, prepared as the authors prepare it."""
     height, width = image.shape[1:3]
@@ -155,19 +131,8 @@ def engine_scores(case: Case, net: definitions.Net, caffemodel: bytes, image: np
     else:  # red, green and blue are reversed; depth and HHA are as stored
         data = np.concatenate([image[..., 2::-1], image[..., 3:]], -1)
         data = data - np.float32(MEANS.get(case.name, FCN_MEAN_BGR))
-    prototxt = net.prototxt(*image.shape[1:3]).encode()
-    engine = cv2.dnn.readNetFromCaffe(bytearray(prototxt), bytearray(caffemodel))
-    engine.enableWinograd(False)
-    engine.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
-    for name, part in zip(net.inputs, np.split(data, len(net.inputs), axis=-1), strict=True):
-        engine.setInput(np.ascontiguousarray(part.transpose(0, 3, 1, 2)), name)
-    answer = engine.forward(f"score_{case.head[:3]}") if case.head else engine.forward()
-    return answer.transpose(0, 2, 3, 1)[:, :height, :width]
-
-
-def image_for(net: definitions.Net, size: tuple[int, int]) -> np.ndarray:
-    """An image with the channels of all inputs of a net."""
-    return image_of(size, sum(net.channels[name] for name in net.inputs))
+    answer = opencv(net, caffemodel, data, output=f"score_{case.head[:3]}" if case.head else None)
+    return answer[:, :height, :width]
 
 
 @functools.cache

@@ -9,8 +9,8 @@ import pytest
 
 import zoo
 from tests.parity.caffe import definitions
+from tests.parity.caffe.engine import random_blobs
 from tests.parity.caffe.messages import write_caffemodel
-from tests.parity.caffe.test_caffe_scores import random_blobs
 from tests.support.toys import TOYS, build_toy, keras_vgg, toy_images
 
 # Their score layers are new: these tests look at the layers below.

@@ -10,8 +10,8 @@ import pytest
 
 import zoo
 from tests.parity.caffe import definitions
+from tests.parity.caffe.engine import random_blobs
 from tests.parity.caffe.messages import write_caffemodel
-from tests.parity.caffe.test_caffe_scores import random_blobs
 from tests.support.refusals import check_refused
 from tests.support.toys import (
     OTHER_TOYS,
