@@ -47,8 +47,8 @@ Written by `python -m benchmarks.authors_nets`; run it again instead of editing.
 The nets are in full width. OpenCV runs a Caffe definition, which is written from the tables of the
 authors' own; the zoo builds the model from the same `.caffemodel`. Its kernels are random
 (He-normal), and biases are added with which the classes win about equally often. Both get a random
-image of coloured blocks with noise, prepared as the authors do. Both compute in float32 on the CPU, but they
-add in different orders.
+image of coloured blocks with noise, prepared as the authors do. Both compute in float32 on the CPU,
+but they add in different orders.
 
 `all` counts the numbers in the definition's file, with those of the deconvolutions and scales that
 are fixed; `zoo` counts the parameters of the model, which holds none of these. A difference is the
@@ -58,8 +58,9 @@ closer together than that.
 
 {scores}
 
-The sizes are {sizes}. OpenCV unpools even sizes only: for SegNet and DeconvNet they are
-{halved}.
+The sizes are {sizes}. OpenCV unpools even sizes only: SegNet's are {halved}.
+FCN-GoogLeNet sees 907 pixels, and its scores hardly differ within a small image: its sizes are
+{wide}.
 """
 
 
@@ -85,6 +86,7 @@ VGG = {"stages": (64, 128, 256, 512, 512), "fc_filters": 4096}
 VOC, HHA = (104.00699, 116.66877, 122.67892), (132.431, 94.076, 118.477)
 NYUD, SIFT = (116.190, 97.203, 92.318), (114.578, 115.294, 108.353)
 HALVED = ("96x160", "224x32")
+WIDE = ("321x483", "500x375", "1x1")
 HEADS = {"semantic": "score_fr_sem", "geometric": "score_fr_geo"}
 
 
@@ -135,6 +137,7 @@ ROWS = {
     "FCN-GoogLeNet (our reading)": Row(
         functools.partial(definitions.fcn_googlenet, classes=21, filters=64),
         *("fcn_googlenet", {}, {None: "score_fr"}, (104, 117, 123)),
+        sizes=WIDE,
     ),
     "DeconvNet": Row(_DECONVNET, "deconvnet", {}, {None: "seg-score-voc"}, _EXACT_VOC),
     "SegNet": Row(
@@ -220,7 +223,7 @@ def compared(net: str, sizes: tuple[str, ...] | None) -> Result:
 
 
 def level(model: keras.Model, head: str | None, score: str, images: list) -> np.ndarray:
-    """Adds to the biases of a head what makes its classes win equally often; gives what it added."""
+    """What to add to the biases of a head so that its classes win about equally often."""
     (bias,) = (x.weights[1] for x in model.layers if x.name == _ours(score))
     one = plain(model, head)
 
@@ -290,6 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
         scores=score_table(results),
         sizes=", ".join(SIZES),
         halved=" and ".join(HALVED),
+        wide=", ".join(WIDE),
     )
     print(text)
     if not all(result.passed for result in results):
