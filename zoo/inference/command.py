@@ -82,7 +82,7 @@ def _predict(given: argparse.Namespace) -> int:
         return terminal.printable(text).replace("\n", "\\n")
 
     with (
-        journal.opened(given.out, _request(given)) as kept,
+        journal.opened(given.out, _request(given), beside) as kept,
         progress.counting("images", rate=True) as show,
     ):
         without = write_answers(

@@ -1,6 +1,7 @@
 """`zoo predict` and others on nets with several heads, and on those of colour and depth."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -151,6 +152,34 @@ def test_a_depth_becomes_its_logarithm(early, folders, tmp_path):
     np.testing.assert_allclose(read, image, rtol=1e-6)
 
 
+def test_an_image_whose_depth_has_changed_is_answered_again(early, folders, tmp_path, capsys):
+    out, depth = tmp_path / "out", tmp_path / "depth"
+    shutil.copytree(folders / "depth", depth)
+    words = (early, folders / "color", "--depth", depth, "--out", out)
+    assert predict(*words) == 0
+    first = zoo.images.read_class_map(out / "0-mask.png")
+    other = zoo.images.read_numbers(depth / "0.tif")[::-1]
+    Image.fromarray(np.ascontiguousarray(other)).save(depth / "0.tif")
+    capsys.readouterr()
+    assert predict(*words) == 0
+    assert "1 of 2 images were answered before" in capsys.readouterr().out
+    second = zoo.images.read_class_map(out / "0-mask.png")
+    assert (first != second).any()
+    found = zoo.predict(early, folders / "color/0.png", depth=depth / "0.tif")
+    np.testing.assert_array_equal(second, found)
+
+
+def test_what_is_no_hha_is_not_taken_for_it(late, folders, tmp_path, capsys):
+    image, out = folders / "color" / "0.png", tmp_path / "out"
+    text = r"0\.tif: an HHA image has 3 channels; this one has 1\. Take the file of HHA, not that"
+    with pytest.raises(ValueError, match=text):
+        zoo.predict(late, image, depth=folders / "depth/0.tif")
+    for same in (folders / "color", image):  # colours, not HHA
+        assert predict(late, image, "--depth", same, "--out", out) == 2
+        assert "which is another than that of the images" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_net_of_colour_and_depth_wants_both(early, late, two, folders, tmp_path, capsys):
     image, out = folders / "color" / "0.png", tmp_path / "out"
     told = {
@@ -180,8 +209,12 @@ def test_a_depth_that_does_not_fit_is_told(early, late, folders, tmp_path):
     with pytest.raises(ValueError, match="has the size of its image, 70×90; it is 20×30"):
         zoo.predict(late, image, depth=small)
     Image.fromarray(np.ones(several.SIZE, np.uint8)).save(small)
-    with pytest.raises(ValueError, match="a depth has 16 bits, in millimetres; this one has 8"):
+    text = r"small\.png: a depth has 16 bits, in millimetres; this one has 8\. Take the file of t"
+    with pytest.raises(ValueError, match=text):
         zoo.predict(early, image, depth=small)
+    text = r"0\.png: a depth has one channel, in millimetres; this one has 3\. Take the file of t"
+    with pytest.raises(ValueError, match=text):
+        zoo.predict(early, image, depth=folders / "hha/0.png")
 
 
 def test_layers_of_a_head_and_of_two_trunks_are_shown(two, late, folders, tmp_path):
@@ -190,9 +223,10 @@ def test_layers_of_a_head_and_of_two_trunks_are_shown(two, late, folders, tmp_pa
     assert showing.activations(words) == 0
     assert out.exists()
     out = tmp_path / "late.png"
-    words = [str(late), str(image), "--depth", str(folders / "hha/0.png"), "--out", str(out)]
-    assert showing.activations(words) == 0
-    assert out.exists()
+    for depth in (folders / "hha", folders / "hha/0.png"):
+        words = [str(late), str(image), "--depth", str(depth), "--out", str(out)]
+        assert showing.activations(words) == 0
+        out.unlink()
     geometric = plain(several.two_heads(), "geometric")
     assert activations.shown_layers(geometric) == [
         *("score_fr_geo", "score_pool4_geo", "fuse_pool4_geo"),
