@@ -169,6 +169,20 @@ def test_an_image_whose_depth_has_changed_is_answered_again(early, folders, tmp_
     np.testing.assert_array_equal(second, found)
 
 
+def test_an_array_holds_colours_to_255_and_a_logarithm(early):
+    logarithm = "last channel is the logarithm of the depth in millimetres"
+    image = np.full((40, 50, 4), 100, np.float32)
+    for depth in (2550, -0.5):  # millimetres; the logarithm of metres
+        image[..., 3] = depth
+        with pytest.raises(ValueError, match=f"holds 0 to 255; received .* Its {logarithm}"):
+            zoo.predict(early, image)
+    image[..., :3], image[..., 3] = 0.5, 7.8
+    with pytest.raises(ValueError, match=r"received 0\.5 to 7\.8\. Multiply it by 255\."):
+        zoo.predict(early, image)
+    image[..., :3] = 100
+    assert zoo.predict(early, image).shape == (40, 50)
+
+
 def test_what_is_no_hha_is_not_taken_for_it(late, folders, tmp_path, capsys):
     image, out = folders / "color" / "0.png", tmp_path / "out"
     text = r"0\.tif: an HHA image has 3 channels; this one has 1\. Take the file of HHA, not that"
@@ -191,8 +205,9 @@ def test_a_net_of_colour_and_depth_wants_both(early, late, two, folders, tmp_pat
             zoo.predict(weights, picture)
         assert predict(weights, picture, "--out", out) == 2
         assert "--depth FOLDER" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="received an image of 8 bits alone"):
-        zoo.predict(early, np.zeros((40, 50, 4), np.uint8))
+    for kind in (np.uint8, np.int64):
+        with pytest.raises(ValueError, match="received an image of whole numbers alone"):
+            zoo.predict(early, np.zeros((40, 50, 4), kind))
     words = (two, image, "--out", out, "--head", "semantic", "--depth", folders / "hha")
     assert predict(*words) == 2
     assert "fcn8s_two_heads takes one image. Leave the depth out" in capsys.readouterr().err
