@@ -70,6 +70,12 @@ def _predict(given: argparse.Namespace) -> int:
         font=given.font,
     )
     asked.check()
+    films = [path for path in paths if videos.is_video(path)]
+    if films and depths.takes_depth(asked.spec):
+        raise ValueError(
+            f"A net of colour and depth answers images; received the video {films[0]}. Leave it "
+            "out, or save its frames and their depths as files."
+        )
     if given.depth is None:
         depths.check_alone(asked.spec, paths[0])  # what the net takes, it takes of all
     else:

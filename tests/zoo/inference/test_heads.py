@@ -121,8 +121,13 @@ def test_the_command_takes_a_head_and_remembers_it(two, folders, tmp_path, capsy
     assert "--head on the command line" in capsys.readouterr().err
 
 
-def test_hha_lies_beside_the_colours(late, folders, tmp_path):
+def test_hha_lies_beside_the_colours(late, folders, tmp_path, capsys):
     out, image = tmp_path / "out", folders / "color"
+    film = tmp_path / "film.mp4"
+    film.touch()
+    assert predict(late, image, film, "--out", out) == 2
+    text = f"A net of colour and depth answers images; received the video {film}. Leave it out"
+    assert text in capsys.readouterr().err
     assert predict(late, image, "--depth", folders / "hha", "--out", out) == 0
     pixels = several.images(several.late_fusion())
     expected = several.class_maps(several.late_fusion(), pixels)
