@@ -44,17 +44,32 @@ def joined(image: str | os.PathLike, depth: str | os.PathLike, spec: Spec) -> np
     """
     check_taken(spec)
     if _takes_second(spec):
-        second = images.read_image(depth, channels=spec.options["hha_channels"])
+        second = read_hha(depth, channels=spec.options["hha_channels"])
     else:
         mean = spec.options.get("mean")
         second = log_depth(depth, missing=mean[-1] if mean else 0.0)
-    colours = images.read_image(image, channels=spec.channels - second.shape[-1])
+    colours = images.read_image(image, channels=spec.channels - second.shape[-1], upright=True)
     if colours.shape[:2] != second.shape[:2]:
         raise ImageError(
             f"{depth}: a depth has the size of its image, {_size(colours)}; it is {_size(second)} "
             "(height × width). Replace one of them."
         )
     return np.concatenate([colours.astype(second.dtype), second], axis=-1)
+
+
+def read_hha(file: str | os.PathLike, *, channels: int = 3) -> np.ndarray:
+    """The disparity, the height above ground and the angle with gravity, uint8 `[h, w, channels]`.
+
+    Raises:
+        zoo.images.ImageError: It cannot be read, or has other channels, as a depth has.
+    """
+    image = images.read_image(file, upright=True)
+    if image.shape[-1] != channels:
+        raise ImageError(
+            f"{file}: an HHA image has {channels} channels; this one has {image.shape[-1]}. Take "
+            "the file of HHA, not that of the depth."
+        )
+    return image
 
 
 def log_depth(file: str | os.PathLike, *, missing: float) -> np.ndarray:
@@ -65,12 +80,21 @@ def log_depth(file: str | os.PathLike, *, missing: float) -> np.ndarray:
         missing: What stands where nothing was measured, which is 0 in the file.
 
     Raises:
-        zoo.images.ImageError: It cannot be read, or has 8 bits.
+        zoo.images.ImageError: It cannot be read, or has 8 bits or colours.
     """
-    depth = images.read_numbers(file)
+    try:
+        depth = images.read_numbers(file)
+    except ImageError as error:
+        if (channels := images.channels_of(file)) == 1:
+            raise
+        raise ImageError(
+            f"{file}: a depth has one channel, in millimetres; this one has {channels}. Take the "
+            "file of the depth."
+        ) from error
     if depth.dtype == np.uint8:
         raise ImageError(
-            f"{file}: a depth has 16 bits, in millimetres; this one has 8. Save it with 16 bits."
+            f"{file}: a depth has 16 bits, in millimetres; this one has 8. Take the "
+            "file of the depth."
         )
     found = np.full(depth.shape, missing, np.float32)
     np.log(depth, out=found, where=depth > 0, casting="same_kind", dtype=np.float32)
@@ -88,13 +112,13 @@ def find(
         FileNotFoundError: An image has none.
     """
     folder = pathlib.Path(depth)
-    if folder.is_file() and len(paths) == 1:
-        return {paths[0]: folder}
+    alone = folder.is_file() and len(paths) == 1
     found = {}
     for path in paths:
         names = [path.name, *(path.stem + ending for ending in ENDINGS)]
-        there = (folder / name for name in names)
-        file = next((file for file in there if file.is_file()), None)
+        there = [folder] if alone else [folder / name for name in names]
+        others = (file for file in there if os.path.abspath(file) != os.path.abspath(path))
+        file = next((file for file in others if file.is_file()), None)
         if file is None:
             raise FileNotFoundError(
                 f"The depth of an image has its name; {folder} holds none for {path.name}. Pass "
@@ -102,6 +126,18 @@ def find(
             )
         found[path] = file
     return found
+
+
+def colours(image: np.ndarray, spec: Spec) -> np.ndarray:
+    """The channels of an image `[..., channels]` that are no depth: all but for nets that take it.
+
+    Args:
+        image: As the net takes it.
+        spec: Of the net.
+    """
+    if not takes_depth(spec):
+        return image
+    return image[..., : spec.channels - spec.options.get("hha_channels", 1)]
 
 
 def check_taken(spec: Spec) -> None:

@@ -111,9 +111,9 @@ def activations(arguments: list[str]) -> int:
     )
     parser.add_argument(
         "--depth",
-        type=pathlib.Path,
         metavar="FILE",
-        help="of a net of colour and depth, the depth of the image, as zoo predict takes it",
+        help="of a net of colour and depth, the depth of the image or its folder, as zoo predict "
+        "takes it",
     )
     parser.add_argument("--model", dest="kind", help="name in the zoo, if the file does not say it")
     parser.add_argument(
@@ -130,7 +130,7 @@ def activations(arguments: list[str]) -> int:
 def _activations(chosen: argparse.Namespace) -> int:
     out = _checked(chosen.out, ".png")
     quiet.import_tensorflow()
-    from zoo import loading
+    from zoo import depths, loading
     from zoo.inference import activations as shown
     from zoo.inference import inputs
     from zoo.models.plain import plain
@@ -139,7 +139,8 @@ def _activations(chosen: argparse.Namespace) -> int:
         chosen.model, model=chosen.kind, checkpoint=chosen.checkpoint, **chosen.options
     )
     model = plain(model, chosen.head)
-    image = inputs.read(chosen.image, model.spec, depth=chosen.depth)
+    beside = None if chosen.depth is None else depths.find([chosen.image], chosen.depth)
+    image = inputs.read(chosen.image, model.spec, depth=beside and beside[chosen.image])
     found = shown.activations(model, image, chosen.layers)
     picture = shown.sheet(image, found)
     with files.creating(out) as unfinished:

@@ -153,8 +153,8 @@ def refused(server: Server, code: str, why: str) -> RefusedError:
     else:
         remedy = _REMEDIES.get(
             code,
-            "The model must be an export of this zoo, which has the signatures mask_png and "
-            "class_names.",
+            "The model must be an export of this zoo that takes one image, with the signatures "
+            "mask_png and class_names.",
         )
     return RefusedError(
         f"The server at {server.url} refused to ask {server.model!r} with {code}: {why}. {remedy}"

@@ -70,6 +70,12 @@ def _predict(given: argparse.Namespace) -> int:
         font=given.font,
     )
     asked.check()
+    films = [path for path in paths if videos.is_video(path)]
+    if films and depths.takes_depth(asked.spec):
+        raise ValueError(
+            f"A net of colour and depth answers images; received the video {films[0]}. Leave it "
+            "out, or save its frames and their depths as files."
+        )
     if given.depth is None:
         depths.check_alone(asked.spec, paths[0])  # what the net takes, it takes of all
     else:
@@ -82,7 +88,7 @@ def _predict(given: argparse.Namespace) -> int:
         return terminal.printable(text).replace("\n", "\\n")
 
     with (
-        journal.opened(given.out, _request(given)) as kept,
+        journal.opened(given.out, _request(given), beside) as kept,
         progress.counting("images", rate=True) as show,
     ):
         without = write_answers(

@@ -12,6 +12,7 @@ import types
 
 import numpy as np
 
+from zoo import depths
 from zoo.inference.probabilities import probabilities
 from zoo.inference.scorers import PROBABILITIES, Scorer
 
@@ -39,8 +40,9 @@ def crf(
 
     The unary energy is -log of the probability; both pairwise terms are Potts. Where `answer` says
     nothing (zeros or no numbers at all), every class has the same unary energy, so that the
-    neighbours decide. Images have 1 or 3 channels with values from 0 to 255; grey is repeated to
-    RGB. Others have no appearance term: pass `appearance_weight=0`.
+    neighbours decide. Images have 1 or 3 channels with values from 0 to 255, beside a depth, which
+    is left out; grey is repeated to RGB. Others have no appearance term: pass
+    `appearance_weight=0`.
 
     A CRF sees the whole image. In tiles, whose margin is that of `answer` and 3 `appearance_std`,
     its answer is close to that of the whole image, and not the same.
@@ -97,9 +99,10 @@ def crf(
                 f"A CRF takes images of at most {most} pixels; received {images.shape[1]} × "
                 f"{images.shape[2]}. Scale the image down, or leave the CRF out."
             )
+        shown = depths.colours(images, answer.spec)
         if appearance_weight:
-            _check_image(images)
-        pairs = zip(images, inner.answer(images), strict=True)
+            _check_image(shown)
+        pairs = zip(shown, inner.answer(images), strict=True)
         return np.stack([refined(image, found) for image, found in pairs])
 
     reach = max(smoothness_std, appearance_std if appearance_weight else 0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from zoo import depths, image_files, images
+from zoo import depths, image_files, images, registry
 from zoo.spec import Spec
 from zoo.videos import VIDEO_ENDINGS
 
@@ -113,8 +113,8 @@ def read(picture: Picture, spec: Spec, *, depth: str | os.PathLike | None = None
     if is_file:
         depths.check_alone(spec, picture)
         return images.read_image(picture, channels=spec.channels)
-    if getattr(picture, "dtype", np.dtype(np.uint8)) == np.uint8:
-        depths.check_alone(spec, "an image of 8 bits")
+    if getattr(picture, "dtype", np.dtype(np.uint8)).kind != "f":
+        depths.check_alone(spec, "an image of whole numbers")
     if isinstance(picture, Image.Image):
         picture = picture.convert("RGB") if picture.mode in ("HSV", "YCbCr") else picture
         form = "TIFF" if picture.mode in _OF_TIFF else "PNG"
@@ -148,9 +148,11 @@ def _checked(image: np.ndarray, spec: Spec) -> np.ndarray:
         )
     least, most = image.min(), image.max()
     # A black image of floats is black in both ranges.
-    is_share = image.dtype.kind == "f" and 0 < most <= 1
+    is_share = image.dtype.kind == "f" and 0 < depths.colours(image, spec).max() <= 1
     if least < 0 or most > 255 or is_share:
         remedy = "Multiply it by 255." if is_share else "Scale it to 0-255."
+        if registry.takes_log_depth(spec.model):
+            remedy += " Its last channel is the logarithm of the depth in millimetres, np.log(d)."
         raise ValueError(f"An image holds 0 to 255; received {least:g} to {most:g}. {remedy}")
     return image
 

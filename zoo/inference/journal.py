@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,19 +28,24 @@ class Journal:
         folder: Of the answers.
         lines: Of each image by its path, the last line about it.
         owners: The path of the image that each file is the answer to, by the file's name.
+        depths: The file of the depth of each image that has one.
     """
 
     folder: pathlib.Path
     lines: dict[str, dict[str, Any]]
     owners: dict[str, str]
+    depths: Mapping[pathlib.Path, pathlib.Path]
 
     def is_answered(self, image: pathlib.Path, names: list[str]) -> bool:
-        """Whether the answers of these names are there, whole, and to the image as it is now."""
+        """Whether the answers of these names are there, whole, and to the image as it is now.
+
+        The depth of an image is a part of it.
+        """
         path = os.path.abspath(image)
         line = self.lines.get(path)
         return (
             line is not None
-            and (line["image"], line["files"]) == (_identity(image), names)
+            and (line["image"], line["files"]) == (self._identity(image), names)
             and not line.get("missing")
             and all(self.owners.get(name) == path for name in names)
             and all((self.folder / name).exists() for name in names)
@@ -70,19 +76,28 @@ class Journal:
         Raises:
             OSError: The journal cannot be written.
         """
-        line = {"image": _identity(image), "files": names, **told}
+        line = {"image": self._identity(image), "files": names, **told}
         files.append_text(self.folder / NAME, _text(line))
         self.lines[line["image"]["path"]] = line
         self.owners.update(dict.fromkeys(names, line["image"]["path"]))
 
+    def _identity(self, image: pathlib.Path) -> dict[str, Any]:
+        depth = self.depths.get(image)
+        return _identity(image) | ({} if depth is None else {"depth": _identity(depth)})
+
 
 @contextlib.contextmanager
-def opened(folder: pathlib.Path, request: Mapping[str, Any]) -> Iterator[Journal]:
+def opened(
+    folder: pathlib.Path,
+    request: Mapping[str, Any],
+    depths: Mapping[pathlib.Path, pathlib.Path] = types.MappingProxyType({}),
+) -> Iterator[Journal]:
     """The journal of a folder, which is made if it is not there; no other process has it.
 
     Args:
         folder: Of the answers.
         request: What is asked of every image. A folder holds the answers to one request.
+        depths: The file of the depth of each image that has one.
 
     Raises:
         ValueError: The folder holds answers to another request, or its journal is damaged.
@@ -96,7 +111,7 @@ def opened(folder: pathlib.Path, request: Mapping[str, Any]) -> Iterator[Journal
         lines = _read(file, json.loads(json.dumps(request)))
         last = {line["image"]["path"]: line for line in lines}
         owners = {name: line["image"]["path"] for line in lines for name in line["files"]}
-        yield Journal(folder, last, owners)
+        yield Journal(folder, last, owners, depths)
 
 
 @contextlib.contextmanager
@@ -138,10 +153,10 @@ def _read(file: pathlib.Path, request: dict[str, Any]) -> list[dict[str, Any]]:
     return lines
 
 
-def _identity(image: pathlib.Path) -> dict[str, Any]:
-    """What tells an image from another one at its path."""
-    stat = image.stat()
-    return {"path": os.path.abspath(image), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
+def _identity(file: pathlib.Path) -> dict[str, Any]:
+    """What tells a file from another one at its path."""
+    stat = file.stat()
+    return {"path": os.path.abspath(file), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
 
 
 def _text(line: Mapping[str, Any]) -> str:

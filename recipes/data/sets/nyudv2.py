@@ -15,7 +15,7 @@ The splits are those of the FCN paper: "train" is train.txt and val.txt together
 "val" is test.txt. To choose between settings without the test images, give `read` other lists.
 
     nyudv2_hha           HHA images: three channels of 8 bits, in the order of the file
-    nyudv2_depth         the logarithm of the depth: one channel of float32, see `read_depth`
+    nyudv2_depth         the logarithm of the depth: one channel of float32, see `zoo.depths`
     nyudv2_color_depth   RGB and behind it that logarithm: four channels of float32
     nyudv2_color_hha     RGB and behind it HHA: six channels of 8 bits
 
@@ -35,7 +35,7 @@ from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from recipes.data.listed import listed, read_rgb
 from recipes.data.mat import read_label
 from zoo.class_names import CLASS_NAMES
-from zoo.images import read_image, read_numbers
+from zoo.depths import log_depth, read_hha
 
 CLASSES = np.array([IGNORE_LABEL, *range(40)], np.uint8)  # of each number in the file
 MEAN_LOG_DEPTH = 7.844  # that the authors' net of early fusion subtracts
@@ -95,34 +95,6 @@ def read(
     }
 
 
-def read_hha(file: pathlib.Path) -> np.ndarray:
-    """The disparity, height and angle, uint8 `[h, w, 3]`."""
-    image = read_image(file, upright=True)
-    if image.shape[2] != 3:
-        raise DataError(
-            f"{file}: an HHA image has three channels; this one has {image.shape[2]}. Take the "
-            "file of data/hha."
-        )
-    return image
-
-
-def read_depth(file: pathlib.Path) -> np.ndarray:
-    """The natural logarithm of a depth in millimetres, float32 `[h, w, 1]`.
-
-    Where nothing was measured it is `MEAN_LOG_DEPTH`, which the authors' net subtracts.
-    """
-    depth = read_numbers(file)
-    if depth.dtype == np.uint8:
-        raise DataError(
-            f"{file}: a depth has 16 bits, in millimetres; this one has 8. Take the file of "
-            "data/depth."
-        )
-    measured = depth > 0
-    found = np.full(depth.shape, MEAN_LOG_DEPTH, np.float32)
-    np.log(depth, out=found, where=measured, casting="same_kind", dtype=np.float32)
-    return found[..., np.newaxis]
-
-
 def _stacked(
     readers: tuple[Callable[[pathlib.Path], np.ndarray], ...], *files: pathlib.Path
 ) -> np.ndarray:
@@ -138,7 +110,11 @@ def _stacked(
     return np.concatenate(images, -1)
 
 
-_READERS = {"images": read_rgb, "depth": read_depth, "hha": read_hha}
+_READERS = {
+    "images": read_rgb,
+    "depth": functools.partial(log_depth, missing=MEAN_LOG_DEPTH),
+    "hha": read_hha,
+}
 
 
 def _read_label(file: pathlib.Path) -> np.ndarray:

@@ -66,6 +66,19 @@ def test_an_unknown_head_is_told_with_those_there_are(two_url, file, tmp_path, s
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("interface", ["rest", "grpc_server"])
+def test_a_model_of_two_images_is_refused(interface, file, tmp_path, said):
+    model, directory = several.late_fusion(), tmp_path / "late"
+    save(model, signatures(model, spec=model.spec), directory)
+    with double.served(directory, "late") as loaded, getattr(double, interface)(loaded) as address:
+        status, printed = said(
+            *(file, "--url", address, "--model", "late", "--out", tmp_path / "out")
+        )
+    assert status == 1
+    assert "The model must be an export of this zoo that takes one image, with the" in printed
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_model_of_one_head_has_none_to_choose(url):
     with connected(url, "unet") as server:
         assert server.heads() == ()

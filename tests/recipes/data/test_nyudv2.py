@@ -106,7 +106,7 @@ def test_depth_is_a_logarithm_in_one_channel(folder):
     np.testing.assert_allclose(np.exp(image[9, 9, 0]), 2550, rtol=1e-5)
     examine(splits["train"])
     picture(folder, "depth", "5449", 7)
-    assert "img_5449.png: a class map holds one number per pixel; this one is stored as 'RGB'" in (
+    assert "img_5449.png: a depth has one channel, in millimetres; this one has 3. Take" in (
         problem(folder, "nyudv2_depth")
     )
 
@@ -140,7 +140,7 @@ def test_missing_and_empty_files_are_named(folder):
 def test_depth_of_16_bits_is_not_taken_for_an_image(folder):
     depth = Image.fromarray(np.full(SIZE, 2500, np.uint16))
     depth.save(folder / "data/hha/img_5449.png")
-    assert "img_5449.png: an HHA image has three channels; this one has 1. Take the file" in (
+    assert "img_5449.png: an HHA image has 3 channels; this one has 1. Take the file" in (
         problem(folder, "nyudv2_hha")
     )
 

@@ -18,6 +18,7 @@ from tests.support import specs
 from tests.support.toys import CLASSIFIER_TOYS, build_toy, toy_images
 from zoo import image_files, videos
 from zoo.inference import answers, command, inputs, journal, methods, predicting, scorer
+from zoo.inference.asked import Asked
 
 
 def expected(path):
@@ -351,9 +352,10 @@ def test_two_commands_do_not_write_into_one_folder(ask, tmp_path):
         assert "One command at a time writes into" in ask(status=2)
 
 
-def test_images_are_read_in_their_order_a_few_ahead(tmp_path, photographs):
+def test_images_are_read_in_their_order_a_few_ahead(photographs):
     paths = [photographs / f"{index % 3}.png" for index in range(20)]
-    found = list(answers._read_ahead(paths, specs.UNET))
+    of_the_net = scorer(zoo.build("unet", classes=2, filters=1, depth=1))
+    found = list(answers._read_ahead(paths, Asked(of_the_net)))
     assert [path for path, _ in found] == paths
     for path, image in found:
         np.testing.assert_array_equal(image, zoo.images.read_image(path))

@@ -1,5 +1,6 @@
 """The CRF is the library's own, with the authors' settings, and takes what an image can be."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -114,6 +115,19 @@ def test_other_channels_have_no_appearance():
         crf(numpy_scorer()).answer(image[np.newaxis])
     found = crf(numpy_scorer(), appearance_weight=0).answer(image[np.newaxis])
     assert found.shape == (1, 21, 30, 3)
+
+
+@pytest.mark.parametrize(
+    ("model", "further", "depth"),
+    [("fcn32s_early_fusion", {"channels": 4}, 1), ("fcn32s_late_fusion", {"hha_channels": 3}, 3)],
+)
+def test_colours_are_compared_and_no_depth(model, further, depth):
+    image, probabilities = halves()
+    spec = Spec(model, {"classes": probabilities.shape[-1], "channels": 3} | further)
+    answer = dataclasses.replace(given(probabilities), spec=spec)
+    hidden = np.full((*image.shape[:2], depth), 300, np.float32)  # no value of a colour
+    found = crf(answer)(np.concatenate([image, hidden], axis=-1))
+    np.testing.assert_array_equal(found, crf(given(probabilities))(image))
 
 
 @pytest.mark.parametrize("value", [-1, 256, np.nan])

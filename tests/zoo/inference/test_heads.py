@@ -1,6 +1,7 @@
 """`zoo predict` and others on nets with several heads, and on those of colour and depth."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -120,8 +121,13 @@ def test_the_command_takes_a_head_and_remembers_it(two, folders, tmp_path, capsy
     assert "--head on the command line" in capsys.readouterr().err
 
 
-def test_hha_lies_beside_the_colours(late, folders, tmp_path):
+def test_hha_lies_beside_the_colours(late, folders, tmp_path, capsys):
     out, image = tmp_path / "out", folders / "color"
+    film = tmp_path / "film.mp4"
+    film.touch()
+    assert predict(late, image, film, "--out", out) == 2
+    text = f"A net of colour and depth answers images; received the video {film}. Leave it out"
+    assert text in capsys.readouterr().err
     assert predict(late, image, "--depth", folders / "hha", "--out", out) == 0
     pixels = several.images(several.late_fusion())
     expected = several.class_maps(several.late_fusion(), pixels)
@@ -151,6 +157,48 @@ def test_a_depth_becomes_its_logarithm(early, folders, tmp_path):
     np.testing.assert_allclose(read, image, rtol=1e-6)
 
 
+def test_an_image_whose_depth_has_changed_is_answered_again(early, folders, tmp_path, capsys):
+    out, depth = tmp_path / "out", tmp_path / "depth"
+    shutil.copytree(folders / "depth", depth)
+    words = (early, folders / "color", "--depth", depth, "--out", out)
+    assert predict(*words) == 0
+    first = zoo.images.read_class_map(out / "0-mask.png")
+    other = zoo.images.read_numbers(depth / "0.tif")[::-1]
+    Image.fromarray(np.ascontiguousarray(other)).save(depth / "0.tif")
+    capsys.readouterr()
+    assert predict(*words) == 0
+    assert "1 of 2 images were answered before" in capsys.readouterr().out
+    second = zoo.images.read_class_map(out / "0-mask.png")
+    assert (first != second).any()
+    found = zoo.predict(early, folders / "color/0.png", depth=depth / "0.tif")
+    np.testing.assert_array_equal(second, found)
+
+
+def test_an_array_holds_colours_to_255_and_a_logarithm(early):
+    logarithm = "last channel is the logarithm of the depth in millimetres"
+    image = np.full((40, 50, 4), 100, np.float32)
+    for depth in (2550, -0.5):  # millimetres; the logarithm of metres
+        image[..., 3] = depth
+        with pytest.raises(ValueError, match=f"holds 0 to 255; received .* Its {logarithm}"):
+            zoo.predict(early, image)
+    image[..., :3], image[..., 3] = 0.5, 7.8
+    with pytest.raises(ValueError, match=r"received 0\.5 to 7\.8\. Multiply it by 255\."):
+        zoo.predict(early, image)
+    image[..., :3] = 100
+    assert zoo.predict(early, image).shape == (40, 50)
+
+
+def test_what_is_no_hha_is_not_taken_for_it(late, folders, tmp_path, capsys):
+    image, out = folders / "color" / "0.png", tmp_path / "out"
+    text = r"0\.tif: an HHA image has 3 channels; this one has 1\. Take the file of HHA, not that"
+    with pytest.raises(ValueError, match=text):
+        zoo.predict(late, image, depth=folders / "depth/0.tif")
+    for same in (folders / "color", image):  # colours, not HHA
+        assert predict(late, image, "--depth", same, "--out", out) == 2
+        assert "which is another than that of the images" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_net_of_colour_and_depth_wants_both(early, late, two, folders, tmp_path, capsys):
     image, out = folders / "color" / "0.png", tmp_path / "out"
     told = {
@@ -162,8 +210,9 @@ def test_a_net_of_colour_and_depth_wants_both(early, late, two, folders, tmp_pat
             zoo.predict(weights, picture)
         assert predict(weights, picture, "--out", out) == 2
         assert "--depth FOLDER" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="received an image of 8 bits alone"):
-        zoo.predict(early, np.zeros((40, 50, 4), np.uint8))
+    for kind in (np.uint8, np.int64):
+        with pytest.raises(ValueError, match="received an image of whole numbers alone"):
+            zoo.predict(early, np.zeros((40, 50, 4), kind))
     words = (two, image, "--out", out, "--head", "semantic", "--depth", folders / "hha")
     assert predict(*words) == 2
     assert "fcn8s_two_heads takes one image. Leave the depth out" in capsys.readouterr().err
@@ -180,8 +229,12 @@ def test_a_depth_that_does_not_fit_is_told(early, late, folders, tmp_path):
     with pytest.raises(ValueError, match="has the size of its image, 70×90; it is 20×30"):
         zoo.predict(late, image, depth=small)
     Image.fromarray(np.ones(several.SIZE, np.uint8)).save(small)
-    with pytest.raises(ValueError, match="a depth has 16 bits, in millimetres; this one has 8"):
+    text = r"small\.png: a depth has 16 bits, in millimetres; this one has 8\. Take the file of t"
+    with pytest.raises(ValueError, match=text):
         zoo.predict(early, image, depth=small)
+    text = r"0\.png: a depth has one channel, in millimetres; this one has 3\. Take the file of t"
+    with pytest.raises(ValueError, match=text):
+        zoo.predict(early, image, depth=folders / "hha/0.png")
 
 
 def test_layers_of_a_head_and_of_two_trunks_are_shown(two, late, folders, tmp_path):
@@ -190,9 +243,10 @@ def test_layers_of_a_head_and_of_two_trunks_are_shown(two, late, folders, tmp_pa
     assert showing.activations(words) == 0
     assert out.exists()
     out = tmp_path / "late.png"
-    words = [str(late), str(image), "--depth", str(folders / "hha/0.png"), "--out", str(out)]
-    assert showing.activations(words) == 0
-    assert out.exists()
+    for depth in (folders / "hha", folders / "hha/0.png"):
+        words = [str(late), str(image), "--depth", str(depth), "--out", str(out)]
+        assert showing.activations(words) == 0
+        out.unlink()
     geometric = plain(several.two_heads(), "geometric")
     assert activations.shown_layers(geometric) == [
         *("score_fr_geo", "score_pool4_geo", "fuse_pool4_geo"),
