@@ -51,7 +51,12 @@ def executed(notebook: NotebookNode) -> list[list[NotebookNode]]:
     """
     running = copy.deepcopy(notebook)
     running.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
-    client = nbclient.NotebookClient(running, timeout=SECONDS, record_timing=False)
+    client = nbclient.NotebookClient(
+        running,
+        timeout=SECONDS,
+        record_timing=False,
+        coalesce_streams=True,  # how often a kernel flushes depends on how busy the machine is
+    )
     paths = [str(ROOT), os.environ.get("PYTHONPATH")]
     client.execute(
         cwd=str(ROOT),
