@@ -208,10 +208,17 @@ def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
                 f"{recipe.schedule}"
             )
         return (
-            f"it was started with {flag} {shown(before)}, and this command has "
-            f"{flag} {shown(value)}"
+            f"it was started with {_typed(flag, before)}, and this command has "
+            f"{_typed(flag, value)}"
         )
     return None
+
+
+def _typed(flag: str, value: Any) -> str:
+    """An option as one types it."""
+    if isinstance(value, bool):
+        return flag if value else flag.replace("--", "--no-", 1)
+    return f"{flag} {shown(value)}"
 
 
 # The fields that an earlier version did not record, with what it did.

@@ -168,7 +168,7 @@ def test_a_run_of_an_earlier_version_mirrors_its_crops_as_it_did():
     assert read(earlier) == dataclasses.replace(RECIPE, context=False)
     assert difference(read(earlier), earlier) is None
     assert difference(RECIPE, earlier) == (
-        "it was started with --context False, and this command has --context True"
+        "it was started with --no-context, and this command has --context"
     )
 
 
