@@ -131,21 +131,21 @@ def _net(channels: int = 3) -> Net:
     return Net([], {}, {}, {"data": channels})
 
 
-def fcn_alexnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
+def fcn_alexnet(*, classes: int, stages: tuple[int, ...], fc_filters: int) -> Net:
     net = _net()
-    x = net.conv("fc6", _alexnet(net, stages, pad=100), head, 6)
-    x = net.conv("fc7", x, head, 1)
+    x = net.conv("fc6", _alexnet(net, stages, pad=100), fc_filters, 6)
+    x = net.conv("fc7", x, fc_filters, 1)
     x = net.conv("score_fr", x, classes, 1, relu=False)
     net.crop("score", net.upscore("upscore", x, 63, 32), "data", 18)
     return net
 
 
-def caffenet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
+def caffenet(*, classes: int, stages: tuple[int, ...], fc_filters: int) -> Net:
     """The classifier that FCN-AlexNet is made of, for images of 227 × 227."""
     net = _net()
-    x = net.inner_product("fc6", _alexnet(net, stages, pad=0), head, 6 * 6 * stages[4])
-    x = net.inner_product("fc7", x, head, head)
-    net.inner_product("fc8", x, classes, head, relu=False)
+    x = net.inner_product("fc6", _alexnet(net, stages, pad=0), fc_filters, 6 * 6 * stages[4])
+    x = net.inner_product("fc7", x, fc_filters, fc_filters)
+    net.inner_product("fc8", x, classes, fc_filters, relu=False)
     return net
 
 
@@ -165,7 +165,7 @@ def _vgg(
     net: Net,
     *,
     stages: tuple[int, ...],
-    head: int,
+    fc_filters: int,
     trunk: str = "vgg16",
     data: str = "data",
     first: str = "conv1_1",
@@ -179,8 +179,8 @@ def _vgg(
             pad = 100 if begins else 1
             x = net.conv(name + suffix, x, stages[stage - 1], 3, pad=pad)
         x = net.pool(f"pool{stage}{suffix}", x, 2)
-    x = net.conv(f"fc6{suffix}", x, head, 7)
-    return net.conv(f"fc7{suffix}", x, head, 1)
+    x = net.conv(f"fc6{suffix}", x, fc_filters, 7)
+    return net.conv(f"fc7{suffix}", x, fc_filters, 1)
 
 
 # Each inception module's filters: 1 × 1; before and of 3 × 3; before and of 5 × 5; after its pool.
@@ -349,7 +349,7 @@ def unet(definition: str, *, classes: int, channels: int, filters: int, depth: i
     return net
 
 
-def deconvnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
+def deconvnet(*, classes: int, stages: tuple[int, ...], fc_filters: int) -> Net:
     """Its own layers UNPOOLING and BN in the words of the engine: MaxUnpool and Scale."""
     net, x = _net(), "data"
     for stage, count in enumerate(CONVOLUTIONS["vgg16"], 1):
@@ -357,8 +357,8 @@ def deconvnet(*, classes: int, stages: tuple[int, ...], head: int) -> Net:
             x = net.conv(f"conv{stage}_{index}", x, stages[stage - 1], 3, pad=1, relu=False)
             x = net.bn_relu(f"bn{stage}_{index}", x)
         x = net.pool_with_mask(f"pool{stage}", x)
-    x = net.bn_relu("bnfc6", net.conv("fc6", x, head, 7, relu=False))
-    x = net.bn_relu("bnfc7", net.conv("fc7", x, head, 1, relu=False))
+    x = net.bn_relu("bnfc6", net.conv("fc6", x, fc_filters, 7, relu=False))
+    x = net.bn_relu("bnfc7", net.conv("fc7", x, fc_filters, 1, relu=False))
     x = net.conv("fc6-deconv", x, stages[4], 7, deconv=True, relu=False)
     x = net.bn_relu("fc6-deconv-bn", x)
     for stage in (5, 4, 3, 2, 1):
