@@ -183,7 +183,7 @@ def table(pattern: str = "*") -> str:
 
 def published() -> str:
     """A line for each file that the authors published."""
-    row = "{:39} {:18} {:14} {:>8}  {}"
+    row = "{:39} {:18} {:14} {:>8} {}"
     lines = [row.format("file", "model", "data set", "mean IoU", "licence")]
     for record in catalog.records():
         model = record.model or ("encoder" if record.encoder_of else "none")

@@ -11,13 +11,16 @@ from zoo import registry
 from zoo.__main__ import main
 from zoo.models.options import checked
 
+LESSON = ["encoder_decoder", "fullres"]
 SEGMENTING = [
-    *("deconvnet", "encoder_decoder", "fcn16s", "fcn16s_two_heads", "fcn32s"),
-    *("fcn32s_early_fusion", "fcn32s_late_fusion", "fcn32s_two_heads", "fcn8s", "fcn8s_atonce"),
-    *("fcn8s_two_heads", "fcn_alexnet", "fcn_googlenet", "fullres", "segnet", "unet"),
-    "unet_vgg16",
+    *("deconvnet", "fcn16s", "fcn16s_two_heads", "fcn32s", "fcn32s_early_fusion"),
+    *("fcn32s_late_fusion", "fcn32s_two_heads", "fcn8s", "fcn8s_atonce", "fcn8s_two_heads"),
+    *("fcn_alexnet", "fcn_googlenet", "segnet", "unet", "unet_vgg16"),
+    *LESSON,
 ]
 NAMES = sorted([*SEGMENTING, *CLASSIFIERS])
+YEARS = {"caffenet_heatmap": 2014, "unet_vgg16": 2018}
+YEARS |= dict.fromkeys(("segnet", *LESSON), 2017)
 
 
 def test_names_and_patterns():
@@ -31,11 +34,9 @@ def test_the_card_describes_the_builder(name):
     card = zoo.describe(name)
     assert card.name == name
     assert card.classes == card.options["classes"]
-    years = dict.fromkeys(("encoder_decoder", "fullres", "segnet"), 2017)
-    years |= {"caffenet_heatmap": 2014, "unet_vgg16": 2018}
-    assert card.year == years.get(name, 2015)
+    assert card.year == YEARS.get(name, 2015)
     assert card.task == ("classification" if name in CLASSIFIERS else "segmentation")
-    assert "arXiv:" in card.paper
+    assert ("CS231n" if name in LESSON else "arXiv:") in card.paper
     assert card.summary.endswith(".")
 
 
@@ -43,7 +44,7 @@ def test_an_unknown_name_gets_near_matches():
     with pytest.raises(ValueError, match=r"no model is called 'fcn-8s'. Did you mean 'fcn8s'"):
         zoo.build("fcn-8s")
     with pytest.raises(
-        ValueError, match="The zoo has caffenet_heatmap, deconvnet, encoder_decoder"
+        ValueError, match="The zoo has caffenet_heatmap, deconvnet, encoder_decoder, fcn16s"
     ):
         zoo.describe("resnet")
 

@@ -178,7 +178,7 @@ def test_the_list_fits_a_terminal(capsys, monkeypatch):
         (line,) = [line for line in said.splitlines() if line.startswith(f"{record.file} ")]
         assert record.data in line
         assert (record.model or ("encoder" if record.encoder_of else "none")) in line.split()
-    assert re.search(r"^fcn8s-heavy-pascal\S* +fcn8s +voc +65.5  unrestricted use$", said, re.M)
+    assert re.search(r"^fcn8s-heavy-pascal\S* +fcn8s +voc +65.5 unrestricted use$", said, re.M)
 
 
 @pytest.mark.parametrize("name", zoo.list_models())
