@@ -250,7 +250,7 @@ CARDS = (
         stride=32,
         receptive_field=340,
         classes=21,
-        weights_licence="CC BY 4.0",
+        weights_licence=UNPUBLISHED,
     ),
     _heatmap(
         "vgg16_heatmap",

@@ -245,7 +245,7 @@ RECORDS = (
     ),
     _deconvnet(
         *("VGG_conv/VGG_ILSVRC_16_layers_conv.caffemodel", None, "imagenet"),
-        encoder_of=(*VGG, "deconvnet", "segnet"),
+        encoder_of=(*VGG, "deconvnet", "segnet", "unet_vgg16"),
         notes="Oxford's VGG-16, below, with its fully connected layers as convolutions.",
     ),
     _segnet(
@@ -282,7 +282,7 @@ RECORDS = (
     Record(
         *("VGG_ILSVRC_16_layers.caffemodel", "vgg16_heatmap", "imagenet", CLASSES["imagenet"]),
         *(OXFORD + "VGG_ILSVRC_16_layers.caffemodel", "CC BY 4.0"),
-        encoder_of=(*VGG, "deconvnet", "segnet"),
+        encoder_of=(*VGG, "deconvnet", "segnet", "unet_vgg16"),
         scores=(Score("ILSVRC-2012 val, dense, multi-scale", {"top_5_accuracy": 92.5}, "gist"),),
         hash=Hash("sha1", "9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24", OPENCV),
         notes='encoder_weights="imagenet" takes VGG-16 from Keras, fetched and checked by Keras.',
