@@ -35,7 +35,8 @@ from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from recipes.data.listed import listed, read_rgb
 from recipes.data.mat import read_label
 from zoo.class_names import CLASS_NAMES
-from zoo.images import read_image, read_numbers
+from zoo.depths import log_depth
+from zoo.images import read_image
 
 CLASSES = np.array([IGNORE_LABEL, *range(40)], np.uint8)  # of each number in the file
 MEAN_LOG_DEPTH = 7.844  # that the authors' net of early fusion subtracts
@@ -111,16 +112,7 @@ def read_depth(file: pathlib.Path) -> np.ndarray:
 
     Where nothing was measured it is `MEAN_LOG_DEPTH`, which the authors' net subtracts.
     """
-    depth = read_numbers(file)
-    if depth.dtype == np.uint8:
-        raise DataError(
-            f"{file}: a depth has 16 bits, in millimetres; this one has 8. Take the file of "
-            "data/depth."
-        )
-    measured = depth > 0
-    found = np.full(depth.shape, MEAN_LOG_DEPTH, np.float32)
-    np.log(depth, out=found, where=measured, casting="same_kind", dtype=np.float32)
-    return found[..., np.newaxis]
+    return log_depth(file, missing=MEAN_LOG_DEPTH)
 
 
 def _stacked(
