@@ -31,8 +31,9 @@ def list_(arguments: list[str]) -> int:
     if chosen.markdown:
         print(table(chosen.pattern))
         return 0
+    width = max(map(len, names))
     for name in names:
-        print(f"{name:19} {zoo.describe(name).summary}")
+        print(f"{name:{width}} {zoo.describe(name).summary}")
     return 0
 
 
@@ -49,10 +50,13 @@ def show(arguments: list[str]) -> int:
         del lines["module"]
         lines["parameters"] = f"{card.parameters:,}"
         for several in ("heads", "inputs"):
-            lines[several] = ", ".join(lines[several]) or "one"
+            lines[several] = ", ".join(lines[several])
+        if lines.pop("takes_log_depth"):
+            lines["last_channel"] = "the natural logarithm of the depth in millimetres"
         lines["options"] = ", ".join(f"{key}={value!r}" for key, value in card.options.items())
         for field, value in lines.items():
-            print(f"{field.replace('_', ' '):16} {value}")
+            if value:  # most nets have one head and one input, without names
+                print(f"{field.replace('_', ' '):16} {value}")
         return 0
 
     return run(command, prog="zoo show")
@@ -75,6 +79,7 @@ def weights(arguments: list[str]) -> int:
         files = catalog.records(name)
         if not files:
             zoo.describe(name)  # an unknown name is an error with the nearest ones
+            print(f"No weights of {name} were published, nor of a trunk that it could start from.")
         for record in files:
             model = name if name in record.takers else next(iter(record.takers), None)
             print(explain(record, model), end="\n\n")

@@ -15,7 +15,7 @@ from zoo.layers import CropLike, MirrorPadding
 def around(recipe: Recipe, model: keras.Model) -> tuple[int, int]:
     """The pixels of the image before and behind a crop, along each axis, that training reads.
 
-    None for whole images, and for a model that mirrors nothing.
+    0 for whole images, and for a model that mirrors nothing.
     """
     mirror = _mirror(recipe, model)
     if mirror is None:

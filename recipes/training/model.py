@@ -39,9 +39,11 @@ def check(recipe: Recipe) -> None:
     if SETS[recipe.data].channels is not None:
         _channels(card, SETS[recipe.data].channels, recipe.data)
     start = start_of(card, recipe.encoder_weights)
-    if start != "imagenet":
-        for path in start.values() if isinstance(start, dict) else [start]:
+    starts = [*start.values()] if isinstance(start, dict) else [start]
+    for path in starts:
+        if path != "imagenet":
             _check_start(path)
+    if "imagenet" not in starts:
         return
     widths = {"stages": list(vgg.WIDTHS), "fc_filters": _FC_FILTERS}
     options = {**card.options, **recipe.options}

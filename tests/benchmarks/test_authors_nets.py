@@ -1,6 +1,7 @@
 """The comparison with OpenCV holds every net of the authors, and sees what differs."""
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -16,7 +17,7 @@ def narrow(net: str, **changes: object) -> authors_nets.Row:
     """A row in small widths."""
     options = {"classes": 4, "filters": 3}
     row = authors_nets.ROWS[net]
-    define = lambda: definitions.segnet(**options)  # noqa: E731  # as the rows have it
+    define = functools.partial(definitions.segnet, **options)
     return dataclasses.replace(row, define=define, options=options, sizes=("64x96",), **changes)
 
 

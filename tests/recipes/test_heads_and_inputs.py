@@ -233,6 +233,10 @@ def test_each_input_starts_from_weights_of_its_own(monkeypatch, tmp_path):
     for wrong in ("color=a", "color=a,hha=", "color=a,depth=b"):
         with pytest.raises(ValueError, match="names weights for each input of fcn32s_late_fusion"):
             models.check(dataclasses.replace(recipe, encoder_weights=wrong))
+    models.check(dataclasses.replace(recipe, encoder_weights="color=imagenet,hha=imagenet"))
+    mixed = dataclasses.replace(recipe, encoder_weights="color=imagenet,hha=runs/b")
+    with pytest.raises(FileNotFoundError, match="there is none at runs/b"):
+        models.check(mixed)
     path = str(pathlib.Path("a=b"))  # a name of a folder may hold one
     assert models.start_of(zoo.describe("fcn32s"), path) == path
 

@@ -1,5 +1,6 @@
 """Names, cards, options, and the `zoo` command."""
 
+import re
 import tracemalloc
 
 import numpy as np
@@ -206,11 +207,13 @@ def test_the_command_lists_and_shows(capsys):
     shown = capsys.readouterr().out
     assert "parameters       134,362,751" in shown
     assert "trunk='vgg16'" in shown
-    assert "heads            one\n" in shown
+    assert not re.search("^(heads|inputs|last channel|takes)", shown, re.M)  # it has one of each
     assert main(["show", "fcn8s_two_heads"]) == 0
     assert "heads            semantic, geometric\n" in capsys.readouterr().out
     assert main(["show", "fcn32s_late_fusion"]) == 0
     assert "inputs           color, hha\n" in capsys.readouterr().out
+    assert main(["show", "fcn32s_early_fusion"]) == 0
+    assert "last channel     the natural logarithm of the depth" in capsys.readouterr().out
 
 
 def test_the_command_says_what_is_wrong(capsys):

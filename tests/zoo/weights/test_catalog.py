@@ -192,6 +192,7 @@ def test_one_models_files(name, capsys):
         assert not record.hash or f"{record.hash.algorithm} {record.hash.digest}\n" in said
     uses = [line for line in commands(said) if line.startswith("zoo.")]
     assert len(uses) == len(shown)
+    assert shown or f"No weights of {name} were published" in said
     assert all(line.startswith((f'zoo.build("{name}", ', 'zoo.load("')) for line in uses)
     # An address is never broken, nor a line of Python.
     unbroken = ("://", "zoo.build(")
