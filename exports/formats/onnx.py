@@ -80,7 +80,11 @@ def _without_weights(
         class_map_of,
         input_signature=class_map_of.input_signature,
         opset=_OPSET,
-        custom_op_handlers={"FloorDiv": (_floor_div, []), "FloorMod": (_floor_mod, [])},
+        custom_op_handlers={
+            "FloorDiv": (_floor_div, []),
+            "FloorMod": (_floor_mod, []),
+            "SelectV2": (_where, []),
+        },
     )
     return file
 
@@ -113,6 +117,14 @@ def _floor_div(context, node, name, arguments) -> None:
         node.type = "Div"
     else:
         _handlers().FloorDiv.version_6(context, node)
+
+
+# tf2onnx multiplies both values by 0 or 1, and adds: minus infinity, as beyond the border of a
+# pooling, becomes NaN.
+
+
+def _where(context, node, name, arguments) -> None:
+    node.type = "Where"
 
 
 def _is_whole(context, node) -> bool:

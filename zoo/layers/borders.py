@@ -145,8 +145,10 @@ class PadToMultiple(keras.layers.Layer):
 
     def call(self, image):
         height, width = ops.shape(image)[1:3]
-        bottom, right = self._padded(height) - height, self._padded(width) - width
-        return ops.pad(image, [[0, 0], [0, bottom], [0, right], [0, 0]])
+        rows, columns = self._padded(height), self._padded(width)
+        padded = ops.pad(image, [[0, 0], [0, rows - height], [0, columns - width], [0, 0]])
+        # TFLite's converter must know the channels, and forgets them at an unknown size.
+        return ops.reshape(padded, (-1, rows, columns, image.shape[3]))
 
     def _padded(self, size):
         larger = max if isinstance(size, int) else ops.maximum

@@ -148,7 +148,9 @@ class CropLike(keras.layers.Layer):
     def call(self, x, like):
         self.compute_output_shape(x.shape, like.shape)
         (top, left), (height, width) = self.offset, ops.shape(like)[1:3]
-        return x[:, top : top + height, left : left + width]
+        cropped = x[:, top : top + height, left : left + width]
+        # TFLite's converter must know the channels, and forgets them at an unknown size.
+        return ops.reshape(cropped, (-1, height, width, x.shape[3]))
 
     def compute_output_shape(self, x_shape, like_shape):
         for side, axis, offset in (("height", 1, self.offset[0]), ("width", 2, self.offset[1])):
