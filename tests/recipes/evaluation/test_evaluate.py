@@ -81,7 +81,7 @@ def test_scores_as_json_are_those_of_the_table(run, expected, capsys):
     assert command.evaluate([str(run[0]), "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
-    assert list(found) == ["data", "split", "images", "method", "scores"]
+    assert list(found) == ["data", "split", "images", "left_out", "method", "scores"]
     assert (found["data"], found["split"], found["images"]) == ("coins", "val", 1)
     assert err == f"{run[0]}: {run[0]}/model.weights.h5, step {COINS.steps} of {COINS.steps}\n"
     assert list(found["scores"]) == [str(run[0])]
@@ -316,10 +316,11 @@ def test_what_cannot_be_scored_is_an_error(tmp_path, capsys, words, message):
 
 
 def test_runs_on_two_data_sets_need_a_choice(run, tmp_path, capsys):
-    recorded = workdir.read_recipe(run[0])
+    other = shutil.copytree(run[0], tmp_path / "other")
+    recorded = workdir.read_recipe(other)
     recorded["recipe"]["data"] = "shapes"
-    (tmp_path / "recipe.json").write_text(json.dumps(recorded))
-    message = refused(capsys, run[0], tmp_path)
+    (other / "recipe.json").write_text(json.dumps(recorded))
+    message = refused(capsys, run[0], other)
     assert "one data set; the runs have coins, shapes. Pass --data, one of" in message
 
 
