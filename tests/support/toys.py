@@ -192,7 +192,7 @@ def dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy("float32")
 
 
-def keras_vgg(stages, head, *, trunk="vgg16", classes=9) -> keras.Model:
+def keras_vgg(stages, fc_filters, *, trunk="vgg16", classes=9) -> keras.Model:
     """A net with the layers and names of Keras's VGG, in any widths; it gives scores."""
     counts = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}[trunk]
     x = image = keras.Input((224, 224, 3))
@@ -202,6 +202,6 @@ def keras_vgg(stages, head, *, trunk="vgg16", classes=9) -> keras.Model:
             x = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=name)(x)
         x = keras.layers.MaxPooling2D(name=f"block{stage}_pool")(x)
     x = keras.layers.Flatten()(x)
-    x = keras.layers.Dense(head, "relu", name="fc1")(x)
-    x = keras.layers.Dense(head, "relu", name="fc2")(x)
+    x = keras.layers.Dense(fc_filters, "relu", name="fc1")(x)
+    x = keras.layers.Dense(fc_filters, "relu", name="fc2")(x)
     return keras.Model(image, keras.layers.Dense(classes, name="predictions")(x), name=trunk)
