@@ -32,7 +32,6 @@ from tests.parity.caffe import definitions
 from tests.parity.caffe.definitions import Net
 from tests.parity.caffe.engine import opencv, random_blobs
 from tests.parity.caffe.messages import write_caffemodel
-from tests.support.toys import levelling
 from zoo.models.plain import plain
 
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "authors_nets.md"
@@ -46,9 +45,9 @@ Written by `python -m benchmarks.authors_nets`; run it again instead of editing.
 
 The nets are in full width. OpenCV runs a Caffe definition, which is written from the tables of the
 authors' own; the zoo builds the model from the same `.caffemodel`. Its kernels are random
-(He-normal), and biases are added with which the classes win about equally often. Both get a random
-image of coloured blocks with noise, prepared as the authors do. Both compute in float32 on the CPU,
-but they add in different orders.
+(He-normal), and so are its biases, to which is added what makes each class score 0 on average, so
+that many classes win. Both get a random image of coloured blocks with noise, prepared as the
+authors do. Both compute in float32 on the CPU, but they add in different orders.
 
 `all` counts the numbers in the definition's file, with those of the deconvolutions and scales that
 are fixed; `zoo` counts the parameters of the model, which holds none of these. A difference is the
@@ -223,17 +222,13 @@ def compared(net: str, sizes: tuple[str, ...] | None) -> Result:
 
 
 def level(model: keras.Model, head: str | None, score: str, images: list) -> np.ndarray:
-    """What to add to the biases of a head so that its classes win about equally often."""
+    """Adds to the biases of a head so that each class scores 0 on average; gives what it added."""
     (bias,) = (x.weights[1] for x in model.layers if x.name == _ours(score))
     one = plain(model, head)
-
-    def scores() -> np.ndarray:
-        found = [keras.ops.convert_to_numpy(one(image)) for image in images]
-        return np.concatenate([x.reshape(1, 1, -1, x.shape[-1]) for x in found], axis=2)
-
-    before = scores()
-    bias.assign_add(keras.ops.ones_like(bias))
-    return levelling(before, scores() - before).astype("float32")
+    found = [keras.ops.convert_to_numpy(one(image)) for image in images]
+    shift = -np.concatenate([x.reshape(-1, x.shape[-1]) for x in found]).mean(0)
+    bias.assign_add(shift)
+    return shift
 
 
 def theirs(
