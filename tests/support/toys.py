@@ -46,7 +46,8 @@ TOYS = {
     ),
     "fcn_googlenet": Toy({"classes": 4, "filters": 8}, (53, 70), "score_fr"),
     "encoder_decoder": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "score"),
-    "fullres": Toy({"classes": 4, "filters": 4, "depth": 3}, (33, 50), "score"),
+    # At 33 × 50 two classes of a pixel tie, and each runtime rounds in its own way.
+    "fullres": Toy({"classes": 4, "filters": 4, "depth": 3}, (35, 50), "score"),
     "segnet": Toy({"classes": 4, "filters": 2}, (45, 70), "conv1_1_D"),
     "unet": Toy({"classes": 4, "filters": 4, "depth": 2}, (33, 50), "conv_u0d-score"),
     "unet_vgg16": Toy({"classes": 4, "stages": (4, 6, 8, 8, 8)}, (45, 70), "up-score"),

@@ -144,11 +144,11 @@ class PadToMultiple(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def call(self, image):
-        height, width = ops.shape(image)[1:3]
+        n, height, width, channels = ops.shape(image)
         rows, columns = self._padded(height), self._padded(width)
         padded = ops.pad(image, [[0, 0], [0, rows - height], [0, columns - width], [0, 0]])
         # TFLite's converter must know the channels, and forgets them at an unknown size.
-        return ops.reshape(padded, (-1, rows, columns, image.shape[3]))
+        return ops.reshape(padded, (n, rows, columns, channels))
 
     def _padded(self, size):
         larger = max if isinstance(size, int) else ops.maximum

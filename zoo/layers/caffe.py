@@ -39,14 +39,16 @@ class CaffeMaxPooling(keras.layers.Layer):
 
     def call(self, image):
         self.compute_output_shape(image.shape)
-        bottom, right = (
-            (self._pooled(size) - 1) * self.strides + self.pool_size - size
-            for size in ops.shape(image)[1:3]
+        n, height, width, channels = ops.shape(image)
+        rows, columns = (
+            (self._pooled(size) - 1) * self.strides + self.pool_size for size in (height, width)
         )
-        reach = [[0, 0], [0, bottom], [0, right], [0, 0]]
-        image = ops.pad(image, reach, constant_values=-float("inf"))
+        reach = [[0, 0], [0, rows - height], [0, columns - width], [0, 0]]
+        padded = ops.pad(image, reach, constant_values=-float("inf"))
+        # TFLite's converter must know the channels, and forgets them at an unknown size.
+        padded = ops.reshape(padded, (n, rows, columns, channels))
         return ops.max_pool(
-            image, self.pool_size, self.strides, padding="valid", data_format="channels_last"
+            padded, self.pool_size, self.strides, padding="valid", data_format="channels_last"
         )
 
     def _pooled(self, size):

@@ -150,7 +150,8 @@ class CropLike(keras.layers.Layer):
         (top, left), (height, width) = self.offset, ops.shape(like)[1:3]
         cropped = x[:, top : top + height, left : left + width]
         # TFLite's converter must know the channels, and forgets them at an unknown size.
-        return ops.reshape(cropped, (-1, height, width, x.shape[3]))
+        n, channels = ops.shape(x)[0], x.shape[3]
+        return ops.reshape(cropped, (n, height, width, channels))
 
     def compute_output_shape(self, x_shape, like_shape):
         for side, axis, offset in (("height", 1, self.offset[0]), ("width", 2, self.offset[1])):

@@ -18,8 +18,8 @@ from exports.images import textures
 from exports.runtimes import litert
 from tests.support.toys import TOYS, build_toy, toy_images
 
-# Its pooling pads with minus infinity, for which int8 has no form.
-NO_INTEGER = {"fcn_alexnet"}
+# Their pooling pads with minus infinity, for which int8 has no form.
+NO_INTEGER = {"fcn_alexnet", "fcn_googlenet"}
 
 
 def images_of(name: str) -> np.ndarray:
@@ -58,9 +58,12 @@ def test_coarser_weights_change_few_pixels(kind, name, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(set(TOYS) - NO_INTEGER))
 def test_integer_arithmetic(name, tmp_path):
-    """A toy's classes lie close together; the 29 normalized layers of DeconvNet's amplify most."""
+    """A toy's classes lie close together, and each normalized layer amplifies what was rounded.
+
+    DeconvNet has 29 of them and SegNet 25: wider toys of SegNet agree no better.
+    """
     recorded = exported(name, tmp_path, quantize="integer", max_disagreement=0.5)
-    assert recorded["agreement"] > (0.65 if name == "deconvnet" else 0.85)
+    assert recorded["agreement"] > (0.65 if name in ("deconvnet", "segnet") else 0.85)
     assert recorded["operations_in_float32"] == []
 
 
