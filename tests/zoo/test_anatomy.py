@@ -61,4 +61,5 @@ def test_every_layer_that_has_weights_is_in_it(name):
     shown |= {layer for skip in skips for layer in skip.layers}
     convolutions = {x.name for x in model.layers if len(x.weights) == 2}
     assert convolutions <= shown
-    assert all(skip.start < skip.end - 1 for skip in skips)
+    # Of SegNet the lowest switches go to the next stage: they are a way of their own even there.
+    assert all(skip.start < skip.end - (0 if skip.switches else 1) for skip in skips)

@@ -98,7 +98,8 @@ def shown_layers(model: keras.Model) -> list[str]:
         or _matching(
             names, r"score_(fr|pool\d)(_\w{3}|color|hha)?|fuse_pool\d(_\w{3})?|score_fused"
         )
-        or _matching(names, r"pool\d|fc8")
+        # U-Net with an encoder of VGG has its poolings too, and no fc8.
+        or ("fc8" in names and _matching(names, r"pool\d|fc8"))
         or [x.name for x in model.layers if isinstance(x, UPSAMPLINGS)]
         or _matching(names, r"conv_\d+")
     )

@@ -26,7 +26,9 @@ def plain(model: keras.Model, head: str | None = None) -> keras.Model:
     Raises:
         ValueError: The model has no such head, or several and none is chosen.
     """
-    heads = model.output if isinstance(model.output, dict) else None
+    # It has one input and one head, and no `output` before it is called.
+    sequential = isinstance(model, keras.Sequential)
+    heads = None if sequential or not isinstance(model.output, dict) else model.output
     if heads is None and head is not None:
         raise ValueError(
             f"A head is chosen where a model has several; {model.name!r} has one, and received "
@@ -37,7 +39,7 @@ def plain(model: keras.Model, head: str | None = None) -> keras.Model:
             f"{model.name!r} has the heads {' and '.join(heads)}, of which one is chosen; received "
             f"{head!r}. Pass head={next(iter(heads))!r}, or --head on the command line."
         )
-    if heads is None and not isinstance(model.input, dict):
+    if heads is None and (sequential or not isinstance(model.input, dict)):
         return model
     image, answer = _joined(model)
     made = keras.Model(image, answer if heads is None else answer[head], name=model.name)

@@ -22,6 +22,7 @@ RECIPE = Recipe(
     steps=9,
     batch_size=2,
     crop=5,
+    context=False,  # the images here are the crops, with nothing around them
     optimizer="sgd",
     momentum=0,
     learning_rate=0.1,
