@@ -47,9 +47,9 @@ def test_no_text_lies_on_another_or_off_the_sheet(name, drawn):
     width, height = float(root.get("width")), float(root.get("height"))
     found = texts(root)
     stages = len({title.text for title in root.iter(f"{SPACE}title")})
-    # The title, the name and size of each stage, a kind in the legend for two and the note. Alone
-    # the net at one resolution has a few stages: its image, the convolutions and the scores.
-    assert stages > (1 if name == "fullres" else 9)
+    # The net at one resolution has its image, its convolutions in a row, and the scores.
+    assert stages == 3 if name == "fullres" else stages > 9
+    # The name and the size of each, the title, the note, and the kinds.
     assert len(found) > 2 * stages + 2
     for text, (left, top, right, bottom) in found.items():
         assert left >= 0, text

@@ -192,6 +192,8 @@ def test_a_dilated_convolution_sees_further():
 def test_a_sequential_model_is_a_model():
     layers = [keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, padding="same")]
     assert scorer(keras.Sequential(layers))(np.zeros((6, 7, 3))).shape == (6, 7, 4)
+    with pytest.raises(ValueError, match="has one, and received 'semantic'"):
+        scorer(keras.Sequential(layers), head="semantic")
     inner = keras.Sequential(layers)
     nested = of_ones_own(inner)
     with pytest.raises(ValueError, match=r"holds the model .* Build it of layers alone\."):
