@@ -21,6 +21,8 @@ from tests.support import serving_double as double
 from tests.support.toys import NAMES
 
 IMAGE = {"image": textures(1, (9, 12), 3)}
+IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="image")
+STRINGS = tf.TensorSpec([None], tf.string, name="image_bytes")
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +59,9 @@ def one_output(name: str, value: Callable) -> Callable[[dict], dict]:
     """Adds an output to the signature `serving_default`, or takes its place."""
 
     def change(answers: dict) -> dict:
-        image = answers["serving_default"].input_signature[0]
-
-        @tf.function(input_signature=[image])
+        @tf.function(input_signature=[IMAGES])
         def changed(image: tf.Tensor) -> dict[str, tf.Tensor]:
-            return answers["serving_default"](image) | {name: value(image)}
+            return answers["serving_default"](image=image) | {name: value(image)}
 
         return answers | {"serving_default": changed}
 
@@ -71,7 +71,7 @@ def one_output(name: str, value: Callable) -> Callable[[dict], dict]:
 def without_sizes(answers: dict) -> dict:
     """Whatever comes in is answered, from its first channel."""
 
-    @tf.function(input_signature=answers["serving_default"].input_signature)
+    @tf.function(input_signature=[IMAGES])
     def serving_default(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"class_map": image[..., 0] // 90}
 
@@ -80,14 +80,13 @@ def without_sizes(answers: dict) -> dict:
 
 def all_or_nothing(answers: dict) -> dict:
     """Masks as the decoder gives them: one error fails the batch."""
-    strings = tf.TensorSpec([None], tf.string, name="image_bytes")
 
-    @tf.function(input_signature=[strings])
+    @tf.function(input_signature=[STRINGS])
     def mask_png(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         def mask_of(one: tf.Tensor) -> tf.Tensor:
             image = tf.io.decode_png(one, channels=3)
             return tf.io.encode_png(
-                answers["serving_default"](image[None])["class_map"][0, ..., None]
+                answers["serving_default"](image=image[None])["class_map"][0, ..., None]
             )
 
         masks = tf.map_fn(mask_of, image_bytes, fn_output_signature=tf.string)
@@ -100,9 +99,9 @@ def only_the_first(answers: dict) -> dict:
     """Every image is answered with the mask of the first."""
     mask = answers["mask_png"]
 
-    @tf.function(input_signature=mask.input_signature)
+    @tf.function(input_signature=[STRINGS])
     def mask_png(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer = mask(image_bytes)
+        answer = mask(image_bytes=image_bytes)
         png = answer["mask_png_bytes"]
         first = tf.repeat(png[:1], tf.size(png))
         return answer | {"mask_png_bytes": tf.where(answer["valid"] > 0, first, "")}

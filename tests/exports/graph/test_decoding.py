@@ -11,6 +11,7 @@ from PIL import Image
 
 from exports.graph import requests
 from exports.graph.limits import Limits
+from exports.graph.ports import IMAGE, Ports
 from tests.fuzz.mutants import mutant
 from tests.support.image_bytes import chunk, encoded, with_scans
 from zoo.images import ImageError, read_image
@@ -142,5 +143,7 @@ def test_what_is_common_is_not_refused(decode):
 def test_the_most_bytes_are_an_option():
     content = encoded(COLOUR)
     for max_bytes in (len(content), len(content) - 1):
-        image = requests.decode_or_nothing(tf.constant(content), Limits(3, max_bytes=max_bytes))
+        limits = Limits(3, max_bytes=max_bytes)
+        files = {IMAGE: tf.constant(content)}
+        image = requests.decode_or_nothing(files, limits, Ports({IMAGE: 3}))[IMAGE]
         assert image.shape == ((45, 61, 3) if max_bytes == len(content) else (0, 0, 3))

@@ -253,33 +253,42 @@ def test_a_size_before_the_header_is_not_taken_for_the_images(model):
     lying = image[:8] + png_chunk(b"prVt", struct.pack(">II", 8, 8)) + image[8:]
     assert Image.open(io.BytesIO(lying)).size == (64, 64)  # decoders pass over such a chunk
     for content in (image, lying):
-        assert traced["mask_png"]([content])["valid"].numpy().tolist() == [0]
+        assert traced["mask_png"](image_bytes=tf.constant([content]))["valid"].numpy().tolist() == [
+            0
+        ]
         with pytest.raises(tf.errors.InvalidArgumentError):
-            traced["class_map_from_bytes"]([content])
+            traced["class_map_from_bytes"](image_bytes=tf.constant([content]))
 
 
 def test_the_limits_are_limits(model):
     traced = signatures.signatures(model, max_pixels=20 * 50, max_batch=4)
     shapes = [(20, 50), (21, 50), (1, 1000), (1, 1001)]
     requests = [encode(np.zeros((*shape, 3), np.uint8)) for shape in shapes]
-    assert traced["mask_png"](requests)["valid"].numpy().tolist() == [1, 0, 1, 0]
+    assert traced["mask_png"](image_bytes=tf.constant(requests))["valid"].numpy().tolist() == [
+        1,
+        0,
+        1,
+        0,
+    ]
     most = np.zeros((4, 20, 50, 3), np.uint8)
     encoded = [encode(image) for image in most]
     for signature, output, takes in [
-        ("serving_default", "class_map", most),
-        ("scores", "probabilities", most),
-        ("class_map_from_bytes", "class_map", encoded),
-        ("mask_png", "valid", encoded),
+        ("serving_default", "class_map", {"image": tf.constant(most)}),
+        ("scores", "probabilities", {"image": tf.constant(most)}),
+        ("class_map_from_bytes", "class_map", {"image_bytes": tf.constant(encoded)}),
+        ("mask_png", "valid", {"image_bytes": tf.constant(encoded)}),
     ]:
-        assert traced[signature](takes)[output].shape[0] == 4
+        assert traced[signature](**takes)[output].shape[0] == 4
         text = r"A request holds at most 4 images\. Send several requests\. .* \[5\]"
         with pytest.raises(tf.errors.InvalidArgumentError, match=text):
-            traced[signature]([*takes, takes[0]])
+            traced[signature](
+                **{name: tf.concat([given, given[:1]], 0) for name, given in takes.items()}
+            )
     for signature in ("serving_default", "scores"):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 1000 pixels.*\[1050\]"):
-            traced[signature](np.zeros((1, 21, 50, 3), np.uint8))
+            traced[signature](image=tf.zeros((1, 21, 50, 3), tf.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 1000 pixels.*\[1050\]"):
-        traced["class_map_from_bytes"](requests[1:2])
+        traced["class_map_from_bytes"](image_bytes=tf.constant(requests[1:2]))
 
 
 def test_the_pixels_of_a_request_are_limited_where_they_are_computed_together(model):
@@ -288,15 +297,19 @@ def test_the_pixels_of_a_request_are_limited_where_they_are_computed_together(mo
     images = np.zeros((3, 17, 50, 3), np.uint8)
     encoded = [encode(image) for image in images]
     for signature, takes in [
-        ("serving_default", images),
-        ("scores", images),
-        ("class_map_from_bytes", encoded),
+        ("serving_default", {"image": tf.constant(images)}),
+        ("scores", {"image": tf.constant(images)}),
+        ("class_map_from_bytes", {"image_bytes": tf.constant(encoded)}),
     ]:
-        assert traced[signature](takes[:2])
+        assert traced[signature](**{name: given[:2] for name, given in takes.items()})
         text = r"have at most 2500 pixels together\. Send several requests, or ask.*\[2550\]"
         with pytest.raises(tf.errors.InvalidArgumentError, match=text):
-            traced[signature](takes)
-    assert traced["mask_png"](encoded)["valid"].numpy().tolist() == [1, 1, 1]
+            traced[signature](**takes)
+    assert traced["mask_png"](image_bytes=tf.constant(encoded))["valid"].numpy().tolist() == [
+        1,
+        1,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("limit", ["max_pixels", "max_batch", "max_request_pixels"])
@@ -438,9 +451,12 @@ def test_a_grey_model_takes_grey_images_and_turns_colours_grey(tmp_path):
     expected = class_maps(model, grey)
     assert len(np.unique(expected)) > 1
     traced = signatures.signatures(model)
-    np.testing.assert_array_equal(traced["serving_default"](grey)["class_map"], expected)
+    np.testing.assert_array_equal(
+        traced["serving_default"](image=tf.constant(grey))["class_map"], expected
+    )
     for picture in (grey[0, ..., 0], grey[0].repeat(3, -1)):
-        answer = traced["class_map_from_bytes"]([encode(picture)])["class_map"]
+        files = tf.constant([encode(picture)])
+        answer = traced["class_map_from_bytes"](image_bytes=files)["class_map"]
         np.testing.assert_array_equal(answer, expected)
 
 

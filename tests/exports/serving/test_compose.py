@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from exports.command import ask as main
+from exports.graph import HEADS, SERVING_DEFAULT
 from exports.serving import warmup
 from tests.support import serving_double as double
 from tests.support.serving_faults import http_answer, one_that_says
@@ -73,7 +74,7 @@ def test_the_document_names_what_is_there():
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (ROOT / "docs" / link).exists(), link
     for name in re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE):
-        assert name in FILES
+        assert name in {*FILES, SERVING_DEFAULT, HEADS}  # files of the set, or signatures
     for module in re.findall(r"python -m ((?:exports|tests|benchmarks)[\w.]*)", text):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module

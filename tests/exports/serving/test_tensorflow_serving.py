@@ -16,6 +16,7 @@ from exports import check
 from exports.check.agreement import as_record
 from exports.graph import MAX_BYTES
 from exports.graph.limits import Limits
+from exports.graph.ports import IMAGE, Ports
 from exports.runtimes import StatusError, tensorflow_c
 from exports.serving import export_json, warmup
 from tests.support.toys import TOYS, build_toy, toy_images
@@ -169,7 +170,7 @@ def test_the_warm_up_requests_are_logs_of_every_signature(version, recorded):
 
 
 def test_warm_up_images_keep_the_limit_and_the_channels(tmp_path):
-    warmup.write(tmp_path, "grey", Limits(1, max_pixels=1000))
+    warmup.write(tmp_path, "grey", Limits(1, max_pixels=1000), Ports({IMAGE: 1}))
     asked = {}
     count = warmup.replay(tmp_path, lambda signature, inputs: asked.setdefault(signature, inputs))
     assert count == len(asked) == 5
@@ -185,7 +186,7 @@ def test_requests_that_fail_are_found_before_the_version_appears(
         (directory / warmup.WARM_UP).parent.mkdir()
         with tf.io.TFRecordWriter(str(directory / warmup.WARM_UP)) as file:
             file.write(
-                warmup._log("unet", "serving_default", "image", np.zeros((0, 1, 1, 3), "u1"))
+                warmup._log("unet", "serving_default", {"image": np.zeros((0, 1, 1, 3), "u1")})
             )
 
     text = r"C\+\+: a server does not load a version whose warm-up requests fail: .*at least one im"
