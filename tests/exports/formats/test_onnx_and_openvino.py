@@ -75,9 +75,8 @@ def test_the_runtime_gives_the_class_map(form, name, any_size, tmp_path, uncoste
         check.compare(form, "class_map", class_map, np.asarray(model(images.astype("float32"))))
 
 
-@pytest.mark.parametrize("form", sorted(PACKAGES))
-def test_a_model_that_cannot_take_any_size_is_refused_with_the_reason(form, tmp_path):
-    need(form)
+def test_a_model_that_onnx_cannot_run_at_any_size_is_refused_with_the_reason(tmp_path):
+    need("onnx")
 
     def forgetful(x):
         none = keras.ops.shape(x)[1] % 1
@@ -88,10 +87,20 @@ def test_a_model_that_cannot_take_any_size_is_refused_with_the_reason(form, tmp_
     x = keras.layers.Lambda(forgetful, output_shape=lambda shape: shape)(image)
     model = keras.Model(image, keras.layers.Conv2D(4, 1, groups=2)(x), name="odd")
     model.set_weights([np.tile(np.eye(2), 2)[None, None], np.zeros(4)])
-    text = rf"'odd' cannot be exported as {form} for any size: .* cannot run the graph \(.*"
-    with pytest.raises(ValueError, match=text + r"\)\. Pass a size, or export a SavedModel\."):
-        export(model, tmp_path, form, images=textures(1, (24, 24), 4))
-    assert not list(tmp_path.iterdir())
+    refused(model, tmp_path, "onnx", textures(1, (24, 24), 4))
+
+
+def test_a_model_that_openvino_cannot_run_at_any_size_is_refused_with_the_reason(tmp_path):
+    """The same graph of FCN-AlexNet runs in ONNX Runtime."""
+    need("openvino")
+    refused(build_toy("fcn_alexnet"), tmp_path, "openvino", images_of("fcn_alexnet"))
+
+
+def refused(model, out, form, images) -> None:
+    text = rf"'{model.name}' cannot be exported as {form} for any size: .* cannot run the graph \("
+    with pytest.raises(ValueError, match=text + r".*\)\. Pass a size, or export a SavedModel\."):
+        export(model, out, form, images=images)
+    assert not list(out.iterdir())
 
 
 def test_an_operation_that_openvino_does_not_know_is_refused_with_the_reason(tmp_path):
