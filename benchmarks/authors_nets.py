@@ -27,7 +27,7 @@ import keras
 import numpy as np
 
 import zoo
-from benchmarks.parity import AGREEMENT, TOLERANCE, difference, random_image, report, table, write
+from benchmarks.parity import AGREEMENT, TOLERANCE, difference, finish, random_image, report, table
 from tests.parity.caffe import definitions
 from tests.parity.caffe.definitions import Net
 from tests.parity.caffe.engine import opencv, random_blobs
@@ -290,14 +290,12 @@ def main(arguments: list[str] | None = None) -> int:
         halved=" and ".join(HALVED),
         wide=", ".join(WIDE),
     )
-    print(text)
-    if not all(result.passed for result in results):
-        report("Scores differ from those of OpenCV: nothing is written.")
-        return 1
-    if not (options.nets or options.sizes):
-        write(text, DOCUMENT)
-        report(f"Wrote {DOCUMENT}.")
-    return 0
+    passed = all(result.passed for result in results)
+    return finish(
+        *(text, "OpenCV"),
+        passed=passed,
+        document=None if options.nets or options.sizes else DOCUMENT,
+    )
 
 
 if __name__ == "__main__":

@@ -290,13 +290,30 @@ def main(arguments: list[str] | None = None) -> int:
         scores=score_table(results),
         layers=layer_table(results),
     )
+    passed = all(result.passed for result in results)
+    return finish(
+        *(text, "torchfcn"),
+        passed=passed,
+        document=None if options.nets or options.sizes else DOCUMENT,
+    )
+
+
+def finish(text: str, other: str, *, passed: bool, document: pathlib.Path | None) -> int:
+    """Prints the text of a comparison, and writes it if it passed; gives the exit code.
+
+    Args:
+        text: The document.
+        other: What the zoo was compared with.
+        passed: Whether all of it agreed.
+        document: Where the text goes; None for a part of the comparison.
+    """
     print(text)
-    if not all(result.passed for result in results):
-        report("Scores differ from those of torchfcn: nothing is written.")
+    if not passed:
+        report(f"Scores differ from those of {other}: nothing is written.")
         return 1
-    if not (options.nets or options.sizes):
-        write(text, DOCUMENT)
-        report(f"Wrote {DOCUMENT}.")
+    if document is not None:
+        write(text, document)
+        report(f"Wrote {document}.")
     return 0
 
 

@@ -122,9 +122,7 @@ def _evaluate(given: argparse.Namespace) -> int:
             f"--confusion writes the matrix of one head; {given.paths[0]} has "
             f"{' and '.join(heads)}. Pass --head {heads[0]} too."
         )
-    objects = {}
-    for head in heads:
-        objects[head] = _score(given, method, how, head)
+    objects = {head: _score(given, method, how, head) for head in heads}
     if given.json:
         one = objects[heads[0]] if len(heads) == 1 else {"heads": objects}
         print(json.dumps(one, indent=2))

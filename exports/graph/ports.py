@@ -61,7 +61,7 @@ def ports_of(model: keras.Model) -> Ports:
             f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow: it takes the same weights."
         )
     takes = model.input if isinstance(model.input, dict) else {IMAGE: model.input}
-    gives = model.output if isinstance(model.output, dict) else {None: model.output}
+    gives = _answers(model)
     if not all(_is_image(one) and one.shape[1:3] == (None, None) for one in takes.values()):
         raise ValueError(
             "A model is exported for one image [n, h, w, channels] of any size, or a dict of such; "
@@ -96,8 +96,11 @@ def check_channels(model: keras.Model, ports: Ports) -> None:
 
 def classes_by_head(model: keras.Model) -> dict[str | None, int]:
     """The number of classes of each head, by its name; None for that of a net with one head."""
-    gives = model.output if isinstance(model.output, dict) else {None: model.output}
-    return {head: scores.shape[-1] for head, scores in gives.items()}
+    return {head: scores.shape[-1] for head, scores in _answers(model).items()}
+
+
+def _answers(model: keras.Model) -> dict[str | None, keras.KerasTensor]:
+    return model.output if isinstance(model.output, dict) else {None: model.output}
 
 
 def check_classes(model: keras.Model) -> None:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from recipes.training import context, losses
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
-from zoo.models.plain import plain
+from zoo.models.plain import heads, plain
 
 
 def make_step(
@@ -24,7 +24,7 @@ def make_step(
     """
     model, optimizer = state.model, state.optimizer
     variables = model.trainable_variables
-    has_heads = isinstance(model.output, dict)
+    has_heads = bool(heads(model))
     # Images hold the channels of all inputs.
     forward = model if has_heads else plain(context.trained(recipe, model))
     with strategy.scope():
@@ -38,8 +38,8 @@ def make_step(
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             answer = forward(tf.cast(images, tf.float32), training=True)
-            heads = zip(labels, answer.values() if has_heads else [answer], weights, strict=True)
-            parts = [losses.summed_loss(recipe, *head) for head in heads]
+            parts_of = zip(labels, answer.values() if has_heads else [answer], weights, strict=True)
+            parts = [losses.summed_loss(recipe, *head) for head in parts_of]
             loss = tf.add_n([part / by for part, by in zip(parts, divisors, strict=True)])
         return loss, tape.gradient(loss, variables, unconnected_gradients="zero")
 

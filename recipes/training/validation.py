@@ -10,7 +10,7 @@ import tensorflow as tf
 from recipes import scoring
 from recipes.data import Dataset
 from recipes.training.devices import add_up, worker_of
-from zoo.models.plain import plain
+from zoo.models.plain import heads, plain
 
 
 class Scorer(NamedTuple):
@@ -23,8 +23,8 @@ class Scorer(NamedTuple):
 def make_scorer(model: keras.Model) -> Scorer:
     """Copies a model; `copy_weights` brings the copy up to date."""
     copy = keras.models.clone_model(model)
-    heads = model.output if isinstance(model.output, dict) else (None,)
-    return Scorer(copy, tuple(scoring.of_model(plain(copy, head)) for head in heads))
+    names = heads(model) or (None,)
+    return Scorer(copy, tuple(scoring.of_model(plain(copy, head)) for head in names))
 
 
 def copy_weights(copy: keras.Model, trained: keras.Model) -> None:

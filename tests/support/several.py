@@ -8,7 +8,7 @@ import numpy as np
 import zoo
 from exports.images import textures
 from tests.support.toys import levelling
-from zoo.models.plain import plain
+from zoo.models.plain import heads, plain
 
 SIZE = (70, 90)
 HEADS = ("semantic", "geometric")
@@ -64,7 +64,7 @@ def _filled(model: keras.Model) -> keras.Model:
         fan_in = np.prod(variable.shape[:-1]) if variable.name == "kernel" else 200
         variable.assign(rng.normal(0, np.sqrt(2 / fan_in), variable.shape))
     given = images(model).astype("float32")
-    for head in model.output if isinstance(model.output, dict) else (None,):
+    for head in heads(model) or (None,):
         one = plain(model, head)
         scores = keras.ops.convert_to_numpy(one(given))
         last = next(x for x in reversed(one.layers) if x.name.startswith("score_fr"))

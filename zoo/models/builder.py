@@ -19,6 +19,7 @@ from zoo.models.options import (
     checked,
     parameters_at_most,
 )
+from zoo.models.plain import heads
 from zoo.weights.hdf5 import stored_spec
 from zoo.weights.imagenet import IMAGENET
 
@@ -74,8 +75,7 @@ def builder(
             spec.check_agrees(stored, function.__name__, options, where=str(file))
         with _settings():
             model = function(**options)
-        heads = tuple(model.output) if isinstance(model.output, dict) else ()
-        built = spec.of_options(function.__name__, options, heads=heads)
+        built = spec.of_options(function.__name__, options, heads=heads(model))
         if stored is not None:
             built = built.named_as(stored)
         elif file == IMAGENET:

@@ -7,6 +7,14 @@ of: it may be trained on.
 import keras
 
 
+def heads(model: keras.Model) -> tuple[str, ...]:
+    """The names of the heads of a model that gives a dict, the first one first; else none."""
+    # A Sequential has one, and no `output` before it is called.
+    if isinstance(model, keras.Sequential) or not isinstance(model.output, dict):
+        return ()
+    return tuple(model.output)
+
+
 def plain(model: keras.Model, head: str | None = None) -> keras.Model:
     """The model with one input and one output; the model itself, if it has no more.
 
@@ -26,23 +34,23 @@ def plain(model: keras.Model, head: str | None = None) -> keras.Model:
     Raises:
         ValueError: The model has no such head, or several and none is chosen.
     """
-    # It has one input and one head, and no `output` before it is called.
-    sequential = isinstance(model, keras.Sequential)
-    heads = None if sequential or not isinstance(model.output, dict) else model.output
-    if heads is None and head is not None:
+    names = heads(model)
+    if not names and head is not None:
         raise ValueError(
             f"A head is chosen where a model has several; {model.name!r} has one, and received "
             f"{head!r}. Leave the head out."
         )
-    if heads is not None and head not in heads:
+    if names and head not in names:
         raise ValueError(
-            f"{model.name!r} has the heads {' and '.join(heads)}, of which one is chosen; received "
-            f"{head!r}. Pass head={next(iter(heads))!r}, or --head on the command line."
+            f"{model.name!r} has the heads {' and '.join(names)}, of which one is chosen; received "
+            f"{head!r}. Pass head={names[0]!r}, or --head on the command line."
         )
-    if heads is None and (sequential or not isinstance(model.input, dict)):
+    # A Sequential has one input, too.
+    has_one_input = isinstance(model, keras.Sequential) or not isinstance(model.input, dict)
+    if not names and has_one_input:
         return model
     image, answer = _joined(model)
-    made = keras.Model(image, answer if heads is None else answer[head], name=model.name)
+    made = keras.Model(image, answer[head] if names else answer, name=model.name)
     if hasattr(model, "spec"):
         made.spec = model.spec if head is None else model.spec.of_head(head)
     return made
