@@ -21,6 +21,7 @@ __all__ = [
     "build",
     "class_names",
     "describe",
+    "faster",
     "images",
     "inference",
     "layers",
@@ -42,7 +43,7 @@ __getattr__ = _lazy.attach(
     "zoo",
     {name: f"zoo.{name}" for name in _PARTS}
     | dict.fromkeys(("load", "read_spec"), "zoo.loading")
-    | {"predict": "zoo.inference.predicting"},
+    | {"faster": "zoo.fast_copy", "predict": "zoo.inference.predicting"},
 )
 
 if "keras" in _sys.modules:  # it may open a `.keras` file, whose layers it has to know by then
