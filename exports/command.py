@@ -158,6 +158,7 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
         "dtype": chosen.dtype,
         "quantize": chosen.quantize,
         "max_disagreement": chosen.max_disagreement,
+        "fast": chosen.fast,
         "mediapipe_python": chosen.mediapipe_python,
     }
     options["images"] = chosen.image and read_image(chosen.image, channels=spec.channels)[None]

@@ -88,6 +88,21 @@ def export_parser() -> terminal.Parser:
         help="of a net with several heads, the only one of the export, such as geometric; without "
         "it a SavedModel answers for all, and the other formats cannot be written",
     )
+    speed = parser.add_mutually_exclusive_group()
+    speed.add_argument(
+        "--fast",
+        action="store_true",
+        default=None,
+        help="write the fast copy, also as TFLite, where it makes the file up to four times larger; "
+        "it is an error if it gives other classes (default: in all other formats, if it gives "
+        "99.99 %% of the pixels that are checked the model's class)",
+    )
+    speed.add_argument(
+        "--exact",
+        dest="fast",
+        action="store_false",
+        help="write the model as its authors defined it",
+    )
     _add_spec(parser.add_argument_group("for a file that does not say which model it is of"))
     _add_files(parser.add_argument_group("for every format but saved_model"))
     _add_quantization(parser.add_argument_group("for the formats tflite and mediapipe"))

@@ -171,10 +171,9 @@ def _gains(layer: keras.Layer) -> bool:
         or not has_transforms(layer.kernel_size)
     ):
         return False
-    if type(layer) is keras.layers.Conv2DTranspose and layer.padding == "same":
-        if layer.kernel_size[0] % 2 == 0:  # the two paddings differ
-            return False
     window = layer.kernel_size[0]
+    if type(layer) is keras.layers.Conv2DTranspose and layer.padding == "same" and not window % 2:
+        return False  # its paddings are those of "same" the other way round
     outputs = OUTPUTS[window]
     values = ((outputs + window - 1) / outputs) ** 2  # for each pixel of the result
     channels, filters = layer.input_spec.axes[-1] // groups, layer.filters // groups

@@ -63,6 +63,8 @@ def check_version(
         model = plain(model, spec.head)
     same = export_json.weights_sha256(model) == recorded["weights"]["sha256"]
     report(f"Its weights are {'' if same else 'NOT '}those that were exported")
+    if recorded.get("fast"):
+        model = zoo.faster(model)
     check.check_saved_model(model, version, **options)
 
 

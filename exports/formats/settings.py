@@ -33,6 +33,7 @@ class Settings:
     quantize: str = NONE
     representative: np.ndarray | None = None
     max_disagreement: float | None = None
+    fast: bool | None = None
     mediapipe_python: str | None = None
     images: np.ndarray | None = None
     report: Callable[[str], None] = lambda line: None
@@ -46,6 +47,10 @@ class Settings:
             )
         _check_quantization(self.quantize, self.max_disagreement)
         _check_representative(self)
+
+    def is_fast(self, form: str) -> bool:
+        """Whether a format gets the fast copy of the model."""
+        return FORMATS[form].fast and self.quantize == NONE if self.fast is None else self.fast
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
@@ -102,7 +107,8 @@ def check_together(formats: Sequence[str], settings: Settings) -> None:
     """Checks that the settings are those of the formats.
 
     Raises:
-        ValueError: A TFLite file's options without one, or images that ImageSegmenter cannot take.
+        ValueError: A TFLite file's options without one, images that ImageSegmenter cannot take, or
+            a fast copy in integers.
     """
     quantized = settings.quantize != NONE or settings.max_disagreement is not None
     if (quantized or settings.representative is not None) and not {"tflite", "mediapipe"} & {
@@ -111,6 +117,11 @@ def check_together(formats: Sequence[str], settings: Settings) -> None:
         raise ValueError(
             "quantize, representative and max_disagreement are for TFLite files; received the "
             f"formats {', '.join(formats)}. Add the format tflite."
+        )
+    if settings.fast and settings.quantize != NONE:
+        raise ValueError(
+            "The fast copy computes in float32; received fast=True with quantize="
+            f"{settings.quantize!r}. Leave one of them out."
         )
     rgb = settings.size is not None and settings.limits.channels == 3
     if "mediapipe" in formats and not (rgb and settings.dtype == "uint8"):

@@ -1,8 +1,8 @@
 """Convolutions with fewer multiplications: Winograd's minimal filtering, as products of matrices.
 
-`F(m × m, r × r)` computes `m × m` outputs of a convolution with `r × r` weights `g` from a tile `d`
-of `n × n` pixels, `n = m + r - 1`: `Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`, which is `n²` products for `m² r²`.
-With channels, `⊙` becomes `n²` matrix products. The transforms here are matrix products, too: of
+`F(m × m, r × r)` computes `m × m` outputs of a convolution with `r × r` weights `g` from a tile of
+`n × n` pixels `d`, `n = m + r - 1`: `Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`. These are `n²` products in place
+of `m² r²`. With channels, `⊙` becomes `n²` matrix products. The transforms here are matrix products, too: of
 both axes at once, by Kronecker products. Lavin and Gray, "Fast Algorithms for Convolutional Neural
 Networks", CVPR 2016, Section 4.1.
 """
@@ -181,7 +181,9 @@ class PreparedConv2D(keras.layers.Layer):
     def build(self, image_shape):
         points = len(transforms(self.kernel_size)[2])
         shape = points * self.groups, image_shape[-1] // self.groups, self.filters // self.groups
-        self.kernel = self.add_weight(name="kernel", shape=shape, trainable=False)
+        self.kernel = self.add_weight(
+            name="kernel", shape=shape, initializer="zeros", trainable=False
+        )
         self.bias = self.add_weight(
             name="bias", shape=(self.filters,), initializer="zeros", trainable=False
         )
@@ -301,7 +303,7 @@ def _tiles(image, side, step, before, rows, columns, groups):
     Returns:
         `[side² * groups * n * rows * columns, c]`, in this order.
     """
-    n, height, width, channels = ops.shape(image)
+    n, height, width, _ = ops.shape(image)
     down, across = ((count - 1) * step + side for count in (rows, columns))
     reach = [[0, 0], [before, down - before - height], [before, across - before - width], [0, 0]]
     pixels = ops.reshape(ops.pad(image, reach), (-1, image.shape[-1] // groups))
