@@ -93,9 +93,9 @@ def export_parser() -> terminal.Parser:
         "--fast",
         action="store_true",
         default=None,
-        help="write the fast copy, also as TFLite, where it makes the file up to four times larger; "
-        "it is an error if it gives other classes (default: in all other formats, if it gives "
-        "99.99 %% of the pixels that are checked the model's class)",
+        help="write the fast copy, also as TFLite, whose files it makes up to 4 times larger; that "
+        "it gives other classes is an error (default: in all other formats, if 99.99 %% of the "
+        "checked pixels get the model's class)",
     )
     speed.add_argument(
         "--exact",

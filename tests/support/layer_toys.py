@@ -9,6 +9,8 @@ import numpy as np
 
 from zoo import layers
 
+SEED = keras.initializers.RandomNormal(stddev=0.2, seed=0)  # the same weights at each call
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerToy:
@@ -16,6 +18,15 @@ class LayerToy:
 
     apply: Callable[[Any], Any]
     size: tuple[int, int] = (7, 9)
+
+
+def prepared(image: Any, **options: Any) -> Any:
+    """A PreparedConv2D of 6 filters with weights."""
+    layer = layers.PreparedConv2D(6, 3, **options)
+    layer.build(image.shape)
+    kernel = np.random.default_rng(0).normal(0, 0.2, (3, 3, 4 // layer.groups, 6))
+    layer.set_weights([layers.transformed_kernel(kernel, layer.groups), np.arange(6)])
+    return layer(image)
 
 
 LAYER_TOYS = {
@@ -51,6 +62,28 @@ LAYER_TOYS = {
     "MirrorPadding": LayerToy(lambda image: layers.MirrorPadding(1)(image)),
     "PadToMultiple": LayerToy(lambda image: layers.PadToMultiple(4, minimum=10)(image)),
     "ValidTile": LayerToy(lambda image: layers.ValidTile(1)(image), (18, 20)),
+    "WinogradConv2D": LayerToy(
+        lambda image: layers.WinogradConv2D(6, 3, padding="same", kernel_initializer=SEED)(image)
+    ),
+    "WinogradConv2D, windows of 4, groups": LayerToy(
+        lambda image: layers.WinogradConv2D(6, 4, groups=2, kernel_initializer=SEED)(image)
+    ),
+    "WinogradConv2DTranspose": LayerToy(
+        lambda image: layers.WinogradConv2DTranspose(6, 3, padding="same", kernel_initializer=SEED)(
+            image
+        )
+    ),
+    "PreparedConv2D": LayerToy(lambda image: prepared(image, padding="same", activation="relu")),
+    "PreparedConv2D, full, groups": LayerToy(
+        lambda image: prepared(image, padding="full", groups=2)
+    ),
+    "ProductConv2D": LayerToy(
+        lambda image: layers.ProductConv2D(6, 5, kernel_initializer=SEED)(image)
+    ),
+    "ProductConv2DTranspose": LayerToy(
+        lambda image: layers.ProductConv2DTranspose(6, (2, 3), kernel_initializer=SEED)(image)
+    ),
+    "RepeatNearBorder": LayerToy(lambda image: layers.RepeatNearBorder(1, 2)(image)),
 }
 
 

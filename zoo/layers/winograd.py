@@ -2,9 +2,9 @@
 
 `F(m × m, r × r)` computes `m × m` outputs of a convolution with `r × r` weights `g` from a tile of
 `n × n` pixels `d`, `n = m + r - 1`: `Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`. These are `n²` products in place
-of `m² r²`. With channels, `⊙` becomes `n²` matrix products. The transforms here are matrix products, too: of
-both axes at once, by Kronecker products. Lavin and Gray, "Fast Algorithms for Convolutional Neural
-Networks", CVPR 2016, Section 4.1.
+of `m² r²`. With channels, `⊙` becomes `n²` matrix products; the transforms are such, too, of both
+axes at once. Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
+Section 4.1.
 """
 
 import functools
@@ -20,6 +20,9 @@ OUTPUTS = {2: 5, 3: 4, 4: 5, 5: 4, 6: 3, 7: 2}
 # points give the same result but for rounding: the error of F(4 × 4, 3 × 3) is 7 times larger with
 # 0, ±1, ±2.
 POINTS = {6: (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2), 8: (0, 1, -1, 2, -2, 1 / 2, -1 / 2)}
+
+HALF = ("float16", "bfloat16")
+"""Types in which the transforms round too much."""
 
 
 @functools.cache
@@ -67,7 +70,7 @@ class WinogradConv2D(keras.layers.Conv2D):
     >>> conv4_2 = zoo.layers.WinogradConv2D(512, 3, padding="same")
 
     Results differ from those of Conv2D by rounding, about 2e-6 of their range for windows of 3 × 3
-    and 1e-5 for larger ones. In any type but float32 it computes as Conv2D.
+    and 1e-5 for larger ones. In half precision, where they would be wrong, it computes as Conv2D.
 
     Args:
         filters: Number of filters.
@@ -85,7 +88,7 @@ class WinogradConv2D(keras.layers.Conv2D):
         _check_options(self)
 
     def convolution_op(self, inputs, kernel):
-        if self.compute_dtype != "float32":
+        if self.compute_dtype in HALF:
             return super().convolution_op(inputs, kernel)
         border = _border(self.padding, self.kernel_size[0])
         # TensorFlow's custom gradients take tensors, and a reshaped variable is one.
@@ -123,7 +126,7 @@ class WinogradConv2DTranspose(keras.layers.Conv2DTranspose):
             )
 
     def call(self, inputs):
-        if self.compute_dtype != "float32":
+        if self.compute_dtype in HALF:
             return super().call(inputs)
         border = _border("same", self.kernel_size[0])
         result = _convolution(border, groups=1)(inputs, _turned(self.kernel, groups=1))
@@ -140,8 +143,9 @@ class PreparedConv2D(keras.layers.Layer):
     >>> layer.build((None, None, None, 256))
     >>> layer.set_weights([zoo.layers.transformed_kernel(kernel), bias])
 
-    Takes float32 `[n, h, w, channels]`, and gives what Conv2D with that kernel gives but for
-    rounding. The transformed kernel is larger: 4 times for 3 × 3, 1.3 times for 7 × 7.
+    Takes `[n, h, w, channels]`, and gives what Conv2D with that kernel gives but for rounding, in
+    half precision, too, where it computes in float32. The transformed kernel is larger: 4 times for
+    3 × 3, 1.3 times for 7 × 7.
 
     Args:
         filters: Number of filters.
@@ -168,7 +172,7 @@ class PreparedConv2D(keras.layers.Layer):
         activation: str | None = None,
         **kwargs,
     ):
-        super().__init__(**{"dtype": "float32"} | kwargs)
+        super().__init__(**kwargs)
         _check_window((kernel_size, kernel_size))
         self.border = _border(padding, kernel_size)
         self.filters = filters
@@ -181,17 +185,17 @@ class PreparedConv2D(keras.layers.Layer):
     def build(self, image_shape):
         points = len(transforms(self.kernel_size)[2])
         shape = points * self.groups, image_shape[-1] // self.groups, self.filters // self.groups
-        self.kernel = self.add_weight(
-            name="kernel", shape=shape, initializer="zeros", trainable=False
-        )
-        self.bias = self.add_weight(
-            name="bias", shape=(self.filters,), initializer="zeros", trainable=False
-        )
+        for name, size in (("kernel", shape), ("bias", (self.filters,))):
+            weight = self.add_weight(
+                name=name, shape=size, initializer="zeros", trainable=False, autocast=False
+            )
+            setattr(self, name, weight)
 
     def call(self, image):
+        image = ops.cast(image, self.variable_dtype)
         kernel = ops.convert_to_tensor(self.kernel)
         result = _by_tiles(image, kernel, self.kernel_size, self.border, self.groups)
-        return self.activation(result + self.bias)
+        return ops.cast(self.activation(result + self.bias), self.compute_dtype)
 
     def compute_output_shape(self, image_shape):
         n, height, width, _ = image_shape
@@ -236,7 +240,7 @@ def _convolution(border, groups):
 
 def _by_tiles(image, points, window, border, groups):
     """The convolution of an image `[n, h, w, groups * c]` by a transformed kernel."""
-    to_outputs, to_points, _ = _matrices(window)
+    to_outputs, to_points, _ = _matrices(window, image.dtype)
     side = OUTPUTS[window]
     n, height, width, _ = ops.shape(image)
     height, width = (size + sum(border) - window + 1 for size in (height, width))
@@ -261,7 +265,7 @@ def _pixels_at_points(image, to_points, window, border, rows, columns, groups):
 def _gradient_of_kernel(image, above, kernel, border, groups):
     """The gradient of a kernel from that of the outputs, `above`."""
     window, _, channels, _ = kernel.shape
-    to_outputs, to_points, to_weights = _matrices(window)
+    to_outputs, to_points, to_weights = _matrices(window, image.dtype)
     side = OUTPUTS[window]
     n, height, width, _ = ops.shape(above)
     rows, columns = -(-height // side), -(-width // side)
@@ -278,7 +282,7 @@ def _gradient_of_kernel(image, above, kernel, border, groups):
 def _points(kernel, groups):
     """The transformed kernel, as `transformed_kernel` computes it."""
     window, _, channels, filters = kernel.shape
-    to_weights = _matrices(window)[2]
+    to_weights = _matrices(window, kernel.dtype)[2]
     points = ops.matmul(to_weights, ops.reshape(kernel, (window**2, channels * filters)))
     points = ops.reshape(points, (-1, channels, groups, filters // groups))
     return ops.reshape(ops.swapaxes(points, 1, 2), (-1, channels, filters // groups))
@@ -340,8 +344,9 @@ def _sums(*vectors):
     return total
 
 
-def _matrices(window):
-    return [matrix.astype("float32") for matrix in transforms(window)]
+def _matrices(window, dtype):
+    dtype = keras.backend.standardize_dtype(dtype)
+    return [matrix.astype(dtype) for matrix in transforms(window)]
 
 
 def _border(padding, window):
