@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo import layers
 from zoo.calls import calls
-from zoo.layers.winograd import OUTPUTS, has_transforms
+from zoo.layers.winograd import has_transforms, overlap
 
 # Multiplications that a layer has to save for each value that its transforms move. Measured on two
 # cores with AVX-512: at 128 (3 × 3, 64 to 128 channels) 5 % are lost, at 192 (128 to 128) 20 % are
@@ -33,7 +33,9 @@ MOST_CONVOLUTIONS = (2, 2, 4)
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
 
 
-def faster(model: keras.Model, *, trainable: bool = False) -> keras.Model:
+def faster(
+    model: keras.Model, *, trainable: bool = False, keep_switches: bool = True
+) -> keras.Model:
     """A copy of a model that computes the same with fewer multiplications, for CPUs.
 
     ```python
@@ -46,15 +48,17 @@ def faster(model: keras.Model, *, trainable: bool = False) -> keras.Model:
     - Kernels are transformed once, and each normalization is part of the kernel before it.
     - What is constant in the 100 pixels of zeros around the image of an FCN is not computed.
 
-    Scores differ by rounding, about 1e-5 of their range. Where two scores are that close, the class
-    of a pixel may differ; so it may where two values of a pool are whose positions are used later.
-    The copy needs more memory: transformed kernels are larger. On GPUs it is not faster. Layers
-    that do not compute in float32 stay as they are.
+    Scores differ by rounding, about 1e-5 of their range; where two scores are that close, so may
+    the class of a pixel. The copy needs more memory: transformed kernels are larger. On GPUs it is
+    not faster. Layers that do not compute in float32 stay as they are.
 
     Args:
         model: A functional model, such as `zoo.build` gives, or a Sequential. Its Spec goes along.
         trainable: Whether the copy is trained. Its weights then have the names and shapes of the
             model's; kernels are transformed in each step, normalizations stay.
+        keep_switches: Whether convolutions before a `zoo.layers.MaxPoolingWithArgmax` stay as they
+            are. In a flat part of an image the values of a pooling window are equal, and the first
+            is its maximum; after other roundings it may be another, and the scores differ by more.
 
     Returns:
         The copy, with weights of its own.
@@ -68,11 +72,12 @@ def faster(model: keras.Model, *, trainable: bool = False) -> keras.Model:
             f"{type(model).__name__}. Build it with keras.Model(inputs, outputs)."
         )
     if isinstance(model, keras.Sequential):
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     followers = _followers(model)
     normalized = {} if trainable else _normalized(followers)
     absorbed = {layer.name for layer in normalized.values()}
     padded, rings = _rings(followers)
+    kept = _before_switches(followers) if keep_switches else set()
     made = []
 
     def clone(layer: keras.Layer) -> keras.Layer:
@@ -83,9 +88,9 @@ def faster(model: keras.Model, *, trainable: bool = False) -> keras.Model:
         if type(layer) not in CONVOLUTIONS:
             copy, weights = type(layer).from_config(layer.get_config()), layer.get_weights()
         elif trainable:
-            copy, weights = _to_train(layer), layer.get_weights()
+            copy, weights = _to_train(layer, keep=layer in kept), layer.get_weights()
         else:
-            copy, weights = _to_use(layer, normalized.get(layer))
+            copy, weights = _to_use(layer, normalized.get(layer), keep=layer in kept)
         made.append((copy, weights))
         return copy
 
@@ -106,12 +111,12 @@ def faster(model: keras.Model, *, trainable: bool = False) -> keras.Model:
     return copy
 
 
-def _to_train(layer: keras.Layer) -> keras.Layer:
+def _to_train(layer: keras.Layer, *, keep: bool) -> keras.Layer:
     """The form of a convolution that has the same weights."""
     kind = type(layer)
-    if _gains(layer):
+    if _gains(layer) and not keep:
         transposed = kind is keras.layers.Conv2DTranspose
-        if layer.padding == "valid" and layer.kernel_size[0] >= LARGE:
+        if _is_large(layer):
             kind = layers.ProductConv2DTranspose if transposed else layers.ProductConv2D
         elif not transposed:
             kind = layers.WinogradConv2D
@@ -121,7 +126,7 @@ def _to_train(layer: keras.Layer) -> keras.Layer:
 
 
 def _to_use(
-    layer: keras.Layer, normalization: keras.Layer | None
+    layer: keras.Layer, normalization: keras.Layer | None, *, keep: bool
 ) -> tuple[keras.Layer, list[np.ndarray]]:
     """The form of a convolution and of the normalization behind it, and its weights."""
     config, kernel = layer.get_config(), np.asarray(layer.kernel, "float64")
@@ -132,7 +137,9 @@ def _to_use(
     if normalization is not None:
         factor, shift = _line(normalization)
         kernel, bias = kernel * factor, bias * factor + shift
-    if _gains(layer) and not (transposed and layer.kernel_size[0] >= LARGE):
+    gains = _gains(layer) and not keep
+    by_product = transposed and _is_large(layer)
+    if gains and not by_product:
         padding = {"valid": "full"}.get(layer.padding, "same") if transposed else layer.padding
         copy = layers.PreparedConv2D(
             layer.filters,
@@ -147,8 +154,14 @@ def _to_use(
         return copy, [layers.transformed_kernel(kernel, copy.groups), bias]
     if transposed:
         kernel = kernel.swapaxes(2, 3)
-    kind = layers.ProductConv2DTranspose if _gains(layer) else type(layer)
+    kind = layers.ProductConv2DTranspose if gains and by_product else type(layer)
     return kind.from_config(config | {"use_bias": True}), [kernel, bias]
+
+
+def _is_large(layer: keras.Layer) -> bool:
+    """Whether a convolution with a large window can be one product of matrices."""
+    valid = layer.padding == "valid" and getattr(layer, "groups", 1) == 1
+    return valid and layer.kernel_size[0] >= LARGE
 
 
 def _line(normalization: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
@@ -174,11 +187,9 @@ def _gains(layer: keras.Layer) -> bool:
     window = layer.kernel_size[0]
     if type(layer) is keras.layers.Conv2DTranspose and layer.padding == "same" and not window % 2:
         return False  # its paddings are those of "same" the other way round
-    outputs = OUTPUTS[window]
-    values = ((outputs + window - 1) / outputs) ** 2  # for each pixel of the result
     channels, filters = layer.input_spec.axes[-1] // groups, layer.filters // groups
-    saved = (window**2 - values) * channels * filters
-    return saved >= LEAST_GAIN * values * (channels + filters)
+    moved = overlap(window) * (channels + filters)
+    return (window**2 - overlap(window)) * channels * filters >= LEAST_GAIN * moved
 
 
 Followers = Mapping[keras.Layer, list[keras.Layer | None]]
@@ -218,6 +229,18 @@ def _normalized(followers: Followers) -> dict[keras.Layer, keras.Layer]:
             and first.compute_dtype == layer.compute_dtype == "float32"
         ):
             found[layer] = first
+    return found
+
+
+def _before_switches(followers: Followers) -> set[keras.Layer]:
+    """The layers on whose results the positions of maxima depend."""
+    pools = [layer for layer in followers if isinstance(layer, layers.MaxPoolingWithArgmax)]
+    found, waiting = set(), pools
+    while waiting:
+        taker = waiting.pop()
+        givers = {layer for layer, takers in followers.items() if taker in takers} - found
+        found |= givers
+        waiting += givers
     return found
 
 

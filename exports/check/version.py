@@ -64,7 +64,7 @@ def check_version(
     same = export_json.weights_sha256(model) == recorded["weights"]["sha256"]
     report(f"Its weights are {'' if same else 'NOT '}those that were exported")
     if recorded.get("fast"):
-        model = zoo.faster(model)
+        model = zoo.faster(model, keep_switches=recorded["fast"]["keep_switches"])
     check.check_saved_model(model, version, **options)
 
 

@@ -152,3 +152,20 @@ def pad_to_multiple(image, multiple, minimum):
     result = np.zeros((n, *size, channels), image.dtype)
     result[:, :height, :width] = image
     return result
+
+
+def convolve(image, kernel, border, groups=1):
+    """A convolution at a stride of 1, with so many pixels of zeros before and behind the image."""
+    image = np.pad(image.astype("float64"), [(0, 0), border, border, (0, 0)])
+    window, _, channels, filters = kernel.shape
+    n, height, width, _ = image.shape
+    height, width = height - window + 1, width - window + 1
+    result = np.zeros((n, height, width, filters))
+    for y in range(window):
+        for x in range(window):
+            part = image[:, y : y + height, x : x + width]
+            for group in range(groups):
+                taken = slice(group * channels, (group + 1) * channels)
+                given = slice(group * filters // groups, (group + 1) * filters // groups)
+                result[..., given] += part[..., taken] @ kernel[y, x, :, given].astype("float64")
+    return result

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 from zoo.calls import calls
+from zoo.layers import PreparedConv2D
+from zoo.layers.winograd import overlap
 
 UNKNOWN = 2000
 """Bytes for each pixel, of a file that does not tell: U-Net takes 1830."""
@@ -21,7 +23,7 @@ def bytes_per_pixel(model: keras.Model) -> float:
     """How much memory an answer takes for each pixel of an image, beside the weights.
 
     The outputs of layers that live at the same time are added up, from layer to layer, and the
-    largest sum counts, twice, for the work of a layer.
+    largest sum counts, twice, for the work of a layer, or with the tiles that a layer computes by.
     """
     made = calls(model)
     uses = {id(tensor): number for number, call in enumerate(made) for tensor in call.input_tensors}
@@ -31,9 +33,10 @@ def bytes_per_pixel(model: keras.Model) -> float:
         for tensor, shape in zip(call.outputs, _shapes(call, shapes), strict=True):
             shapes[id(tensor)] = shape
             living[id(tensor)] = np.prod(shape) * np.dtype(tensor.dtype).itemsize
-        most = max(most, sum(living.values()))
+        total = sum(living.values())
+        most = max(most, _WORKSPACE * total, total + _bytes_of_tiles(call, shapes))
         living = {key: value for key, value in living.items() if uses.get(key, 0) > number}
-    return float(most) * _WORKSPACE / _SIDE**2
+    return float(most) / _SIDE**2
 
 
 def available() -> int:
@@ -43,6 +46,15 @@ def available() -> int:
     """
     found = [_available_of_host(), *_available_of_groups()]
     return min((one for one in found if one is not None), default=_CAUTIOUS)
+
+
+def _bytes_of_tiles(call: Any, shapes: dict[int, tuple]) -> float:
+    """Of the image, before and after their transform, or of the image and the result."""
+    layer = call.operation
+    if not isinstance(layer, PreparedConv2D):
+        return 0
+    image, result = (np.prod(shapes[id(x[0])]) for x in (call.input_tensors, call.outputs))
+    return 4 * overlap(layer.kernel_size) * (image + max(image, result))
 
 
 def _shapes(call: Any, shapes: dict[int, tuple]) -> list[tuple]:

@@ -16,6 +16,7 @@ import numpy as np
 
 import zoo.loading
 from zoo import registry
+from zoo.fast_copy import faster
 from zoo.inference import memory
 from zoo.inference.reach import reach
 from zoo.models.plain import plain
@@ -162,6 +163,8 @@ def trained(
 ) -> tuple[keras.Model, pathlib.Path]:
     """The model that `zoo.loading.find` found, for answers of the size of the image.
 
+    On a processor without a GPU it is the copy of `zoo.faster`.
+
     Args:
         found: What lies at a path.
         where: The path, for messages.
@@ -183,7 +186,18 @@ def trained(
     if spec.options.get("border") == "valid":  # "mirror" takes the same weights
         options["border"] = "mirror"
     built, file = zoo.loading.build_found(found, spec, progress=progress, **options)
-    return plain(built, head), file
+    built = plain(built, head)
+    return faster(built) if _on_processor() else built, file
+
+
+def _on_processor() -> bool:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return not tf.config.list_physical_devices("GPU")
+    return not any(
+        "gpu" in device or "cuda" in device for device in keras.distribution.list_devices()
+    )
 
 
 def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:

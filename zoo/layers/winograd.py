@@ -51,6 +51,11 @@ def has_transforms(kernel_size: tuple[int, ...]) -> bool:
     return len(set(kernel_size)) == 1 and kernel_size[0] in OUTPUTS
 
 
+def overlap(window: int) -> float:
+    """How many values of tiles there are for each pixel: `n² / m²`."""
+    return ((OUTPUTS[window] + window - 1) / OUTPUTS[window]) ** 2
+
+
 def transformed_kernel(kernel: np.ndarray, groups: int = 1) -> np.ndarray:
     """The kernel of a Conv2D as `PreparedConv2D` has it, computed in float64 and rounded once.
 
