@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.toys import NAMES, toy_images, toy_scores
+from tests.support.exported import LIKE, WHOLE
+from tests.support.toys import NAMES, build_toy, toy_images, toy_scores
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -13,3 +14,13 @@ def test_the_saved_model_gives_the_class_map(name, exported_toy):
     served = tf.saved_model.load(exported_toy(name, "saved_model")).signatures["serving_default"]
     class_map = served(image=tf.constant(images.astype("uint8")))["class_map"].numpy()
     np.testing.assert_array_equal(class_map, toy_scores(name).argmax(-1))
+
+
+def test_whole_exports_have_each_kind_of_layer_of_the_nets_that_they_stand_for():
+    def kinds(name: str) -> set[str]:
+        return {type(layer).__name__ for layer in build_toy(name).layers}
+
+    assert set(LIKE.values()) <= set(WHOLE)
+    for name in LIKE:
+        missing = kinds(name).difference(*map(kinds, WHOLE))
+        assert not missing, f"Take {name} out of LIKE: no whole export has {missing}."
