@@ -1,4 +1,4 @@
-"""One setting for all tests: two CPU devices, and tolerances in one place."""
+"""One setting for all tests: two CPU devices, quick compilers, and tolerances in one place."""
 
 import dataclasses
 import functools
@@ -7,6 +7,13 @@ import pathlib
 from collections.abc import Callable
 
 import pytest
+
+# A test compiles a program to run it a few times: most of its time went into making that fast. The
+# processes that a test starts inherit it. XLA reads it when TensorFlow or JAX begins.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+)
+
 import tensorflow as tf
 from tensorflow.python.framework import config  # the switch back is not public
 

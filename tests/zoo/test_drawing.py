@@ -1,5 +1,6 @@
 """The SVG of every model: well formed, whole, and no text lies on another or off the sheet."""
 
+import functools
 import itertools
 import re
 from xml.etree import ElementTree
@@ -22,9 +23,9 @@ def full_size(name: str) -> keras.Model:
         return plain(zoo.build(name), next(iter(zoo.describe(name).heads), None))
 
 
-@pytest.fixture(scope="module")
-def drawn() -> dict[str, ElementTree.Element]:
-    return {name: ElementTree.fromstring(svg(full_size(name))) for name in ALL}
+@functools.cache
+def drawn(name: str) -> ElementTree.Element:
+    return ElementTree.fromstring(svg(full_size(name)))
 
 
 def texts(root: ElementTree.Element) -> dict[str, tuple[float, float, float, float]]:
@@ -42,8 +43,8 @@ def texts(root: ElementTree.Element) -> dict[str, tuple[float, float, float, flo
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_no_text_lies_on_another_or_off_the_sheet(name, drawn):
-    root = drawn[name]
+def test_no_text_lies_on_another_or_off_the_sheet(name):
+    root = drawn(name)
     width, height = float(root.get("width")), float(root.get("height"))
     found = texts(root)
     stages = len({title.text for title in root.iter(f"{SPACE}title")})
@@ -62,8 +63,8 @@ def test_no_text_lies_on_another_or_off_the_sheet(name, drawn):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_it_says_what_the_card_says(name, drawn):
-    words = [text.text for text in drawn[name].iter(f"{SPACE}text")]
+def test_it_says_what_the_card_says(name):
+    words = [text.text for text in drawn(name).iter(f"{SPACE}text")]
     card = zoo.describe(name)
     title = f"{name}: {card.parameters:,} parameters, "
     if card.heads:  # the scores of the others are not drawn: 4096, 512 and 256 features and a bias
@@ -72,8 +73,9 @@ def test_it_says_what_the_card_says(name, drawn):
     assert words[0].startswith(title)
 
 
-def test_its_sizes_are_those_of_the_papers(drawn):
-    words = {name: [x.text for x in root.iter(f"{SPACE}text")] for name, root in drawn.items()}
+def test_its_sizes_are_those_of_the_papers():
+    names = "fcn8s", "deconvnet", "unet", "vgg16_heatmap"
+    words = {name: [x.text for x in drawn(name).iter(f"{SPACE}text")] for name in names}
     assert "698 × 698 × 64" in words["fcn8s"]
     assert "score_pool4, score_pool4c 34 × 34 × 21" in words["fcn8s"]
     assert words["deconvnet"].count("1 × 1 × 4096") == 1
@@ -82,8 +84,8 @@ def test_its_sizes_are_those_of_the_papers(drawn):
     assert "10 × 10 × 1000" in words["vgg16_heatmap"]
 
 
-def test_boxes_are_as_tall_as_features_and_arrows_dashed_for_switches(drawn):
-    root = drawn["deconvnet"]
+def test_boxes_are_as_tall_as_features_and_arrows_dashed_for_switches():
+    root = drawn("deconvnet")
     boxes = {}
     for box in root.iter(f"{SPACE}rect"):
         title = box.find(f"{SPACE}title")
@@ -92,7 +94,7 @@ def test_boxes_are_as_tall_as_features_and_arrows_dashed_for_switches(drawn):
     assert boxes["conv1_1, conv1_2"] == 2 * boxes["pool1"] == 4 * boxes["pool2"] == boxes["score"]
     arrows = list(root.iter(f"{SPACE}polyline"))
     assert sum("stroke-dasharray" in arrow.attrib for arrow in arrows) == 6  # and the legend's
-    solid = list(drawn["unet"].iter(f"{SPACE}polyline"))
+    solid = list(drawn("unet").iter(f"{SPACE}polyline"))
     assert not any("stroke-dasharray" in arrow.attrib for arrow in solid)
 
 

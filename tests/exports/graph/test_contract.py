@@ -18,7 +18,7 @@ from exports.images import textures
 from tests.fuzz.wire import field
 from tests.support import serving_contract as contract
 from tests.support import serving_double as double
-from tests.support.toys import NAMES
+from tests.support.exported import WHOLE
 
 IMAGE = {"image": textures(1, (9, 12), 3)}
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="image")
@@ -48,8 +48,8 @@ def test_a_version_keeps_the_contract(unet_files, capsys):
     assert [line.split("  ")[0].strip() for line in lines] == ["kept"] * len(contract.RULES)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"unet"}))
-def test_every_other_model_keeps_it(name, exported_toy):
+@pytest.mark.parametrize("name", sorted(set(WHOLE) - {"unet"}))
+def test_the_other_models_keep_it(name, exported_toy):
     with contract.loaded(exported_toy(name, "saved_model")) as loaded:
         broken = [contract.reason(rule, loaded) for rule in contract.RULES]
     assert broken == [None] * len(contract.RULES)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.support.toys import ALL, build_toy, dtype_policy, scores_of, toy_images
+from tests.support.toys import ALL, build_toy, dtype_policy, scores_of, toy_images, toy_scores
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 @pytest.mark.parametrize("name", ALL)
 def test_mixed_precision(name, precision, tolerance):
-    expected = scores_of(build_toy(name), toy_images(name))
+    expected = toy_scores(name)
     with dtype_policy(f"mixed_{precision}"):
         model = build_toy(name)
     scores = scores_of(model, toy_images(name))

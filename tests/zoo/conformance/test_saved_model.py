@@ -1,16 +1,30 @@
 """A SavedModel gives the class map of the model."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.toys import NAMES, build_toy, scores_of, toy_images
+import zoo
+from tests.support.exported import LIKE, WHOLE
+from tests.support.toys import NAMES, TOYS, toy_images, toy_scores
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_saved_model_gives_the_class_map(name, exported_toy):
-    model = build_toy(name)
     images = toy_images(name)
     served = tf.saved_model.load(exported_toy(name, "saved_model")).signatures["serving_default"]
     class_map = served(image=tf.constant(images.astype("uint8")))["class_map"].numpy()
-    np.testing.assert_array_equal(class_map, scores_of(model, images).argmax(-1))
+    np.testing.assert_array_equal(class_map, toy_scores(name).argmax(-1))
+
+
+def test_whole_exports_have_each_kind_of_layer_of_the_nets_that_they_stand_for():
+    with keras.StatelessScope(initialize_variables=False):
+        kinds = {
+            name: {type(layer) for layer in zoo.build(name, **TOYS[name].options).layers}
+            for name in NAMES
+        }
+    assert set(LIKE.values()) <= set(WHOLE)
+    for name in LIKE:
+        missing = kinds[name].difference(*(kinds[whole] for whole in WHOLE))
+        assert not missing, f"Take {name} out of LIKE: no whole export has {missing}."

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.support.toys import ALL, ALL_TOYS, build_toy, dtype_policy, scores_of, toy_images
+from tests.support.toys import (
+    ALL,
+    ALL_TOYS,
+    build_toy,
+    dtype_policy,
+    scores_of,
+    toy_images,
+    toy_scores,
+)
 
 
 @pytest.fixture
@@ -29,7 +37,7 @@ def setting() -> Iterator[Callable[[str, Any], None]]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_image_format_is_channels_last_whatever_the_setting(name, setting):
-    expected = scores_of(build_toy(name), toy_images(name))
+    expected = toy_scores(name)
     setting("image_data_format", "channels_first")
     scores = scores_of(build_toy(name), toy_images(name))
     np.testing.assert_array_equal(scores, expected)
@@ -55,7 +63,7 @@ def test_a_policy_without_whole_weights_is_refused(policy):
 
 @pytest.mark.parametrize("name", ALL)
 def test_double_precision_and_another_epsilon_change_no_answer(name, setting, tolerance):
-    expected = scores_of(build_toy(name), toy_images(name))
+    expected = toy_scores(name)
     setting("epsilon", 1e-3)
     with dtype_policy("float64"):
         scores = scores_of(build_toy(name), toy_images(name))

@@ -103,11 +103,17 @@ def test_they_come_back_from_their_files(tmp_path, tolerance):
 @pytest.mark.parametrize("name", ["fcn8s_two_heads", "fcn32s_late_fusion"])
 def test_keras_fits_them_with_a_loss_for_each_head(name):
     model = whole_toy(name)
-    labels = {head: scores.argmax(-1) for head, scores in answers(model, name).items()}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0  # its noise would hide in so few steps what is learned
+    # Not the model's own answers, whose loss is all but zero.
+    labels = {head: scores.argmax(-1)[:, ::-1] for head, scores in answers(model, name).items()}
     labels = labels.get("", labels)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     heads = zoo.describe(name).heads
-    model.compile("adam", dict.fromkeys(heads, loss) if heads else loss)
+    losses = dict.fromkeys(heads, loss) if heads else loss
+    # XLA would compile for longer than this trains.
+    model.compile(keras.optimizers.Adam(1e-4), losses, jit_compile=False)
     told = model.fit(taken(name), labels, epochs=12, verbose=0).history
     assert told["loss"][-1] < 0.95 * told["loss"][0]
     if heads:
