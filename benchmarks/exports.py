@@ -45,7 +45,7 @@ import numpy as np
 
 from benchmarks import answers, contestants, plot
 from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, NARROW, SERVING_DEFAULT, TFLITE_INT8
-from benchmarks.parity import report, table, write
+from benchmarks.documents import report, table, write
 from exports.images import textures
 from exports.runtimes import process
 

@@ -1,0 +1,53 @@
+"""What a benchmark has measured so far, in a JSON file: the same command goes on from there."""
+
+import datetime
+import importlib.metadata
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks.documents import write
+
+
+class OtherConditionsError(Exception):
+    """The file was measured elsewhere, or with other versions."""
+
+
+def opened(place: pathlib.Path, conditions: str) -> tuple[dict[str, Any], Callable[[], None]]:
+    """The results in the file, empty if there is none, and a function that writes them.
+
+    Raises:
+        OtherConditionsError: They were measured under other conditions.
+    """
+    kept = {"conditions": conditions, "results": {}}
+    if place.exists():
+        kept = json.loads(place.read_text(encoding="utf-8"))
+    if kept["conditions"] != conditions:
+        raise OtherConditionsError(
+            f"All results of a table come from the same machine and versions; {place} was measured "
+            f"with {kept['conditions']!r}, and this is {conditions!r}. Pass another --out."
+        )
+
+    def keep() -> None:
+        kept["date"] = datetime.date.today().isoformat()
+        write(json.dumps(kept, indent=1), place)
+
+    return kept["results"], keep
+
+
+def heading(place: pathlib.Path) -> str:
+    """The conditions and the date of the results, as a line of a document."""
+    kept = json.loads(place.read_text(encoding="utf-8"))
+    return f"{kept['conditions']}; {kept['date']}."
+
+
+def versions(packages: Sequence[str]) -> str:
+    """The versions of the packages that are installed."""
+    found = []
+    for name in packages:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
