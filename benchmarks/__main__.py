@@ -24,6 +24,7 @@ from benchmarks.documents import report, write
 # Each module has TITLE, FILE, NETS, BATCHES, `run`, `complete` and `section`.
 PARTS = {
     "engines": "the nets beside the engines that a user would pick",
+    "growth": "seconds and memory by the size of the image and of the batch",
 }
 OUT = pathlib.Path("runs/benchmarks")
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"

@@ -46,6 +46,7 @@ import numpy as np
 from benchmarks import answers, contestants, plot
 from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, NARROW, SERVING_DEFAULT, TFLITE_INT8
 from benchmarks.documents import report, table, write
+from benchmarks.growth import available
 from exports.images import textures
 from exports.runtimes import process
 
@@ -147,12 +148,6 @@ def times(
                 for name in order.sample(group, len(group)):
                     turns[name] = asks[name](images)[1]
     return rounds[1:]
-
-
-def available() -> int:
-    """The bytes of memory that are free or can be freed."""
-    lines = pathlib.Path("/proc/meminfo").read_text()
-    return int(lines.partition("MemAvailable:")[2].split()[0]) * 1024
 
 
 def ratio(files: contestants.Files, images: np.ndarray, repeats: int) -> float:
