@@ -25,6 +25,7 @@ from benchmarks.documents import report, write
 PARTS = {
     "engines": "the nets beside the engines that a user would pick",
     "growth": "seconds and memory by the size of the image and of the batch",
+    "layers": "the most expensive layers of each net",
 }
 OUT = pathlib.Path("runs/benchmarks")
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"
