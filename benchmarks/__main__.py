@@ -8,7 +8,8 @@
 
 All that was measured is kept in the folder of `--out`; the same command goes on where it was
 stopped. A part gets its section of the page when it is complete; the sections of other parts stay
-as they are. The other benchmarks have pages of their own: `python -m benchmarks.NAME --help`.
+as they are. A part that cannot be measured here is left out, and the exit code is 1. The other
+benchmarks have pages of their own: `python -m benchmarks.NAME --help`.
 """
 
 import argparse
@@ -26,6 +27,7 @@ PARTS = {
     "engines": "the nets beside the engines that a user would pick",
     "growth": "seconds and memory by the size of the image and of the batch",
     "layers": "the most expensive layers of each net",
+    "gpu": "the nets on Keras with PyTorch and JAX beside plain PyTorch, on a GPU",
 }
 OUT = pathlib.Path("runs/benchmarks")
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"the parts are {', '.join(PARTS)}; received {unknown[0]!r}")
     out = given.out / "narrow" if given.narrow else given.out
     out.mkdir(parents=True, exist_ok=True)
-    done = {}
+    done, failed = {}, []
     for part in given.parts or PARTS:
         module = module_of(part)
         wrong = [net for net in given.nets or () if net not in module.NETS]
@@ -90,9 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 batches=given.batch or module.BATCHES,
                 narrow=given.narrow,
             )
-        except kept.OtherConditionsError as error:
-            report(f"{error}")
-            return 1
+        except kept.UnableError as error:
+            report(f"{part}: {error}")
+            failed.append(part)
+            continue
         whole = module.complete(results) and not given.narrow
         images = DOCUMENT.parent / "images" if whole else out
         text = f"{kept.heading(out / module.FILE)}\n\n{module.section(results, images)}"
@@ -102,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             former = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
             write(page(former, done), DOCUMENT)
             report(f"Wrote {DOCUMENT}.")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ class Task:
     narrow: bool
 
 
+# The side of the images of each net; its tables and those of its peers are of these sizes.
+NETS = {"fcn8s": 500, "fcn_alexnet": 500, "unet": 500, "deconvnet": 224}
 # The file of each form below the folder. Those of a fixed batch name it.
 FORMS = {
     "weights": "weights.npz",
@@ -47,6 +49,11 @@ FORMS = {
 }
 OF_PYTORCH = ("weights", "torch.onnx", "ncnn", "mnn")  # channels first
 IMAGES, SCORES = "images.npy", "scores.npy"
+
+
+def key_of(task: Task) -> str:
+    """The name of a net with its images in the results."""
+    return f"{task.net}, {task.size} × {task.size}, batch {task.batch}"
 
 
 def path_of(form: str, task: Task, folder: pathlib.Path) -> pathlib.Path:
@@ -86,11 +93,11 @@ def _weights(task: Task, folder: pathlib.Path) -> None:
     """The net with random weights, for which many classes win; its images, and its scores."""
     import keras
 
-    from benchmarks import contestants
+    from benchmarks import random_nets
     from exports.images import textures
 
     images = textures(task.batch, (task.size, task.size), 3).astype("float32")
-    model = contestants.build(task.net, full=not task.narrow, image=images[:1])
+    model = random_nets.build(task.net, full=not task.narrow, image=images[:1])
     scores = [keras.ops.convert_to_numpy(model(image[None], training=False)) for image in images]
     np.save(folder / IMAGES, images)
     np.save(folder / SCORES, np.concatenate(scores))
@@ -102,12 +109,12 @@ def _weights(task: Task, folder: pathlib.Path) -> None:
     np.savez(folder / FORMS["weights"], **arrays)
 
 
-def _model(task: Task, folder: pathlib.Path) -> Any:
+def zoo_net(task: Task, folder: pathlib.Path) -> Any:
     """The zoo's net with the weights of the folder."""
     import zoo
-    from benchmarks import contestants
+    from benchmarks import random_nets
 
-    model = zoo.build(task.net, **(contestants.NARROW[task.net] if task.narrow else {}))
+    model = zoo.build(task.net, **(random_nets.NARROW[task.net] if task.narrow else {}))
     arrays = np.load(folder / FORMS["weights"])
     for layer in model.layers:
         for variable in layer.weights:
@@ -119,7 +126,7 @@ def _saved_model(task: Task, folder: pathlib.Path) -> None:
     from exports.formats import saved_model
     from exports.graph import SERVING_DEFAULT, single_output
 
-    model = _model(task, folder)
+    model = zoo_net(task, folder)
     spec = single_output.image_spec((None, None, 3), dtype="float32", batch=None)
     answers = {SERVING_DEFAULT: single_output.scores(model, spec)}
     saved_model.save(model, answers, folder / FORMS["saved_model"])
@@ -136,23 +143,21 @@ def _by_exporter(form: str, task: Task, folder: pathlib.Path) -> None:
     writer = importlib.import_module(f"exports.formats.{form}")
     # What is written is a class map, but scores tell more about an engine's rounding.
     with unittest.mock.patch.object(single_output, "class_map", single_output.scores):
-        writer.write(_model(task, folder), settings, path_of(form, task, folder).parent)
+        writer.write(zoo_net(task, folder), settings, path_of(form, task, folder).parent)
 
 
-def _torch_net(task: Task, folder: pathlib.Path, batch: int) -> tuple[Any, Any]:
-    """The net in PyTorch, and an image batch to trace it with."""
-    import torch
-
+def torch_net(task: Task, folder: pathlib.Path) -> Any:
+    """The net in PyTorch with the weights of the folder."""
     from benchmarks import torch_nets
 
-    net = torch_nets.build(task.net, np.load(folder / FORMS["weights"]))
-    return net.requires_grad_(False), torch.zeros(batch, 3, task.size, task.size)
+    return torch_nets.build(task.net, np.load(folder / FORMS["weights"]))
 
 
 def _torch_onnx(task: Task, folder: pathlib.Path) -> None:
     import torch
 
-    net, image = _torch_net(task, folder, task.batch)
+    net = torch_net(task, folder).requires_grad_(False)
+    image = torch.zeros(task.batch, 3, task.size, task.size)
     path = str(path_of("torch.onnx", task, folder))
     torch.onnx.export(net, (image,), path, input_names=["image"], output_names=["scores"])
 
@@ -161,7 +166,8 @@ def _ncnn(task: Task, folder: pathlib.Path) -> None:
     import pnnx
     import torch
 
-    net, image = _torch_net(task, folder, 1)  # ncnn has no batches
+    net = torch_net(task, folder).requires_grad_(False)
+    image = torch.zeros(1, 3, task.size, task.size)  # ncnn has no batches
     traced = folder / "net.pt"
     torch.jit.trace(net, image).save(str(traced))
     shape = ",".join(map(str, image.shape))

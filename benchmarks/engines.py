@@ -34,14 +34,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import engine_files, kept, plot
+from benchmarks import engine_files, kept
 from benchmarks.documents import report, table, write
-from benchmarks.engine_files import OF_PYTORCH, Task
+from benchmarks.engine_files import NETS, OF_PYTORCH, Task, key_of
 from exports.runtimes import process
 
 TITLE = "Engines"
 THREADS, ROUNDS, TURNS, BATCHES = 2, 3, 3, (1, 4)
-NETS = {"fcn8s": 500, "fcn_alexnet": 500, "unet": 500, "deconvnet": 224}
 MOST_DIFFERENCE, LEAST_SAME = 1e-4, 0.999
 SWITCHED = ("deconvnet",)  # nets whose scores differ where a switch turns
 PACKAGES = ("tensorflow", "keras", "openvino", "onnxruntime", "torch", "ncnn", "pnnx", "MNN")
@@ -159,11 +158,6 @@ def _short(reason: str) -> str:
     return line if len(line) <= 160 else f"{line[:159]}…"
 
 
-def key_of(task: Task) -> str:
-    """The name of a net with a batch in the results."""
-    return f"{task.net}, {task.size} × {task.size}, batch {task.batch}"
-
-
 def run(
     out: pathlib.Path,
     *,
@@ -174,7 +168,7 @@ def run(
     """Measures what is missing in `out/engines.json`, for these nets and batches.
 
     Raises:
-        kept.OtherConditionsError: The file was measured elsewhere, or with other versions.
+        kept.UnableError: The file was measured elsewhere, or with other versions.
     """
     from recipes.training.environment import hardware
 
@@ -216,6 +210,8 @@ def ratios(found: Results) -> dict[str, float]:
 
 def section(every: Mapping[str, Results], folder: pathlib.Path) -> str:
     """The text about the engines; its plot is written into the folder."""
+    from benchmarks import plot  # matplotlib, which only the page needs
+
     columns = list(every)
 
     def rows(cell: Any, missing: str) -> list[tuple]:

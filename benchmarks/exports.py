@@ -43,10 +43,11 @@ import tempfile
 
 import numpy as np
 
-from benchmarks import answers, contestants, plot
-from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, NARROW, SERVING_DEFAULT, TFLITE_INT8
+from benchmarks import answers, contestants, plot, random_nets
+from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, SERVING_DEFAULT, TFLITE_INT8
 from benchmarks.documents import report, table, write
 from benchmarks.growth import available
+from benchmarks.random_nets import NARROW
 from exports.images import textures
 from exports.runtimes import process
 
@@ -243,7 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.models or NARROW:
             image = textures(max(BATCHES), SIZE, 3)
             report(f"{name}: building and exporting …")
-            model = contestants.build(name, full=options.full, image=image[:1, :120, :160])
+            model = random_nets.build(name, full=options.full, image=image[:1, :120, :160])
             with tempfile.TemporaryDirectory() as folder:
                 files = contestants.write(model, pathlib.Path(folder), images=image)
                 del model

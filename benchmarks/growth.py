@@ -88,7 +88,7 @@ def run(
     """Measures what is missing in `out/growth.json`, for these nets and batches.
 
     Raises:
-        kept.OtherConditionsError: The file was measured elsewhere, or with other versions.
+        kept.UnableError: The file was measured elsewhere, or with other versions.
     """
     from recipes.training.environment import hardware
 

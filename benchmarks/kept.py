@@ -10,21 +10,21 @@ from typing import Any
 from benchmarks.documents import write
 
 
-class OtherConditionsError(Exception):
-    """The file was measured elsewhere, or with other versions."""
+class UnableError(Exception):
+    """A part cannot be measured here, or not into this folder."""
 
 
 def opened(place: pathlib.Path, conditions: str) -> tuple[dict[str, Any], Callable[[], None]]:
     """The results in the file, empty if there is none, and a function that writes them.
 
     Raises:
-        OtherConditionsError: They were measured under other conditions.
+        UnableError: They were measured under other conditions.
     """
     kept = {"conditions": conditions, "results": {}}
     if place.exists():
         kept = json.loads(place.read_text(encoding="utf-8"))
     if kept["conditions"] != conditions:
-        raise OtherConditionsError(
+        raise UnableError(
             f"All results of a table come from the same machine and versions; {place} was measured "
             f"with {kept['conditions']!r}, and this is {conditions!r}. Pass another --out."
         )

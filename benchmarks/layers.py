@@ -29,8 +29,8 @@ import numpy as np
 
 from benchmarks import engine_files, kept
 from benchmarks.documents import report, table
-from benchmarks.engine_files import FORMS, Task
-from benchmarks.engines import NETS, THREADS, key_of
+from benchmarks.engine_files import FORMS, NETS, Task, key_of
+from benchmarks.engines import THREADS
 
 TITLE = "The most expensive layers"
 FILE, BATCHES, RUNS, SHOWN = "layers.json", (1,), 7, 10
@@ -159,7 +159,7 @@ def run(
     """Measures what is missing in `out/layers.json`, for these nets and batches.
 
     Raises:
-        kept.OtherConditionsError: The file was measured elsewhere, or with other versions.
+        kept.UnableError: The file was measured elsewhere, or with other versions.
     """
     from recipes.training.environment import hardware
 

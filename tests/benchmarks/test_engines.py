@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks import contestants, engine_files, engine_loaders, engines, kept, plot
+from benchmarks import engine_files, engine_loaders, engines, kept, plot, random_nets
 from benchmarks.engine_files import FORMS, Task
 from exports.runtimes import process
 from tests.support.toys import TOYS
@@ -23,7 +23,7 @@ def toy(tmp_path_factory):
     """A folder with the weights, images and scores of a toy."""
     folder = tmp_path_factory.mktemp("toy")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(contestants.NARROW, NET, TOYS[NET].options)
+        patch.setitem(random_nets.NARROW, NET, TOYS[NET].options)
         engine_files.WRITERS["weights"](TOY, folder)
         yield folder
 
@@ -49,7 +49,7 @@ def test_the_net_in_pytorch_gives_the_scores_of_the_zoo(net, monkeypatch, tmp_pa
     from benchmarks import torch_nets
 
     options = TOYS[net].options | ({"depth": 4} if net == "unet" else {})
-    monkeypatch.setitem(contestants.NARROW, net, options)
+    monkeypatch.setitem(random_nets.NARROW, net, options)
     size = 224 if net == "deconvnet" else 100
     engine_files.WRITERS["weights"](Task(net, size, 1, narrow=True), tmp_path)
     images = np.load(tmp_path / engine_files.IMAGES)
@@ -195,7 +195,7 @@ def test_what_was_stopped_goes_on(stand_ins, tmp_path):
 
 def test_results_of_another_machine_are_not_mixed(stand_ins, tmp_path):
     engines.run(tmp_path, nets=["unet"], batches=[1])
-    with pytest.raises(kept.OtherConditionsError, match=r"Pass another --out\.$"):
+    with pytest.raises(kept.UnableError, match=r"Pass another --out\.$"):
         engines.run(tmp_path, nets=["unet"], batches=[1], narrow=True)
 
 

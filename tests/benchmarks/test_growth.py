@@ -4,13 +4,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import contestants, engine_files, growth
+from benchmarks import engine_files, growth, random_nets
 from benchmarks.engine_files import Task
 from tests.support.toys import TOYS
 
 
 def test_a_toy_has_its_cost_in_a_process_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setitem(contestants.NARROW, "fcn8s", TOYS["fcn8s"].options)
+    monkeypatch.setitem(random_nets.NARROW, "fcn8s", TOYS["fcn8s"].options)
     for form in ("weights", "saved_model"):
         engine_files.WRITERS[form](Task("fcn8s", 32, 1, narrow=True), tmp_path)
     found = growth.cost(tmp_path, "fcn8s", 2, 40)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import contestants, engine_files, layers
+from benchmarks import engine_files, layers, random_nets
 from benchmarks.engine_files import Task
 from tests.support.toys import TOYS
 
@@ -56,7 +56,7 @@ def test_work_and_bytes_follow_from_the_shapes():
 
 
 def test_a_toy_is_profiled_layer_by_layer(tmp_path, monkeypatch):
-    monkeypatch.setitem(contestants.NARROW, "fcn8s", TOYS["fcn8s"].options)
+    monkeypatch.setitem(random_nets.NARROW, "fcn8s", TOYS["fcn8s"].options)
     monkeypatch.setattr(layers, "RUNS", 2)
     task = Task("fcn8s", 40, 1, narrow=True)
     for form in ("weights", "saved_model"):
