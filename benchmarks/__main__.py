@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [part for part in given.parts if part not in PARTS]
     if unknown:
         parser.error(f"the parts are {', '.join(PARTS)}; received {unknown[0]!r}")
-    out = given.out / "narrow" if given.narrow else given.out
+    out = given.out.absolute() / ("narrow" if given.narrow else "")
     out.mkdir(parents=True, exist_ok=True)
     done, failed = {}, []
     for part in given.parts or PARTS:

@@ -27,7 +27,6 @@ import json
 import pathlib
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -179,12 +178,11 @@ def run(
         for name in [name for name, x in found.items() if x.get("reason", "").startswith(MISSING)]:
             del found[name]
     for net in nets:
-        # A net has gigabytes of files: they go with it, and are written again after a stop.
-        with tempfile.TemporaryDirectory(dir=out) as folder:
+        with kept.scratch(out) as folder:
             for batch in batches:
                 task = Task(net, NETS[net], batch, narrow)
                 found = every.setdefault(key_of(task), {})
-                measure(task, pathlib.Path(folder), found, keep)
+                measure(task, folder, found, keep)
     return every
 
 

@@ -22,7 +22,6 @@ import pathlib
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import unittest.mock
 from collections.abc import Callable, Mapping, Sequence
@@ -195,13 +194,13 @@ def run(
         for batch in batches:
             task = Task(net, NETS[net], batch, narrow)
             found = every.setdefault(key_of(task), {})
-            with tempfile.TemporaryDirectory(dir=out) as folder:
+            with kept.scratch(out) as folder:
                 for name in CONTESTANTS:
                     if name in found:
                         continue
                     with unittest.mock.patch.dict(os.environ, KERAS_BACKEND=backend):
-                        engine_files.write("weights", task, pathlib.Path(folder))
-                    found[name] = in_a_process(name, task, pathlib.Path(folder))
+                        engine_files.write("weights", task, folder)
+                    found[name] = in_a_process(name, task, folder)
                     report(f"{key_of(task)}, {name}: {_said(found[name])}")
                     keep()
     return every

@@ -16,7 +16,6 @@ import functools
 import json
 import pathlib
 import statistics
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -97,8 +96,7 @@ def run(
     every, keep = kept.opened(out / FILE, conditions)
     for net in nets:
         found = every.setdefault(net, {"sides": {}, "batches": {}})
-        with tempfile.TemporaryDirectory(dir=out) as name:
-            folder = pathlib.Path(name)
+        with kept.scratch(out) as folder:
             for form in ("weights", "saved_model"):
                 engine_files.write(form, Task(net, SIDES[0], 1, narrow), folder)
             ask = functools.partial(cost, folder, net)

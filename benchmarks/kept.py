@@ -1,13 +1,15 @@
 """What a benchmark has measured so far, in a JSON file: the same command goes on from there."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.documents import write
+from zoo import files
 
 
 class UnableError(Exception):
@@ -34,6 +36,14 @@ def opened(place: pathlib.Path, conditions: str) -> tuple[dict[str, Any], Callab
         write(json.dumps(kept, indent=1), place)
 
     return kept["results"], keep
+
+
+@contextlib.contextmanager
+def scratch(out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder in `out` for the gigabytes of a net's files; what a killed run left there goes."""
+    files.sweep(out)
+    with files.unfinished_folder(out) as folder:
+        yield folder
 
 
 def heading(place: pathlib.Path) -> str:

@@ -20,7 +20,6 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -174,9 +173,9 @@ def run(
             if key_of(task) in nets_found:
                 continue
             report(f"{key_of(task)} …")
-            with tempfile.TemporaryDirectory(dir=out) as folder:
-                said = profile(task, pathlib.Path(folder))
-                names = names_of(np.load(pathlib.Path(folder) / FORMS["weights"]))
+            with kept.scratch(out) as folder:
+                said = profile(task, folder)
+                names = names_of(np.load(folder / FORMS["weights"]))
                 nets_found[key_of(task)] = parsed(said, names)
             keep()
     return every

@@ -187,6 +187,7 @@ def test_what_was_stopped_goes_on(stand_ins, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         engines.run(tmp_path, nets=["unet"], batches=[1])
     before = list(asked)
+    assert [path.name for path in tmp_path.iterdir()] == [engines.FILE]
     said["MNN"] = 1.0
     engines.run(tmp_path, nets=["unet"], batches=[1])
     assert len(asked) == 3 * len(engines.CONTESTANTS) + 1
