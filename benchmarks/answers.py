@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmarks.parity import table
+from benchmarks.documents import table
 from exports.graph.signatures import MASK_PNG, SCORES, SERVING_DEFAULT
 from exports.runtimes import process
 from tests.support import serving_double as double

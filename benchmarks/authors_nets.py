@@ -27,7 +27,8 @@ import keras
 import numpy as np
 
 import zoo
-from benchmarks.parity import AGREEMENT, TOLERANCE, difference, finish, random_image, report, table
+from benchmarks.documents import report, table
+from benchmarks.parity import AGREEMENT, TOLERANCE, difference, finish, random_image
 from tests.parity.caffe import definitions
 from tests.parity.caffe.definitions import Net
 from tests.parity.caffe.engine import opencv, random_blobs

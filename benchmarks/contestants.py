@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import math
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,20 +25,6 @@ from exports.graph.signatures import (
 from exports.runtimes import process
 from tests.support import serving_double as double
 from tests.support.serving_contract import png
-
-# A quarter of the authors' widths: a sixteenth of the work.
-_VGG = {"stages": (16, 32, 64, 128, 128), "fc_filters": 1024}
-NARROW = {
-    "deconvnet": _VGG,
-    "fcn16s": _VGG,
-    "fcn32s": _VGG,
-    "fcn8s": _VGG,
-    "fcn8s_atonce": _VGG,
-    "fcn_alexnet": {"stages": (24, 64, 96, 96, 64), "fc_filters": 1024},
-    "unet": {"filters": 16},
-}
-# The score layers: `build` sets their bias so that several classes win.
-SCORE = {"deconvnet": "seg-score-voc", "unet": "conv_u0d-score"}
 
 KERAS, LOGITS, BARE, TFLITE = "Keras predict", "logits", "bare graph", "TFLite"
 TFLITE_INT8 = "TFLite int8"
@@ -66,20 +51,6 @@ class Files:
     def contestants(self) -> tuple[str, ...]:
         """The contestants that this model has, Keras first."""
         return tuple(name for name in CONTESTANTS if self.int8 or name != TFLITE_INT8)
-
-
-def build(name: str, *, full: bool, image: np.ndarray) -> keras.Model:
-    """A model with random weights for which several classes win on this image `[1, h, w, 3]`."""
-    model = zoo.build(name, **({} if full else NARROW[name]))
-    rng = np.random.default_rng(1)
-    for variable in model.trainable_variables:
-        if variable.name == "kernel":
-            incoming = math.prod(variable.shape[:3])
-            scale = math.sqrt(2 / incoming)
-            variable.assign(scale * rng.standard_normal(variable.shape, "float32"))
-    scores = keras.ops.convert_to_numpy(model(image.astype("float32")))
-    model.get_layer(SCORE.get(name, "score_fr")).bias.assign_sub(scores.mean((0, 1, 2)))
-    return model
 
 
 def write(model: keras.Model, folder: pathlib.Path, *, images: np.ndarray) -> Files:

@@ -32,7 +32,7 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
-from benchmarks.parity import table, write
+from benchmarks.documents import table, write
 from recipes.training import environment
 from zoo.inference.windows import Classifier, classifier
 

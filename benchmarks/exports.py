@@ -43,9 +43,11 @@ import tempfile
 
 import numpy as np
 
-from benchmarks import answers, contestants, plot
-from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, NARROW, SERVING_DEFAULT, TFLITE_INT8
-from benchmarks.parity import report, table, write
+from benchmarks import answers, contestants, plot, random_nets
+from benchmarks.contestants import BARE, CONTESTANTS, MASK_PNG, SERVING_DEFAULT, TFLITE_INT8
+from benchmarks.documents import report, table, write
+from benchmarks.growth import available
+from benchmarks.random_nets import NARROW
 from exports.images import textures
 from exports.runtimes import process
 
@@ -149,12 +151,6 @@ def times(
     return rounds[1:]
 
 
-def available() -> int:
-    """The bytes of memory that are free or can be freed."""
-    lines = pathlib.Path("/proc/meminfo").read_text()
-    return int(lines.partition("MemAvailable:")[2].split()[0]) * 1024
-
-
 def ratio(files: contestants.Files, images: np.ndarray, repeats: int) -> float:
     """The fastest turn of `serving_default` divided by that of the bare graph.
 
@@ -248,7 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.models or NARROW:
             image = textures(max(BATCHES), SIZE, 3)
             report(f"{name}: building and exporting …")
-            model = contestants.build(name, full=options.full, image=image[:1, :120, :160])
+            model = random_nets.build(name, full=options.full, image=image[:1, :120, :160])
             with tempfile.TemporaryDirectory() as folder:
                 files = contestants.write(model, pathlib.Path(folder), images=image)
                 del model

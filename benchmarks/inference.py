@@ -26,7 +26,7 @@ from PIL import Image
 
 import zoo
 from benchmarks import scenes
-from benchmarks.parity import table, write
+from benchmarks.documents import table, write
 from exports.runtimes import process
 from recipes.training import environment
 from zoo import files

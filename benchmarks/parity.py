@@ -28,7 +28,7 @@ import keras
 import numpy as np
 
 import zoo
-from zoo import files
+from benchmarks.documents import report, table, write
 
 try:
     import torch
@@ -214,13 +214,6 @@ def compared(net: str, size: str, ours: dict, theirs: dict) -> Result:
     return Result(net, size, layers, agreeing, expected.size, len(np.unique(expected)))
 
 
-def table(*rows: tuple, left: int = 1) -> str:
-    """A Markdown table. The columns from `left` on are aligned right, as numbers."""
-    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    rule = "|" + "---|" * left + "--:|" * (len(rows[0]) - left)
-    return "\n".join([lines[0], rule, *lines[1:]])
-
-
 def score_table(results: list[Result]) -> str:
     """A table with a row for each net and size."""
     head = ("net", "image", "largest difference", "same class, pixels", "classes", "passed")
@@ -243,17 +236,6 @@ def layer_table(results: list[Result]) -> str:
 
     rows = [(layer, *(cell(layer, net) for net in nets)) for layer in layers]
     return table(("layer", *nets), *rows)
-
-
-def report(text: str) -> None:
-    """Prints progress and errors, apart from the tables."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def write(text: str, path: pathlib.Path) -> None:
-    """Writes a file beside its place, then renames it."""
-    path.parent.mkdir(exist_ok=True)
-    files.write_text(path, text)
 
 
 def main(arguments: list[str] | None = None) -> int:

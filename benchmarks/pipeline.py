@@ -39,7 +39,7 @@ import numpy as np
 from PIL import Image
 
 import zoo.pictures
-from benchmarks.parity import report, table, write
+from benchmarks.documents import report, table, write
 from benchmarks.unpooling import INSTALL
 from recipes.data import pipeline
 from recipes.data.dataset import Dataset

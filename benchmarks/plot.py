@@ -1,6 +1,7 @@
-"""Line plots with logarithmic axes, as SVG."""
+"""Plots as SVG: lines with logarithmic axes, and bars."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -26,6 +27,24 @@ def svg(panels: Mapping[str, Mapping[str, Points]], *, y_label: str) -> str:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(visible=True, color="#ddd")
         axes.legend()
+    return _text(figure)
+
+
+def bars(panels: Mapping[str, Mapping[str, float]], *, x_label: str) -> str:
+    """Panels in two columns: for each title a bar for each name; a line marks the value of 1."""
+    figure = Figure(figsize=(10, 2.6 * math.ceil(len(panels) / 2)), layout="constrained")
+    grid = figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False).flat
+    for axes, (title, values) in zip(grid, panels.items(), strict=False):
+        axes.barh(list(values), list(values.values()))
+        axes.axvline(1, color="black", linewidth=1)
+        axes.set(title=title, xlabel=x_label)
+        axes.invert_yaxis()
+    for axes in list(grid)[len(panels) :]:
+        axes.remove()
+    return _text(figure)
+
+
+def _text(figure: Figure) -> str:
     content = io.StringIO()
     # The same numbers give the same file.
     with mpl.rc_context({"svg.hashsalt": "segmentation-zoo", "svg.fonttype": "none"}):

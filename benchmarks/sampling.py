@@ -16,7 +16,7 @@ import pathlib
 import sys
 import tempfile
 
-from benchmarks.parity import table, write
+from benchmarks.documents import table, write
 from recipes import runs
 from recipes.training import environment
 from recipes.training.train import train

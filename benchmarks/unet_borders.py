@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 import zoo
-from benchmarks.parity import table, write
+from benchmarks.documents import table, write
 from exports.runtimes import process
 from recipes import runs, scoring
 from recipes.data.sets import folder as folders

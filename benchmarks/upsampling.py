@@ -23,7 +23,7 @@ from PIL import Image
 
 import zoo
 from benchmarks import scenes
-from benchmarks.parity import table, write
+from benchmarks.documents import table, write
 from recipes import runs
 from recipes.data.sets import shapes
 from recipes.training import environment

@@ -51,11 +51,11 @@ def loaded(
     python: str | None = None,
     limit: float = 600,
 ) -> Iterator[AskWithCost]:
-    """As `loaded` of the module `exports.runtimes.LOADER`, in another process.
+    """As `loaded` of a loader's module, in another process.
 
     Args:
         path: A file, or the folder of a SavedModel.
-        loader: The name of the module.
+        loader: The name of a module of `exports.runtimes`, or the whole name of another one.
         python: The Python that runs the process, 3.11 or later with NumPy; this one if None.
         limit: The most seconds for loading, and for an answer.
 
@@ -127,7 +127,7 @@ def _serve(path: pathlib.Path, loader: str) -> None:
     package = sys.modules["exports"] = types.ModuleType("exports")
     package.__path__ = [str(pathlib.Path(__file__).parents[1])]
     sys.path.append(str(pathlib.Path(__file__).parents[2]))  # where the zoo lies
-    module = importlib.import_module(f"exports.runtimes.{loader}")
+    module = importlib.import_module(loader if "." in loader else f"exports.runtimes.{loader}")
 
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what TensorFlow prints must not get between the replies

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import answers, contestants, exports, plot
+from benchmarks import answers, contestants, exports, plot, random_nets
 from exports.formats.saved_model import save
 from exports.graph.signatures import signatures
 from exports.runtimes import process
@@ -23,7 +23,7 @@ IMAGES = toy_images("unet", 2).astype(np.uint8)
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(contestants.NARROW, "unet", TOYS["unet"].options)
+        patched.setitem(random_nets.NARROW, "unet", TOYS["unet"].options)
         return contestants.write(build_toy("unet"), folder, images=IMAGES)
 
 
@@ -51,8 +51,8 @@ def test_several_classes_win_in_a_model_that_is_timed():
     for name in ("fcn8s", "unet"):
         image = toy_images(name, 1)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setitem(contestants.NARROW, name, TOYS[name].options)
-            model = contestants.build(name, full=False, image=image)
+            patched.setitem(random_nets.NARROW, name, TOYS[name].options)
+            model = random_nets.build(name, full=False, image=image)
         classes = np.asarray(model(image)).argmax(-1)
         assert len(np.unique(classes)) > 1
 
@@ -134,7 +134,7 @@ def main(monkeypatch, tmp_path):
     monkeypatch.setattr(exports, "PLOT", document.with_suffix(".svg"))
     monkeypatch.setattr(exports, "SIZE", (9, 12))
     monkeypatch.setattr(exports, "NARROW", {"unet": TOYS["unet"].options})
-    monkeypatch.setattr(contestants, "build", lambda *_, **__: None)
+    monkeypatch.setattr(random_nets, "build", lambda *_, **__: None)
     monkeypatch.setattr(contestants, "write", lambda *_, **__: None)
     monkeypatch.setattr(exports, "swept", lambda *_: "<svg/>")
 
@@ -239,7 +239,7 @@ def test_the_document_has_every_model_within_the_ratio():
     text = exports.DOCUMENT.read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w+) \| (\d+) \|.* (\d\.\d{3}) \|$", text, re.MULTILINE)
     assert [(name, int(batch)) for name, batch, _ in rows] == [
-        (name, batch) for name in contestants.NARROW for batch in exports.BATCHES
+        (name, batch) for name in random_nets.NARROW for batch in exports.BATCHES
     ]
     assert all(float(ratio) <= exports.MOST_RATIO for *_, ratio in rows)
     assert exports.PLOT.name in text

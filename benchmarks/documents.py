@@ -1,0 +1,24 @@
+"""Tables, progress and files: what all benchmarks print and write. Needs nothing but Python."""
+
+import pathlib
+import sys
+
+from zoo import files
+
+
+def table(*rows: tuple, left: int = 1) -> str:
+    """A Markdown table. The columns from `left` on are aligned right, as numbers."""
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    rule = "|" + "---|" * left + "--:|" * (len(rows[0]) - left)
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def report(text: str) -> None:
+    """Prints progress and errors, apart from the tables."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def write(text: str, path: pathlib.Path) -> None:
+    """Writes a file beside its place, then renames it."""
+    path.parent.mkdir(exist_ok=True)
+    files.write_text(path, text)
