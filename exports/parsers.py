@@ -15,6 +15,7 @@ Exports a trained model to files that other programs run.
   zoo export runs/coins --out files --format tflite --size 256 256
   zoo export runs/coins --out files --format tflite mediapipe --size 256 256 \\
       --quantize integer --representative photographs
+  zoo export runs/coins --out files --format tflite --size 256 256 --quantize integer
   zoo export fcn8s-heavy-pascal.caffemodel --out files --format onnx openvino
 
 A version appears only after its files gave the model's answers in the programs that run them.
@@ -169,7 +170,14 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
         "--representative",
         metavar="FOLDER",
         help="some dozens of images of your data: integer takes its ranges from them, and the file "
-        "is checked with some of them",
+        "is checked with some of them; or the name of a data set, as zoo verify --help lists them "
+        "(default for integer: the data set of the workdir)",
+    )
+    group.add_argument(
+        "--data-dir",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="the folder of that data set (default: that of the run, or data)",
     )
     group.add_argument(
         "--max-disagreement",

@@ -101,6 +101,7 @@ MAY = {
         *("recipes.runs", "recipes.training.recipe", "recipes.training.rules", "zoo"),
     ),
     "recipes.demonstration": ("recipes", "zoo", "exports"),
+    "recipes.exporting": ("recipes.data", "zoo", "exports"),  # gives the one the other's function
 }
 
 

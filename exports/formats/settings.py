@@ -191,8 +191,8 @@ def _check_representative(settings: Settings) -> None:
         if settings.quantize == INTEGER:
             raise ValueError(
                 "Integer arithmetic takes its ranges from representative images; received none. "
-                "Pass some of your data: representative=, or --representative FOLDER on the "
-                "command line."
+                "Pass some of your data: representative=, or on the command line --representative "
+                "FOLDER or the name of a data set."
             )
         return
     fit = images.ndim == 4 and len(images) and images.shape[-1] == channels
