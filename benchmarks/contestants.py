@@ -108,7 +108,8 @@ def write(model: keras.Model, folder: pathlib.Path, *, images: np.ndarray) -> Fi
     one = single_output.class_map(model, single_output.image_spec(images.shape[1:]))
     for path, kind in ((files.tflite, quantization.NONE), (files.int8, quantization.INTEGER)):
         if path:
-            path.write_bytes(flatbuffer.written(tflite_converter.convert(model, one, kind, images)))
+            tables, _ = tflite_converter.convert(model, one, kind, images)
+            path.write_bytes(flatbuffer.written(tables))
     zoo.weights.save(model, files.weights)
     saved_model.save(model, {SERVING_DEFAULT: logits}, files.logits)
     saved_model.save(model, {SERVING_DEFAULT: bare}, files.bare)

@@ -183,11 +183,11 @@ def _representative(
     Raises:
         ValueError: There are none, or a folder of a data set without one.
     """
-    from exports.formats import INTEGER
+    from exports.formats import OF_IMAGES
     from exports.images import read_folder
 
     name, data_dir, found = chosen.representative, chosen.data_dir, None
-    if of_data_set is not None and (name is not None or chosen.quantize == INTEGER):
+    if of_data_set is not None and (name is not None or chosen.quantize in OF_IMAGES):
         found = of_data_set(pathlib.Path(chosen.path), name, data_dir, **wanted)
     if found is None and data_dir is not None:
         raise ValueError(

@@ -164,14 +164,16 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
         "--quantize",
         choices=KINDS,
         default=NONE,
-        help="float16: half the bytes; dynamic: int8 weights; integer: int8 arithmetic, too",
+        help="float16: half the bytes; dynamic: int8 weights; integer: int8 arithmetic, too; "
+        "mixed: int8 arithmetic but in the layers where it costs the most pixels, which are sought "
+        "for minutes",
     )
     group.add_argument(
         "--representative",
         metavar="FOLDER",
-        help="some dozens of images of your data: integer takes its ranges from them, and the file "
-        "is checked with some of them; or the name of a data set, as zoo verify --help lists them "
-        "(default for integer: the data set of the workdir)",
+        help="some dozens of images of your data: integer and mixed take their ranges from them, "
+        "and the file is checked with some of them; or the name of a data set, as zoo verify "
+        "--help lists them (default for integer and mixed: the data set of the workdir)",
     )
     group.add_argument(
         "--data-dir",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from exports import images as pictures
-from exports.formats import DTYPES, FLOAT16, FORMATS, INTEGER, KINDS, NONE
+from exports.formats import DTYPES, FLOAT16, FORMATS, KINDS, NONE, OF_IMAGES
 from exports.graph.limits import Limits
 from zoo import registry
 from zoo.spec import Spec
@@ -153,8 +153,8 @@ def check_depth(formats: Sequence[str], spec: Spec | None, *, dtype: str, quanti
             f"{rule}; a SavedModel takes uint8, JPEG and PNG. Export it to tflite, onnx or "
             'openvino with dtype="float32" (--dtype float32 on the command line).'
         )
-    if dtype != "float32" or quantize == INTEGER:
-        received = f"quantize={quantize!r}" if quantize == INTEGER else f"dtype={dtype!r}"
+    if dtype != "float32" or quantize in OF_IMAGES:
+        received = f"quantize={quantize!r}" if quantize in OF_IMAGES else f"dtype={dtype!r}"
         raise ValueError(
             f'{rule}; received {received}. Pass dtype="float32" without integer arithmetic; on the '
             "command line --dtype float32."
@@ -188,7 +188,7 @@ def _check_quantization(kind: str, max_disagreement: float | None) -> None:
 def _check_representative(settings: Settings) -> None:
     images, (height, width, channels) = settings.representative, settings.image_shape
     if images is None:
-        if settings.quantize == INTEGER:
+        if settings.quantize in OF_IMAGES:
             raise ValueError(
                 "Integer arithmetic takes its ranges from representative images; received none. "
                 "Pass some of your data: representative=, or on the command line --representative "
