@@ -8,12 +8,13 @@ its operations would cost accuracy and time. For `"mixed"`, more do:
 2. While the file disagrees on more than `GOAL` of the pixels, the layer that changed the most alone
    stays in float32, too.
 
-The pixels are those of the images that the file is checked with.
+The pixels are those of the images that the file is checked with. A transposed convolution, as a
+U-Net has, stays integer: the converter offers no other choice.
 """
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 import keras
 
@@ -24,6 +25,9 @@ GOAL = 0.01
 
 MOST = 0.5
 """The largest share of the layers that are taken out."""
+
+# The converter makes it integer whatever nodes are named.
+_ALWAYS_INTEGER = {"TRANSPOSE_CONV"}
 
 Quantize = Callable[[Iterable[str]], flatbuffer.Model]
 """Gives the tables of the file in which the named nodes stay in float32."""
@@ -45,23 +49,23 @@ class Choice:
 def layers_of(tables: flatbuffer.Model, model: keras.Model) -> dict[str, set[str]]:
     """The nodes of each layer that computes, by its name, in the order of the file.
 
-    What copies, such as a padding, belongs to the layer before it, and the argmax to the last one.
+    `tables` are those of the calibrated file, whose names the converter knows. What copies, such as
+    a padding, belongs to the layer before it, and the argmax to the last one.
     """
     known, found, last = {layer.name for layer in model.layers}, {}, None
     for operation, operator, graph in flatbuffer.uses(tables):
         names = {graph.tensors[index].name.decode() for index in operator.outputs}
         layer = next(filter(None, (_layer(name, known) for name in sorted(names))), None)
-        if layer is not None and operation not in quantization.COPIES:
+        if layer is not None and operation not in quantization.COPIES | _ALWAYS_INTEGER:
             found.setdefault(layer, set())
             last = layer
         home = layer if layer in found else last
         if home is not None:
-            # The file adds a number to a name that it has already.
-            found[home] |= names | {re.sub(r"\d+$", "", name) for name in names}
+            found[home] |= names
     return found
 
 
-def _layer(name: str, known: set[str]) -> str | None:
+def _layer(name: str, known: Container[str]) -> str | None:
     """The layer in the scopes of a tensor's name, such as `unet_1/conv_1/Relu;unet_1/conv_1/Bias`.
 
     The scopes of a second call end in `_1`.
@@ -76,12 +80,12 @@ def _layer(name: str, known: set[str]) -> str | None:
 def partly_in_float(tables: flatbuffer.Model, layers: Mapping[str, set[str]]) -> tuple[str, ...]:
     """The layers of which an operation computes in float32."""
     floats = {
-        graph.tensors[index].name.decode()
+        _layer(graph.tensors[index].name.decode(), layers)
         for operation, operator, graph in flatbuffer.uses(tables)
         for index in operator.outputs
         if quantization.computes_in_float(operation, graph.tensors[index])
     }
-    return tuple(layer for layer, nodes in layers.items() if nodes & floats)
+    return tuple(layer for layer in layers if layer in floats)
 
 
 def choose(

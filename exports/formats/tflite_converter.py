@@ -79,7 +79,7 @@ def convert(
         return tables
 
     tables = quantized()
-    layers = mixed.layers_of(tables, model)
+    layers = mixed.layers_of(flatbuffer.read(content), model)
     floats, choice = mixed.partly_in_float(tables, layers), None
     if quantize == MIXED:
         choice = mixed.choose(quantized, layers, floats, disagreement, report)
