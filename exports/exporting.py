@@ -91,7 +91,7 @@ def export(
             In a TFLite file a fixed size is faster.
         dtype: Of the images in the same formats: `"uint8"` or `"float32"`, 0-255 in both.
         quantize: Of a TFLite file: `"none"`, `"float16"`, `"dynamic"`, `"integer"` or `"mixed"`;
-            see `exports.formats.quantization`.
+            see `exports.formats.quantization`. `"integer"` is for OpenVINO, too.
         representative: Images of your data, uint8 `[n, h, w, channels]`, some dozens. `"integer"`
             and `"mixed"` take their ranges from them; a TFLite file is checked with eight of them.
         max_disagreement: The largest share of the pixels to which a quantized file may give another

@@ -91,7 +91,9 @@ def export_parser() -> terminal.Parser:
     )
     _add_spec(parser.add_argument_group("for a file that does not say which model it is of"))
     _add_files(parser.add_argument_group("for every format but saved_model"))
-    _add_quantization(parser.add_argument_group("for the formats tflite and mediapipe"))
+    _add_quantization(
+        parser.add_argument_group("for the formats tflite and mediapipe; integer for openvino, too")
+    )
     serving = parser.add_argument_group("for the format saved_model")
     serving.add_argument(
         "--memory",

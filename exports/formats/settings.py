@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from exports import images as pictures
-from exports.formats import DTYPES, FLOAT16, FORMATS, KINDS, NONE, OF_IMAGES
+from exports.formats import DTYPES, FLOAT16, FORMATS, INTEGER, KINDS, NONE, OF_IMAGES
 from exports.graph.limits import Limits
 from zoo import registry
 from zoo.spec import Spec
@@ -103,14 +103,26 @@ def check_together(formats: Sequence[str], settings: Settings) -> None:
 
     Raises:
         ValueError: A TFLite file's options without one, or images that ImageSegmenter cannot take.
+        ImportError: NNCF, which writes integers for OpenVINO, is not installed.
     """
     quantized = settings.quantize != NONE or settings.max_disagreement is not None
-    if (quantized or settings.representative is not None) and not {"tflite", "mediapipe"} & {
-        *formats
-    }:
+    takers = {"tflite", "mediapipe"}
+    if settings.quantize == INTEGER:
+        takers.add("openvino")
+    if (quantized or settings.representative is not None) and not takers & {*formats}:
         raise ValueError(
-            "quantize, representative and max_disagreement are for TFLite files; received the "
-            f"formats {', '.join(formats)}. Add the format tflite."
+            "quantize, representative and max_disagreement are for TFLite files, and integer for "
+            f"openvino too; received {settings.quantize!r} and the formats {', '.join(formats)}. "
+            "Add the format tflite."
+        )
+    if (
+        "openvino" in formats
+        and settings.quantize == INTEGER
+        and importlib.util.find_spec("nncf") is None
+    ):
+        raise ImportError(
+            "Integers for OpenVINO are written by NNCF, which is not installed. Install it: "
+            'pip install "segmentation-zoo[nncf]".'
         )
     rgb = settings.size is not None and settings.limits.channels == 3
     if "mediapipe" in formats and not (rgb and settings.dtype == "uint8"):
