@@ -100,6 +100,9 @@ steps; 100 training images gave the ranges.
 The refused file gave the model's class to 92.8 % of the pixels of its check. The trunk of an FCN
 bears 8 bits, its scores do not: up-sampled and added, they lie close together.
 
+For one image of 96 × 128 pixels in LiteRT, medians of 60 turns, the U-Net took 30 ms in float32, 9
+in `integer` and 14 in `mixed`; the FCN-8s 98 in float32 and 39 in `mixed`.
+
 ## Bytes of an answer
 
 The answers about the demonstration's photograph, {photograph}. REST writes numbers as text. The

@@ -205,7 +205,7 @@ def test_what_disagrees_too_often_does_not_appear(tmp_path):
     out = tmp_path / "files"
     text = (
         r"LiteRT, class_map: \d+\.\d\d% of the pixels have another class than the model's, where "
-        r"max_disagreement allows 5\.00%\. Quantize less, such as \"mixed\" for \"integer\", or give"
+        r"max_disagreement allows 5\.00%\. Quantize less, such as \"mixed\" for \"integer\","
     )
     with pytest.raises(check.MismatchError, match=text):
         exported("unet", out, quantize="integer")
