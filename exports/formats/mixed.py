@@ -21,7 +21,7 @@ import keras
 from exports.formats import flatbuffer, quantization
 
 GOAL = 0.01
-"""The share of the pixels on which a file may disagree before layers are taken out."""
+"""The share of the pixels on which a file may disagree, if no smaller one was asked for."""
 
 MOST = 0.5
 """The largest share of the layers that are taken out."""
@@ -93,6 +93,7 @@ def choose(
     layers: Mapping[str, set[str]],
     kept: tuple[str, ...],
     disagreement: Callable[[flatbuffer.Model], float],
+    goal: float,
     report: Callable[[str], None],
 ) -> Choice:
     """Chooses the layers, besides the `kept` ones, that stay in float32.
@@ -102,6 +103,7 @@ def choose(
         layers: As `layers_of` gives them.
         kept: Those that stay in float32 anyway.
         disagreement: The share of the pixels on which a file disagrees with the model.
+        goal: The share at which no further layer is left.
         report: Called with a line on each measurement.
     """
 
@@ -110,7 +112,7 @@ def choose(
 
     plain = measured(kept)
     report(f"All layers in integers: {plain:.2%} of the pixels have another class")
-    if plain <= GOAL:
+    if plain <= goal:
         return Choice(plain)
     others = [layer for layer in layers if layer not in kept]
     alone = {}
@@ -125,7 +127,7 @@ def choose(
         report(f"{', '.join(left)} in float32: {found:.2%}")
         if found < min([plain, *(one["disagreement"] for one in chosen[:best])]):
             best = len(chosen)
-        if found <= GOAL:
+        if found <= goal:
             break
     return Choice(plain, tuple(chosen[:best]))
 

@@ -60,12 +60,14 @@ def converted(
     Besides, for `"mixed"`, the layers that were left in float32.
     """
     image = single_output.image_spec(settings.image_shape, dtype=settings.dtype)
+    limit = _max_disagreement(settings)
     tables, choice = tflite_converter.convert(
         model,
         function_of(model, image),
         settings.quantize,
         settings.representative,
         disagreement=_disagreement(model, settings) if settings.quantize == MIXED else None,
+        goal=mixed.GOAL if limit is None else min(mixed.GOAL, limit),
         report=settings.report,
     )
     if settings.spec is not None:

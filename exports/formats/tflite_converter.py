@@ -23,6 +23,7 @@ def convert(
     representative: np.ndarray | None,
     *,
     disagreement: Callable[[flatbuffer.Model], float] | None = None,
+    goal: float = mixed.GOAL,
     report: Callable[[str], None] = lambda line: None,
 ) -> tuple[flatbuffer.Model, mixed.Choice | None]:
     """The tables of a TFLite file with one signature, `answer`, of built-in operations.
@@ -33,6 +34,7 @@ def convert(
         quantize: One of `exports.formats.KINDS`.
         representative: Images uint8 `[n, h, w, channels]`, for `"integer"` and `"mixed"`.
         disagreement: For `"mixed"`: the share of the pixels on which a file disagrees.
+        goal: The share of them at which no further layer is left in float32.
         report: Called with a line on each measurement of it.
 
     Returns:
@@ -82,6 +84,6 @@ def convert(
     layers = mixed.layers_of(flatbuffer.read(content), model)
     floats, choice = mixed.partly_in_float(tables, layers), None
     if quantize == MIXED:
-        choice = mixed.choose(quantized, layers, floats, disagreement, report)
+        choice = mixed.choose(quantized, layers, floats, disagreement, goal, report)
         floats += tuple(one["layer"] for one in choice.layers)
     return quantized(mixed.nodes_of(layers, floats)) if floats else tables, choice

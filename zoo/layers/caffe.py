@@ -22,7 +22,7 @@ class CaffeMaxPooling(keras.layers.Layer):
     Attributes:
         repeats_border: False; True while a graph for integers is made, which have no infinity. Then
             the last row and column are repeated past the border. No maximum changes, because each
-            window that reaches there holds some of them. The gradient would take three times as long.
+            window that reaches there holds some of them. The gradient would take thrice as long.
 
     Raises:
         ValueError: `strides` is out of range. When called: the image is too small for one window.

@@ -13,7 +13,7 @@ import exports
 import zoo
 from exports import check, exporting
 from exports.command import export as main
-from exports.formats import KINDS, flatbuffer, tflite
+from exports.formats import KINDS, flatbuffer, mixed, tflite
 from exports.images import textures
 from exports.runtimes import litert
 from tests.support.toys import TOYS, build_toy, toy_images
@@ -124,8 +124,8 @@ def test_what_has_no_form_in_integers_is_refused_with_the_reason(tmp_path):
 def test_the_layers_that_cost_the_most_pixels_stay_in_float32(tmp_path):
     plain = exported("unet", tmp_path / "plain", quantize="integer", max_disagreement=0.5)
     said = []
-    mixed = exported("unet", tmp_path / "mixed", quantize="mixed", report=said.append)
-    left = mixed["left_in_float32"]
+    recorded = exported("unet", tmp_path / "mixed", quantize="mixed", report=said.append)
+    left = recorded["left_in_float32"]
     assert plain["left_in_float32"] is None
     assert 1 - left["disagreement"] == pytest.approx(plain["agreement"])
     # The last layers of a U-Net compute scores that lie close together.
@@ -134,10 +134,26 @@ def test_the_layers_that_cost_the_most_pixels_stay_in_float32(tmp_path):
         (one["alone"] for one in left["layers"]), reverse=True
     )
     assert left["layers"][-1]["disagreement"] < 0.05 < left["disagreement"]
-    assert 1 - mixed["agreement"] == pytest.approx(left["layers"][-1]["disagreement"])
-    assert "CONV_2D" in mixed["operations_in_float32"]
-    assert mixed["operations"]["QUANTIZE"]  # the other layers compute in integers
+    assert 1 - recorded["agreement"] == pytest.approx(left["layers"][-1]["disagreement"])
+    assert "CONV_2D" in recorded["operations_in_float32"]
+    assert recorded["operations"]["QUANTIZE"]  # the other layers compute in integers
     assert any(line.startswith("conv_u0d-score alone in integers: 1") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("goal", "layers"), [(0.2, []), (0.05, ["a"]), (0.01, ["a", "c"]), (0.0, ["a", "c"])]
+)
+def test_layers_are_left_until_the_goal_or_half_of_them(goal, layers):
+    costs = {"a": 0.08, "b": 0.001, "c": 0.03, "d": 0.002, "kept": 0.5}
+    nodes = {name: {f"{name}/1", f"{name}/2"} for name in costs}
+
+    def disagreement(floats: list[str]) -> float:
+        return sum(cost for name, cost in costs.items() if not nodes[name] <= set(floats))
+
+    choice = mixed.choose(list, nodes, ("kept",), disagreement, goal, lambda line: None)
+    assert [one["layer"] for one in choice.layers] == layers
+    assert choice.disagreement == pytest.approx(0.113)
+    assert all(one["alone"] == pytest.approx(costs[one["layer"]]) for one in choice.layers)
 
 
 def test_where_integers_agree_nothing_stays_in_float32(tmp_path):
