@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from exports.formats import flatbuffer, quantization, saved_model, tflite_converter
+from exports.formats import INTEGER, NONE, flatbuffer, saved_model, tflite_converter
 from exports.graph import single_output
 from exports.graph.signatures import (
     CLASS_MAP_FROM_BYTES,
@@ -45,12 +45,7 @@ class Files:
     bare: pathlib.Path
     served: pathlib.Path
     tflite: pathlib.Path
-    int8: pathlib.Path | None  # None for FCN-AlexNet: integers have no infinity to pad with
-
-    @property
-    def contestants(self) -> tuple[str, ...]:
-        """The contestants that this model has, Keras first."""
-        return tuple(name for name in CONTESTANTS if self.int8 or name != TFLITE_INT8)
+    int8: pathlib.Path
 
 
 def write(model: keras.Model, folder: pathlib.Path, *, images: np.ndarray) -> Files:
@@ -72,14 +67,14 @@ def write(model: keras.Model, folder: pathlib.Path, *, images: np.ndarray) -> Fi
         model.name,
         *(folder / name for name in ("model.weights.h5", "logits", "bare", "served")),
         folder / "model.tflite",
-        folder / "int8.tflite" if model.name != "fcn_alexnet" else None,
+        folder / "int8.tflite",
     )
     # The answers are compared before they are timed, and not by the check of an export: it refuses
     # a DeconvNet if rounding decides in a few pixels which of two values is larger.
     one = single_output.class_map(model, single_output.image_spec(images.shape[1:]))
-    for path, kind in ((files.tflite, quantization.NONE), (files.int8, quantization.INTEGER)):
-        if path:
-            path.write_bytes(flatbuffer.written(tflite_converter.convert(model, one, kind, images)))
+    for path, kind in ((files.tflite, NONE), (files.int8, INTEGER)):
+        tables, _ = tflite_converter.convert(model, one, kind, images)
+        path.write_bytes(flatbuffer.written(tables))
     zoo.weights.save(model, files.weights)
     saved_model.save(model, {SERVING_DEFAULT: logits}, files.logits)
     saved_model.save(model, {SERVING_DEFAULT: bare}, files.bare)

@@ -16,15 +16,20 @@ from zoo import terminal
 from zoo.spec import Spec
 
 
-def export(arguments: list[str]) -> int:
-    """`zoo export`; returns the exit status: 2 for a wrong request, 1 for a wrong file."""
+def export(arguments: list[str], *, representative: Callable[..., Any] | None = None) -> int:
+    """`zoo export`; returns the exit status: 2 for a wrong request, 1 for a wrong file.
+
+    `representative`, if given, reads images by the name of a data set; see `recipes.exporting`.
+    """
     chosen = parsers.export_parser().parse_args(arguments)
     chosen.format = chosen.format or ["saved_model"]  # argparse would add to a default
     from exports.check.agreement import MismatchError
     from exports.runtimes import StatusError
 
     return terminal.run(
-        lambda: _export(chosen), prog="zoo export", failures=(MismatchError, StatusError)
+        lambda: _export(chosen, representative),
+        prog="zoo export",
+        failures=(MismatchError, StatusError),
     )
 
 
@@ -84,7 +89,7 @@ def ask(arguments: list[str]) -> int:
     return terminal.run(run, prog="zoo ask", failures=(ServerError,))
 
 
-def _export(chosen: argparse.Namespace) -> int:
+def _export(chosen: argparse.Namespace, representative: Callable[..., Any] | None) -> int:
     from zoo import loading
 
     found = loading.find(chosen.path, chosen.checkpoint)
@@ -95,7 +100,7 @@ def _export(chosen: argparse.Namespace) -> int:
         options=chosen.options,
         where=str(chosen.path),
     )
-    options = _options(chosen, spec)
+    options = _options(chosen, spec, representative)
     report = _reporter()
     _import_tensorflow()
     import exports
@@ -126,7 +131,9 @@ def _export(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
+def _options(
+    chosen: argparse.Namespace, spec: Spec, representative: Callable[..., Any] | None
+) -> dict[str, Any]:
     """The keywords of `exports.export`, after the checks that need no TensorFlow."""
     from exports.formats.settings import (
         SIDE,
@@ -138,7 +145,6 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
     )
     from exports.graph import MAX_PIXELS
     from exports.graph.limits import Limits
-    from exports.images import read_folder
     from zoo.images import read_image
 
     size = chosen.size and tuple(chosen.size)
@@ -162,12 +168,37 @@ def _options(chosen: argparse.Namespace, spec: Spec) -> dict[str, Any]:
         "mediapipe_python": chosen.mediapipe_python,
     }
     options["images"] = chosen.image and read_image(chosen.image, channels=spec.channels)[None]
-    options["representative"] = chosen.representative and read_folder(
-        chosen.representative, spec.channels, size or (SIDE, SIDE)
+    options["representative"] = _representative(
+        chosen, representative, channels=spec.channels, size=size or (SIDE, SIDE)
     )
     check_together(formats, Settings(limits=limits, **options))
     maxima = ("memory", "max_pixels", "max_batch", "max_bytes")
     return options | {name: getattr(chosen, name) for name in maxima}
+
+
+def _representative(
+    chosen: argparse.Namespace, of_data_set: Callable[..., Any] | None, **wanted: Any
+) -> Any:
+    """The representative images that were asked for, or those of the workdir's data set; or None.
+
+    Raises:
+        ValueError: There are none, or a folder of a data set without one.
+    """
+    from exports.formats import OF_IMAGES
+    from exports.images import read_folder
+
+    name, data_dir, found = chosen.representative, chosen.data_dir, None
+    if of_data_set is not None and (name is not None or chosen.quantize in OF_IMAGES):
+        found = of_data_set(pathlib.Path(chosen.path), name, data_dir, **wanted)
+    if found is None and data_dir is not None:
+        raise ValueError(
+            f"--data-dir is the folder of a data set of representative images; received {data_dir} "
+            "and no data set's name. Pass the name as --representative; zoo verify --help lists "
+            "them."
+        )
+    if found is None and name is not None:
+        return read_folder(name, **wanted)
+    return found
 
 
 def _import_tensorflow() -> None:

@@ -92,10 +92,10 @@ def export(
         size: Height and width of the images, fixed in every format but a SavedModel; None for any.
             In a TFLite file a fixed size is faster.
         dtype: Of the images in the same formats: `"uint8"` or `"float32"`, 0-255 in both.
-        quantize: Of a TFLite file: `"none"`, `"float16"`, `"dynamic"` or `"integer"`; see
-            `exports.formats.quantization`.
+        quantize: Of a TFLite file: `"none"`, `"float16"`, `"dynamic"`, `"integer"` or `"mixed"`;
+            see `exports.formats.quantization`. `"integer"` is for OpenVINO, too.
         representative: Images of your data, uint8 `[n, h, w, channels]`, some dozens. `"integer"`
-            takes its ranges from them; a TFLite file is checked with eight of them.
+            and `"mixed"` take their ranges from them; a TFLite file is checked with eight of them.
         max_disagreement: The largest share of the pixels to which a quantized file may give another
             class than the model; 0.05 if None.
         fast: Whether the copy of `zoo.faster` is written: True, False, or None for every format

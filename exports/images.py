@@ -1,6 +1,7 @@
 """Images to check an export with, and to quantize it: of a folder, or made."""
 
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
@@ -26,11 +27,21 @@ def read_folder(folder: str | pathlib.Path, channels: int, size: tuple[int, int]
     if not files:
         raise ValueError(
             f"Representative images are the image files of a folder ({', '.join(ENDINGS)}); "
-            f"{folder} holds none. Pass the folder in which they lie."
+            f"{folder} holds none. Pass the folder in which they lie, or on the command line the "
+            "name of a data set, as zoo verify --help lists them."
         )
-    spread = np.linspace(0, len(files) - 1, min(len(files), MAX_IMAGES)).round().astype(int)
-    read = (read_image(files[index], channels=channels)[None] for index in spread)
-    return np.concatenate([scaled(image, size) for image in read])
+    read = (read_image(files[index], channels=channels) for index in spread(len(files)))
+    return of_size(read, size)
+
+
+def spread(count: int) -> list[int]:
+    """The indices of at most 100 of so many images, spread over them."""
+    return np.linspace(0, count - 1, min(count, MAX_IMAGES)).round().astype(int).tolist()
+
+
+def of_size(images: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Images uint8 `[h, w, channels]` of any sizes, scaled to one, `[n, *size, channels]`."""
+    return np.concatenate([scaled(image[None], size) for image in images])
 
 
 def scaled(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -15,6 +15,7 @@ Exports a trained model to files that other programs run.
   zoo export runs/coins --out files --format tflite --size 256 256
   zoo export runs/coins --out files --format tflite mediapipe --size 256 256 \\
       --quantize integer --representative photographs
+  zoo export runs/coins --out files --format tflite --size 256 256 --quantize integer
   zoo export fcn8s-heavy-pascal.caffemodel --out files --format onnx openvino
 
 A version appears only after its files gave the model's answers in the programs that run them.
@@ -105,7 +106,9 @@ def export_parser() -> terminal.Parser:
     )
     _add_spec(parser.add_argument_group("for a file that does not say which model it is of"))
     _add_files(parser.add_argument_group("for every format but saved_model"))
-    _add_quantization(parser.add_argument_group("for the formats tflite and mediapipe"))
+    _add_quantization(
+        parser.add_argument_group("for the formats tflite and mediapipe; integer for openvino, too")
+    )
     serving = parser.add_argument_group("for the format saved_model")
     serving.add_argument(
         "--memory",
@@ -178,13 +181,22 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
         "--quantize",
         choices=KINDS,
         default=NONE,
-        help="float16: half the bytes; dynamic: int8 weights; integer: int8 arithmetic, too",
+        help="float16: half the bytes; dynamic: int8 weights; integer: int8 arithmetic, too; "
+        "mixed: int8 arithmetic but in the layers where it costs the most pixels, which are sought "
+        "for minutes",
     )
     group.add_argument(
         "--representative",
         metavar="FOLDER",
-        help="some dozens of images of your data: integer takes its ranges from them, and the file "
-        "is checked with some of them",
+        help="some dozens of images of your data: integer and mixed take their ranges from them, "
+        "and the file is checked with some of them; or the name of a data set, as zoo verify "
+        "--help lists them (default for integer and mixed: the data set of the workdir)",
+    )
+    group.add_argument(
+        "--data-dir",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="the folder of that data set (default: that of the run, or data)",
     )
     group.add_argument(
         "--max-disagreement",

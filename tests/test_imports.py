@@ -78,7 +78,7 @@ MAY = {
     "exports.formats": (
         *("exports.formats", "exports.check", "exports.serving", "exports.runtimes"),
         *("exports.graph", "exports.images", "exports.reading"),
-        *("zoo.files", "zoo.quiet", "zoo.registry", "zoo.spec"),
+        *("zoo.files", "zoo.layers", "zoo.quiet", "zoo.registry", "zoo.spec"),
     ),
     # Without TensorFlow.
     "exports.client": (
@@ -101,6 +101,7 @@ MAY = {
         *("recipes.runs", "recipes.training.recipe", "recipes.training.rules", "zoo"),
     ),
     "recipes.demonstration": ("recipes", "zoo", "exports"),
+    "recipes.exporting": ("recipes.data", "zoo", "exports"),  # gives the one the other's function
 }
 
 

@@ -23,7 +23,7 @@ VERBS = {
     "evaluate": ("recipes.command", "the scores of a trained or exported model"),
     "bounds": ("recipes.command", "the mean IoU that down-sampled labels can reach"),
     "demo": ("zoo.inference.demo", "a page in the browser on which a model is tried"),
-    "export": ("exports.command", "files for TensorFlow Serving, phones and other engines"),
+    "export": ("recipes.exporting", "files for TensorFlow Serving, phones and other engines"),
     "check": ("exports.command", "check an exported version again"),
     "ask": ("exports.command", "ask a server for the masks of images"),
 }

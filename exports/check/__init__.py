@@ -14,7 +14,7 @@ _PLACES = {
     "class_map": ("check_class_map",),
     "mediapipe": ("check_mediapipe",),
     "saved_model": ("check_loaders", "check_saved_model"),
-    "tflite": ("check_tflite",),
+    "tflite": ("check_tflite", "class_map_of"),
 }
 
 __all__ = sorted(name for names in _PLACES.values() for name in names)

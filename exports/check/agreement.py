@@ -152,7 +152,8 @@ def near(
     if 1 - agreement > max_disagreement:
         raise MismatchError(
             f"{loader}, {signature}: {1 - agreement:.2%} of the pixels have another class than the "
-            f"model's, where max_disagreement allows {max_disagreement:.2%}. Quantize less, or "
-            "give more representative images of your data, or allow more."
+            f"model's, where max_disagreement allows {max_disagreement:.2%}. Quantize less, such "
+            'as "mixed" for "integer", or give more representative images of your data, or allow '
+            "more."
         )
     return Agreement(loader, signature, agreement, 0, len(np.unique(expected)))

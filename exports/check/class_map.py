@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from exports.check import reference
-from exports.check.agreement import Agreement, compare
+from exports.check.agreement import Agreement, near
 from exports.graph import SERVING_DEFAULT
 from exports.runtimes import process
 
@@ -21,6 +21,7 @@ def check_class_map(
     size: tuple[int, int] | None,
     dtype: str,
     images: np.ndarray | None = None,
+    max_disagreement: float | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Agreement]:
     """Compares a file with the model, in a process of its own.
@@ -35,6 +36,8 @@ def check_class_map(
         size: Height and width of the images it takes; None for any.
         dtype: The type of the images it takes.
         images: uint8 `[n, h, w, channels]` of that size; two textures if None.
+        max_disagreement: The share of the pixels that may have another class; None for a file in
+            float32, which must agree but for rounding.
         report: Called with a line on the answer that agrees.
 
     Raises:
@@ -47,7 +50,7 @@ def check_class_map(
 
         def compared(images: np.ndarray, scores: np.ndarray) -> Agreement:
             answer = ask(SERVING_DEFAULT, {"image": images.astype(dtype)}).outputs
-            return compare(runtime, "class_map", answer["class_map"], scores)
+            return near(runtime, "class_map", answer["class_map"], scores, max_disagreement)
 
         if size is None:
             part = asked.images[:1, asked.images.shape[1] // 3 :, asked.images.shape[2] // 4 :]

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,17 +51,21 @@ def check_tflite(
         )
 
     (gives,) = answer.get_output_details()
-
-    def class_map_of(images: np.ndarray) -> np.ndarray:
-        one_by_one = images[:, None].astype(takes["dtype"])
-        with without_chatter():  # the interpreter takes its kernels when it is first asked
-            answers = np.concatenate([answer(image=image)[gives] for image in one_by_one])
-        return answers if gives == "class_map" else answers.argmax(-1)
-
-    found = near("LiteRT", gives, class_map_of(asked.images), asked.scores, max_disagreement)
+    class_map = class_map_of(answer, asked.images)
+    found = near("LiteRT", gives, class_map, asked.scores, max_disagreement)
     if any_size:
         part = asked.images[:, asked.images.shape[1] // 3 :, asked.images.shape[2] // 4 :]
         scores = asked.scores_of(part)
-        near("LiteRT, another size", gives, class_map_of(part), scores, max_disagreement)
+        near("LiteRT, another size", gives, class_map_of(answer, part), scores, max_disagreement)
     report(str(found))
     return [found]
+
+
+def class_map_of(answer: Any, images: np.ndarray) -> np.ndarray:
+    """The class map `[n, h, w]` that the runner of a file gives for images of its size."""
+    (gives,) = answer.get_output_details()
+    dtype = answer.get_input_details()["image"]["dtype"]
+    one_by_one = images[:, None].astype(dtype)
+    with without_chatter():  # the interpreter takes its kernels when it is first asked
+        answers = np.concatenate([answer(image=image)[gives] for image in one_by_one])
+    return answers if gives == "class_map" else answers.argmax(-1)

@@ -13,8 +13,12 @@ from collections.abc import Mapping
 DTYPES = ("uint8", "float32")
 """What an image may be, 0-255, in every format but a SavedModel."""
 
-NONE, FLOAT16, DYNAMIC, INTEGER = KINDS = ("none", "float16", "dynamic", "integer")
+KINDS = ("none", "float16", "dynamic", "integer", "mixed")
 """How a TFLite file may be quantized; see `exports.formats.quantization`."""
+
+NONE, FLOAT16, DYNAMIC, INTEGER, MIXED = KINDS
+OF_IMAGES = (INTEGER, MIXED)
+"""The kinds that take ranges from representative images."""
 
 MAX_DISAGREEMENT = 0.05
 """The share of the pixels to which a quantized file may give another class by default."""

@@ -46,10 +46,10 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
     Raises:
         ValueError: The model needs an operation that TFLite, or its arithmetic, does not have.
     """
-    tables = tflite.converted(model, settings, single_output.scores)
+    tables, choice = tflite.converted(model, settings, single_output.scores)
     names = classes_of(settings.spec, model.output_shape[-1]).names
     path.write_bytes(with_metadata(tables, model.name, names))
-    return tflite.facts(settings, tables, path)
+    return tflite.facts(settings, tables, choice, path)
 
 
 def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Finding]:

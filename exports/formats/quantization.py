@@ -6,22 +6,33 @@
 | `float16` | float16: half the bytes | float32 |
 | `dynamic` | int8: a quarter of the bytes | int8 where it pays, by the range of each image |
 | `integer` | int8 | int8, by the ranges that representative images have |
+| `mixed` | int8 | as `integer`, but for layers that cost the most pixels: `exports.formats.mixed` |
 
-Operations that have no form in int8, such as powers, stay in float32 under `integer` too.
+Each channel of a kernel has a scale of its own. A layer with an operation that has no form in int8,
+such as a power, stays in float32 under `integer` too.
 """
 
+import contextlib
 from collections.abc import Iterator
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from exports.formats import FLOAT16, INTEGER, NONE, flatbuffer
+from exports.formats import FLOAT16, NONE, OF_IMAGES, flatbuffer
 from exports.graph import SERVING_DEFAULT
+from zoo.layers import CaffeMaxPooling
 
 # The converter replaces an infinity by the largest float32, and divides the range by 255.
 _ENDLESS = np.finfo(np.float32).max / 256
 # They convert between types: their float32 output does not mean arithmetic in float32.
 _CONVERSIONS = {"CAST", "QUANTIZE", "DEQUANTIZE"}
+# They compute nothing, and give the same in int8 as in float32.
+COPIES = {
+    *("CONCATENATION", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "PADV2", "RESHAPE"),
+    *("REVERSE_V2", "SLICE", "STRIDED_SLICE", "TRANSPOSE"),
+}
 
 
 def configure(
@@ -40,7 +51,7 @@ def configure(
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
-    if kind == INTEGER:
+    if kind in OF_IMAGES:
 
         def asked() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
             for image in images:
@@ -49,6 +60,19 @@ def configure(
         converter.representative_dataset = asked
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = dtype
+
+
+@contextlib.contextmanager
+def without_infinity(model: keras.Model) -> Iterator[None]:
+    """Within it, graphs of a model pad with no infinity, for which integers have no form."""
+    pools = [layer for layer in model.layers if isinstance(layer, CaffeMaxPooling)]
+    for pool in pools:
+        pool.repeats_border = True
+    try:
+        yield
+    finally:
+        for pool in pools:
+            pool.repeats_border = False
 
 
 def repair(tables: flatbuffer.Model, name: str) -> None:
@@ -82,6 +106,11 @@ def in_float(tables: flatbuffer.Model) -> list[str]:
         operation
         for operation, operator, graph in flatbuffer.uses(tables)
         for index in operator.outputs
-        if graph.tensors[index].type == 0
+        if computes_in_float(operation, graph.tensors[index])
     }
-    return sorted(floats - _CONVERSIONS)
+    return sorted(floats)
+
+
+def computes_in_float(operation: str, output: Any) -> bool:
+    """Whether an operation that gives this tensor computes in float32."""
+    return output.type == 0 and operation not in _CONVERSIONS

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from exports import images as pictures
-from exports.formats import DTYPES, FLOAT16, FORMATS, INTEGER, KINDS, NONE
+from exports.formats import DTYPES, FLOAT16, FORMATS, INTEGER, KINDS, NONE, OF_IMAGES
 from exports.graph.limits import Limits
 from zoo import registry
 from zoo.spec import Spec
@@ -49,8 +49,16 @@ class Settings:
         _check_representative(self)
 
     def is_fast(self, form: str) -> bool:
-        """Whether a format gets the fast copy of the model."""
-        return FORMATS[form].fast and self.quantize == NONE if self.fast is None else self.fast
+        """Whether a format gets the fast copy of the model, which computes in float32."""
+        if form in self._quantized:
+            return False
+        return FORMATS[form].fast if self.fast is None else self.fast
+
+    @property
+    def _quantized(self) -> set[str]:
+        if self.quantize == NONE:
+            return set()
+        return {"tflite", "mediapipe"} | ({"openvino"} if self.quantize == INTEGER else set())
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
@@ -107,21 +115,27 @@ def check_together(formats: Sequence[str], settings: Settings) -> None:
     """Checks that the settings are those of the formats.
 
     Raises:
-        ValueError: A TFLite file's options without one, images that ImageSegmenter cannot take, or
-            a fast copy in integers.
+        ValueError: A TFLite file's options without one, or images that ImageSegmenter cannot take.
+        ImportError: NNCF, which writes integers for OpenVINO, is not installed.
     """
     quantized = settings.quantize != NONE or settings.max_disagreement is not None
-    if (quantized or settings.representative is not None) and not {"tflite", "mediapipe"} & {
-        *formats
-    }:
+    takers = {"tflite", "mediapipe"}
+    if settings.quantize == INTEGER:
+        takers.add("openvino")
+    if (quantized or settings.representative is not None) and not takers & {*formats}:
         raise ValueError(
-            "quantize, representative and max_disagreement are for TFLite files; received the "
-            f"formats {', '.join(formats)}. Add the format tflite."
+            "quantize, representative and max_disagreement are for TFLite files, and integer for "
+            f"openvino too; received {settings.quantize!r} and the formats {', '.join(formats)}. "
+            "Add the format tflite."
         )
-    if settings.fast and settings.quantize != NONE:
-        raise ValueError(
-            "The fast copy computes in float32; received fast=True with quantize="
-            f"{settings.quantize!r}. Leave one of them out."
+    if (
+        "openvino" in formats
+        and settings.quantize == INTEGER
+        and importlib.util.find_spec("nncf") is None
+    ):
+        raise ImportError(
+            "Integers for OpenVINO are written by NNCF, which is not installed. Install it: "
+            'pip install "segmentation-zoo[nncf]".'
         )
     rgb = settings.size is not None and settings.limits.channels == 3
     if "mediapipe" in formats and not (rgb and settings.dtype == "uint8"):
@@ -164,8 +178,8 @@ def check_depth(formats: Sequence[str], spec: Spec | None, *, dtype: str, quanti
             f"{rule}; a SavedModel takes uint8, JPEG and PNG. Export it to tflite, onnx or "
             'openvino with dtype="float32" (--dtype float32 on the command line).'
         )
-    if dtype != "float32" or quantize == INTEGER:
-        received = f"quantize={quantize!r}" if quantize == INTEGER else f"dtype={dtype!r}"
+    if dtype != "float32" or quantize in OF_IMAGES:
+        received = f"quantize={quantize!r}" if quantize in OF_IMAGES else f"dtype={dtype!r}"
         raise ValueError(
             f'{rule}; received {received}. Pass dtype="float32" without integer arithmetic; on the '
             "command line --dtype float32."
@@ -199,11 +213,11 @@ def _check_quantization(kind: str, max_disagreement: float | None) -> None:
 def _check_representative(settings: Settings) -> None:
     images, (height, width, channels) = settings.representative, settings.image_shape
     if images is None:
-        if settings.quantize == INTEGER:
+        if settings.quantize in OF_IMAGES:
             raise ValueError(
                 "Integer arithmetic takes its ranges from representative images; received none. "
-                "Pass some of your data: representative=, or --representative FOLDER on the "
-                "command line."
+                "Pass some of your data: representative=, or on the command line --representative "
+                "FOLDER or the name of a data set."
             )
         return
     fit = images.ndim == 4 and len(images) and images.shape[-1] == channels

@@ -4,6 +4,7 @@ The file has one signature: `image` `[1, h, w, channels]`, 0-255, gives `class_m
 `[1, h, w]`.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from exports.check import Finding, check_tflite
-from exports.formats import MAX_DISAGREEMENT, NONE, flatbuffer, quantization, tflite_converter
+from exports.check import Finding, check_tflite, class_map_of, reference
+from exports.formats import (
+    MAX_DISAGREEMENT,
+    MIXED,
+    NONE,
+    flatbuffer,
+    mixed,
+    quantization,
+    tflite_converter,
+)
 from exports.formats.settings import Settings
 from exports.graph import SERVING_DEFAULT, single_output
 from exports.reading import ENTRY
@@ -32,10 +41,10 @@ def write(model: keras.Model, settings: Settings, path: pathlib.Path) -> dict[st
     Raises:
         ValueError: The model needs an operation that TFLite, or its arithmetic, does not have.
     """
-    tables = converted(model, settings, single_output.class_map)
+    tables, choice = converted(model, settings, single_output.class_map)
     tables.description = f"{model.name}: {_DESCRIPTION}"
     path.write_bytes(flatbuffer.written(tables))
-    return facts(settings, tables, path)
+    return facts(settings, tables, choice, path)
 
 
 def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Finding]:
@@ -45,17 +54,43 @@ def check(model: keras.Model, settings: Settings, path: pathlib.Path) -> list[Fi
 
 def converted(
     model: keras.Model, settings: Settings, function_of: Callable[..., Callable]
-) -> flatbuffer.Model:
-    """The tables of a file that holds one function of a model, and its Spec."""
+) -> tuple[flatbuffer.Model, mixed.Choice | None]:
+    """The tables of a file that holds one function of a model, and its Spec.
+
+    Besides, for `"mixed"`, the layers that were left in float32.
+    """
     image = single_output.image_spec(settings.image_shape, dtype=settings.dtype)
-    answer = function_of(model, image)
-    tables = tflite_converter.convert(model, answer, settings.quantize, settings.representative)
+    limit = _max_disagreement(settings)
+    tables, choice = tflite_converter.convert(
+        model,
+        function_of(model, image),
+        settings.quantize,
+        settings.representative,
+        disagreement=_disagreement(model, settings) if settings.quantize == MIXED else None,
+        goal=mixed.GOAL if limit is None else min(mixed.GOAL, limit),
+        report=settings.report,
+    )
     if settings.spec is not None:
         flatbuffer.add_metadata(tables, ENTRY, settings.spec.to_json().encode())
-    return tables
+    return tables, choice
 
 
-def facts(settings: Settings, tables: flatbuffer.Model, path: pathlib.Path) -> dict[str, Any]:
+def _disagreement(model: keras.Model, settings: Settings) -> Callable[[flatbuffer.Model], float]:
+    """Gives the share of the pixels to which a file gives another class than the model."""
+    asked = reference.of_model(model, _images(settings), settings.size or reference.ANY_SIZE)
+    expected = asked.scores.argmax(-1)
+
+    def measured(tables: flatbuffer.Model) -> float:
+        with without_chatter():
+            answer = litert.runner(flatbuffer.written(tables))
+        return float(np.mean(class_map_of(answer, asked.images) != expected))
+
+    return measured
+
+
+def facts(
+    settings: Settings, tables: flatbuffer.Model, choice: mixed.Choice | None, path: pathlib.Path
+) -> dict[str, Any]:
     """What the record of a TFLite file says about it."""
     with without_chatter():
         signature = litert.signature(path)
@@ -65,6 +100,7 @@ def facts(settings: Settings, tables: flatbuffer.Model, path: pathlib.Path) -> d
         "max_disagreement": _max_disagreement(settings),
         "operations": flatbuffer.operations(tables),
         "operations_in_float32": quantization.in_float(tables),
+        "left_in_float32": choice and dataclasses.asdict(choice),
     }
 
 

@@ -26,9 +26,13 @@ def interpreter() -> type:
     return Interpreter
 
 
-def runner(path: pathlib.Path) -> Any:
-    """The runner of the file's only signature, which gives outputs by name; their order varies."""
-    return interpreter()(model_path=str(path)).get_signature_runner()
+def runner(file: pathlib.Path | bytes) -> Any:
+    """The runner of the only signature of a file, or of its content.
+
+    It gives outputs by name; their order varies.
+    """
+    given = {"model_content": file} if isinstance(file, bytes) else {"model_path": str(file)}
+    return interpreter()(**given).get_signature_runner()
 
 
 @contextlib.contextmanager

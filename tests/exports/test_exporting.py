@@ -371,7 +371,10 @@ def test_formats_are_those_of_the_table(names, model, tmp_path):
 @pytest.mark.parametrize("options", [{"quantize": "float16"}, {"max_disagreement": 0.1}])
 def test_quantization_is_for_tflite_files(options, model, tmp_path):
     options = {"quantize": "dynamic"} | options
-    text = "are for TFLite files; received the formats saved_model, onnx. Add the format tflite."
+    text = (
+        "are for TFLite files, and integer for openvino too; received {!r} and the formats "
+        "saved_model, onnx. Add the format tflite."
+    ).format(options["quantize"])
     with pytest.raises(ValueError, match=re.escape(text)):
         exports.export(model, tmp_path, ["saved_model", "onnx"], **options)
 

@@ -19,11 +19,18 @@ class CaffeMaxPooling(keras.layers.Layer):
         strides: Pixels from one window to the next, from 1 to `pool_size`.
         **kwargs: Options of every Keras layer.
 
+    Attributes:
+        repeats_border: False; True while a graph for integers is made, which have no infinity. Then
+            the last row and column are repeated past the border. No maximum changes, because each
+            window that reaches there holds some of them. The gradient would take thrice as long.
+
     Raises:
         ValueError: `strides` is out of range. When called: the image is too small for one window.
 
     Source: `pooling_layer.cpp` in BVLC/caffe, with `pad: 0`.
     """
+
+    repeats_border = False
 
     def __init__(self, pool_size: int, strides: int, **kwargs):
         super().__init__(**kwargs)
@@ -43,8 +50,13 @@ class CaffeMaxPooling(keras.layers.Layer):
         rows, columns = (
             (self._pooled(size) - 1) * self.strides + self.pool_size for size in (height, width)
         )
-        reach = [[0, 0], [0, rows - height], [0, columns - width], [0, 0]]
-        padded = ops.pad(image, reach, constant_values=-float("inf"))
+        if self.repeats_border:
+            padded = image
+            for axis, size, side in ((1, height, rows), (2, width, columns)):
+                padded = ops.take(padded, ops.minimum(ops.arange(side), size - 1), axis=axis)
+        else:
+            reach = [[0, 0], [0, rows - height], [0, columns - width], [0, 0]]
+            padded = ops.pad(image, reach, constant_values=-float("inf"))
         # TFLite's converter must know the channels, and forgets them at an unknown size.
         padded = ops.reshape(padded, (n, rows, columns, channels))
         return ops.max_pool(

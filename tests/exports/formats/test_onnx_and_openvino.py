@@ -199,7 +199,7 @@ def stand_in(monkeypatch):
             image = single_output.image_spec(settings.image_shape, dtype=settings.dtype)
             written = change(model)
             answer = single_output.class_map(written, image)
-            tables = tflite_converter.convert(written, answer, NONE, None)
+            tables, _ = tflite_converter.convert(written, answer, NONE, None)
             path.mkdir()
             (path / "model.tflite").write_bytes(flatbuffer.written(tables))
             return {}
@@ -325,3 +325,44 @@ def test_the_command(tmp_path, stand_in, capsys, uncosted):
     assert main([*arguments[:-2], "onnx", "--quantize", "float16"]) == 2
     said = capsys.readouterr().err
     assert "are for TFLite files; received the formats onnx. Add the format tflite." in said
+
+
+def in_integers(name: str, out: pathlib.Path, **options) -> dict:
+    model, images = build_toy(name), toy_images(name).astype(np.uint8)
+    asked = {"quantize": "integer", "representative": images} | options
+    path = export(model, out, "openvino", **asked)
+    return json.loads((path / "export.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("fcn8s", True), ("fcn_alexnet", True), ("unet", True), ("unet", False)]
+)
+def test_integers_in_openvino(name, size, tmp_path, uncosted, capsys):
+    pytest.importorskip("nncf", reason="NNCF comes with the extra nncf")
+    size = TOYS[name].size if size else None
+    record = in_integers(name, tmp_path, size=size, max_disagreement=0.15)
+    assert record["quantize"] == "integer"
+    assert 0.9 < record["agreement"] < 1
+    content = (tmp_path / f"{name}-1-openvino" / "model.xml").read_text()
+    assert 'type="FakeQuantize"' in content
+    assert 'element_type="i8"' in content
+    assert "-inf" not in content
+    assert capsys.readouterr().out == ""
+    with pytest.raises(check.MismatchError, match=r"OpenVINO, .* max_disagreement allows 0\.00%"):
+        in_integers(name, tmp_path, size=size, max_disagreement=0)
+
+
+def test_without_nncf_the_error_says_what_to_install(tmp_path, monkeypatch):
+    need("openvino")
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    text = 'NNCF, which is not installed. Install it: pip install "segmentation-zoo[nncf]".'
+    with pytest.raises(ImportError, match=re.escape(text)):
+        in_integers("unet", tmp_path / "out", size=TOYS["unet"].size)
+    assert not (tmp_path / "out").exists()
+
+
+def test_openvino_takes_no_other_quantization(tmp_path):
+    need("openvino")
+    text = "integer for openvino too; received 'mixed' and the formats openvino. Add the format tfl"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        in_integers("unet", tmp_path, size=TOYS["unet"].size, quantize="mixed")
