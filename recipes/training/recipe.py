@@ -115,9 +115,11 @@ class Recipe:
         choices=("mean", "sum"),
     )
     precision: str = _field(
-        "the number format of the computation; weights stay float32",
+        "the number format of the computation; weights, scores and loss stay float32. "
+        "mixed_float16, for GPUs without bfloat16, scales the loss, so that small gradients are "
+        "not 0",
         default="float32",
-        choices=("float32", "mixed_bfloat16"),
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
     sync_batch_norm: bool = _field(
         "batch normalization over the batch of all replicas, not of each", default=False

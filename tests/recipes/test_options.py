@@ -129,7 +129,10 @@ def test_help_shows_the_card_and_each_field():
         ({"weight_decay": 0.1}, "received --weight-decay 0.1. Pass --optimizer adamw."),
         ({"biases": "doubled"}, "--biases doubled is a rule of sgd; received --optimizer adam."),
         ({"accumulate": 0}, "--accumulate is at least 1; received 0. Pass --accumulate 1."),
-        ({"precision": "float16"}, "--precision takes float32, mixed_bfloat16; received 'float16'"),
+        (
+            {"precision": "float16"},
+            "--precision takes float32, mixed_bfloat16, mixed_float16; received 'float16'",
+        ),
         ({"learning_rate": 0.0}, "--learning-rate is above 0; received 0.0"),
         ({"learning_rate": float("nan")}, "--learning-rate is above 0; received nan"),
         ({"seed": 2**32}, "--seed is at most 4294967295; received 4294967296. Pass --seed 42949"),
