@@ -124,6 +124,11 @@ class Recipe:
     sync_batch_norm: bool = _field(
         "batch normalization over the batch of all replicas, not of each", default=False
     )
+    recompute: bool = _field(
+        "compute features again in the backward pass instead of keeping them: less memory, and "
+        "more time",
+        default=False,
+    )
     jit: bool = _field("compile the forward and backward pass with XLA", default=False)
     seed: int = _field(
         "seed of weights, dropout, order and augmentation", default=0, least=0, most=2**32 - 1
@@ -224,7 +229,7 @@ def _typed(flag: str, value: Any) -> str:
 
 
 # The fields that an earlier version did not record, with what it did.
-_LATER = {"channels": 0, "context": False}
+_LATER = {"channels": 0, "context": False, "recompute": False}
 _VGG = {"stages": [4, 8, 16, 16, 16], "fc_filters": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from recipes.training import context, losses
+from recipes.training import context, losses, recompute
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
 from zoo.models.plain import heads, plain
@@ -31,6 +31,8 @@ def make_step(
     has_heads = bool(heads(model))
     # Images hold the channels of all inputs.
     forward = model if has_heads else plain(context.trained(recipe, model))
+    if recipe.recompute:
+        forward = recompute.recomputed(forward)
     with strategy.scope():
         sums = [_sum_of_each_replica(x) for x in variables] if recipe.accumulate > 1 else []
 

@@ -90,9 +90,11 @@ def test_every_field_is_an_option_and_its_value_the_default():
     )
     words = ["--workdir", "w", "--sync-batch-norm"]
     assert parse(words).recipe == dataclasses.replace(RECIPE, sync_batch_norm=True)
+    words = ["--workdir", "w", "--recompute"]
+    assert parse(words).recipe == dataclasses.replace(RECIPE, recompute=True)
     # Each field was given another value above: none is missing from the command line.
     for field in dataclasses.fields(Recipe):
-        if field.name not in ("name", "sync_batch_norm"):
+        if field.name not in ("name", "sync_batch_norm", "recompute"):
             assert getattr(command.recipe, field.name) != getattr(RECIPE, field.name), field.name
 
 
@@ -141,6 +143,7 @@ def test_help_shows_the_card_and_each_field():
         ({"class_weights": (1, -1)}, "--class-weights are finite numbers from 0; received 1,-1."),
         ({"loss": "dice", "weight_map": True}, "and no --reduction sum; received one of them."),
         ({"jit": True, "sync_batch_norm": True}, "received both. Leave one out."),
+        ({"jit": True, "recompute": True}, "received --jit and --recompute. Leave one out."),
         ({"jit": True}, "received --jit and --deterministic, which is the default. Add --no-det"),
         ({"options": [1]}, "--options takes a JSON object; received [1]"),
         (

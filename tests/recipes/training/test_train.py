@@ -154,7 +154,7 @@ def test_a_run_that_goes_on_ends_in_the_same_numbers(tmp_path, capsys, whole, ha
     assert [row["step"] for row in log(workdir)] == ["2", "4", "6", "8"]
 
 
-@pytest.mark.parametrize("changes", [{"precision": "mixed_float16"}])
+@pytest.mark.parametrize("changes", [{"precision": "mixed_float16"}, {"recompute": True}])
 def test_a_run_of_each_form_goes_on_in_the_same_bits(tmp_path, monkeypatch, changes):
     # Some steps overflow; the scale is doubled in a step that counts from before the stop.
     monkeypatch.setattr(loss_scale, "FIRST", 2.0**24)
@@ -703,7 +703,8 @@ def test_a_run_of_version_0_1_goes_on(tmp_path, whole, half):
     tf.train.Checkpoint(model=model, optimizer=optimizer, run=run).write(prefix)
     (workdir / "checkpoints/steps.json").unlink()
     recorded = json.loads((workdir / "recipe.json").read_text())
-    del recorded["recipe"]["channels"]
+    for later in ("channels", "recompute"):
+        del recorded["recipe"][later]
     (workdir / "recipe.json").write_text(json.dumps(recorded))
     assert len(zoo.load(workdir, checkpoint=4).variables) == len(whole.variables)
     assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
