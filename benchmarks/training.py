@@ -52,7 +52,8 @@ WARM_UP = 2  # turns: the first step builds the graph
 class Net:
     """A net, a batch `(images, side)` in full and in small, and how many times faster it has to be.
 
-    The sides of U-Net are the sizes of its tiles: 2 × 256² is computed on the tile of 2 × 260².
+    The sides of U-Net are those of its tiles: 256² is computed on the tile of 260². PyTorch mirrors
+    no more pixels than there are: 92, so its small side is larger.
     """
 
     batch: tuple[int, int]
@@ -67,7 +68,7 @@ _VGG = {"stages": (8, 12, 16, 24, 24), "fc_filters": 48}
 NETS = {
     "fcn8s": Net((1, 320), (1, 64), _VGG, 1e-4, 1.5),
     "deconvnet": Net((2, 224), (2, 224), _VGG, 1e-2, 1.5),
-    "unet": Net((2, 260), (2, 68), {"filters": 8}, 1e-2, 1.3, {"channels": 3, "dropout": 0.0}),
+    "unet": Net((2, 260), (1, 100), {"filters": 8}, 1e-2, 1.3, {"channels": 3, "dropout": 0.0}),
 }
 
 
