@@ -50,15 +50,9 @@ class Settings:
 
     def is_fast(self, form: str) -> bool:
         """Whether a format gets the fast copy of the model, which computes in float32."""
-        if form in self._quantized:
+        if self.quantize != NONE and form in _quantized_formats(self.quantize):
             return False
         return FORMATS[form].fast if self.fast is None else self.fast
-
-    @property
-    def _quantized(self) -> set[str]:
-        if self.quantize == NONE:
-            return set()
-        return {"tflite", "mediapipe"} | ({"openvino"} if self.quantize == INTEGER else set())
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
@@ -119,9 +113,7 @@ def check_together(formats: Sequence[str], settings: Settings) -> None:
         ImportError: NNCF, which writes integers for OpenVINO, is not installed.
     """
     quantized = settings.quantize != NONE or settings.max_disagreement is not None
-    takers = {"tflite", "mediapipe"}
-    if settings.quantize == INTEGER:
-        takers.add("openvino")
+    takers = _quantized_formats(settings.quantize)
     if (quantized or settings.representative is not None) and not takers & {*formats}:
         raise ValueError(
             "quantize, representative and max_disagreement are for TFLite files, and integer for "
@@ -144,6 +136,11 @@ def check_together(formats: Sequence[str], settings: Settings) -> None:
             f"{settings.dtype} {[1, *settings.image_shape]}. Pass a size, dtype uint8, and a model "
             "of 3 channels."
         )
+
+
+def _quantized_formats(quantize: str) -> set[str]:
+    """The formats that can be quantized in this way."""
+    return {"tflite", "mediapipe"} | ({"openvino"} if quantize == INTEGER else set())
 
 
 def check_heads(formats: Sequence[str], heads: Sequence[str | None], model: str) -> None:

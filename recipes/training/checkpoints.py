@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from recipes.training.loss_scale import LossScale
 from recipes.training.recipe import RunError
 from zoo import files
 from zoo import workdir as workdirs
@@ -47,6 +48,8 @@ class State:
     """The sum of the losses since the last row of the log."""
     summed: tf.Variable = dataclasses.field(default_factory=lambda: _number(0, tf.int64))
     """How many steps that sum is over: --log-every may change when a run is resumed."""
+    loss_scale: LossScale | None = None
+    """That of float16."""
 
     def variables(self) -> dict[str, list]:
         """Everything that is saved, by position: names of seed generators differ between builds."""
@@ -55,6 +58,7 @@ class State:
             "optimizer": [variable.value for variable in self.optimizer.variables],
             "run": [self.step, self.seconds],
             "log": [self.losses, self.summed],
+            **({"loss_scale": self.loss_scale.variables()} if self.loss_scale else {}),
         }
 
 

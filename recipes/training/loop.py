@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ def run_steps(run: Run, *, last: int) -> int | None:
     Raises:
         NotFiniteError: The loss, a gradient or a variable is not finite; nothing of the step was
             saved.
-        RunError: A file cannot be written.
+        RunError: A file cannot be written, or the loss scale is below 1.
     """
     first = run.step
     lacks_scores = _lacks_scores(run)
@@ -136,13 +137,27 @@ def _one_step(
         broken, stops = broken + answer[1], stops + answer[2]
     loss, step = float(loss), run.step + 1
     if broken:
-        raise NotFiniteError(step, f"the loss is {loss:g}, and it or its gradient is not finite")
+        raise _end_at(run, step, loss)
     run.state.step.assign(step)
     run.state.seconds.assign(clock.tick(step))
     run.state.losses.assign_add(loss)
     run.state.summed.assign_add(1)
     # Workers learn of a signal with the next batch, so that all stop at the same step.
     return bool(stops) or (run.workers == 1 and bool(stop))
+
+
+def _end_at(run: Run, step: int, loss: float) -> Exception:
+    """Why a run cannot go on from a step."""
+    scale = run.state.loss_scale
+    if scale is not None and math.isfinite(loss):
+        return RunError(
+            f"Step {step}: the loss is {loss:g}, and its gradient overflows float16 even at the "
+            f"loss scale {float(scale.value) * 2:g}, which was halved down to it step by step. "
+            f"Nothing of this step was saved. {checkpoints.intact(run.workdir)} Pass --precision "
+            f"mixed_bfloat16 or float32, or a --learning-rate below {run.recipe.learning_rate:g}, "
+            "and a new --workdir."
+        )
+    return NotFiniteError(step, f"the loss is {loss:g}, and it or its gradient is not finite")
 
 
 def _validate(run: Run, scorer: Scorer, output: _Output, stop: list[int]) -> bool:
@@ -187,6 +202,8 @@ def _log(run: Run, output: _Output, clock: _Clock) -> None:
         numbers = {"loss": mean, "learning_rate": state.optimizer.learning_rate.numpy()}
         if clock.rate:
             numbers["images_per_second"] = clock.rate * _images(recipe)
+        if state.loss_scale is not None:
+            numbers["loss_scale"] = float(state.loss_scale.value)
         output.events.scalars(step, numbers)
     if step % recipe.log_every == 0:
         state.losses.assign(0)

@@ -10,6 +10,7 @@ import zoo
 import zoo.loading
 from recipes.data import SETS, Dataset
 from recipes.training.checkpoints import State
+from recipes.training.loss_scale import LossScale
 from recipes.training.recipe import Recipe
 from recipes.training.step import make_optimizer
 from zoo import registry
@@ -134,7 +135,8 @@ def make_state(recipe: Recipe, dataset: Dataset, strategy: tf.distribute.Strateg
         model = build(recipe, dataset)
         optimizer = make_optimizer(recipe)
         optimizer.build(model.trainable_variables)
-    return State(model, optimizer)
+    scale = LossScale() if recipe.precision == "mixed_float16" else None
+    return State(model, optimizer, loss_scale=scale)
 
 
 def _listed(options: dict[str, Any]) -> str:

@@ -115,12 +115,19 @@ class Recipe:
         choices=("mean", "sum"),
     )
     precision: str = _field(
-        "the number format of the computation; weights stay float32",
+        "the number format of the computation; weights, scores and loss stay float32. "
+        "mixed_float16, for GPUs without bfloat16, scales the loss, so that small gradients are "
+        "not 0",
         default="float32",
-        choices=("float32", "mixed_bfloat16"),
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
     sync_batch_norm: bool = _field(
         "batch normalization over the batch of all replicas, not of each", default=False
+    )
+    recompute: bool = _field(
+        "compute features again in the backward pass instead of keeping them: less memory, and "
+        "more time",
+        default=False,
     )
     jit: bool = _field("compile the forward and backward pass with XLA", default=False)
     seed: int = _field(
@@ -222,7 +229,7 @@ def _typed(flag: str, value: Any) -> str:
 
 
 # The fields that an earlier version did not record, with what it did.
-_LATER = {"channels": 0, "context": False}
+_LATER = {"channels": 0, "context": False, "recompute": False}
 _VGG = {"stages": [4, 8, 16, 16, 16], "fc_filters": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),

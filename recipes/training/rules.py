@@ -118,6 +118,11 @@ def _check_model(recipe: "Recipe") -> None:
             "--jit compiles the pass of one replica, and --sync-batch-norm needs all replicas "
             "inside it; received both. Leave one out."
         )
+    if recipe.jit and recipe.recompute:
+        raise ValueError(
+            "--jit compiles with XLA, which computes once what is there twice, and keeps it; "
+            "received --jit and --recompute. Leave one out."
+        )
     if recipe.jit and recipe.deterministic:
         raise ValueError(
             "--jit compiles with XLA, which has no gradient of max pooling that repeats to the "

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from recipes.training import context, losses
+from recipes.training import context, losses, recompute
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
 from zoo.models.plain import heads, plain
@@ -18,15 +18,21 @@ def make_step(
 
     The loss of a net with several heads is the sum of those of its heads.
 
-    It gives the loss, how many replicas have numbers that are not finite, and the sum of the stop
-    signals of all workers. With `last=True` it changes the weights by the mean gradient of this
-    batch and of those since the last change.
+    It gives the loss, a number above 0 if the run cannot go on from this step, and the sum of the
+    stop signals of all workers. With `last=True` it changes the weights by the mean gradient of
+    this batch and of those since the last change.
+
+    A run cannot go on if the loss or a gradient of a replica is not finite. With a loss scale a
+    gradient may overflow: then the weights stay as they are, and the scale is halved. It cannot go
+    on if the scale is then below 1.
     """
-    model, optimizer = state.model, state.optimizer
+    model, optimizer, scale = state.model, state.optimizer, state.loss_scale
     variables = model.trainable_variables
     has_heads = bool(heads(model))
     # Images hold the channels of all inputs.
     forward = model if has_heads else plain(context.trained(recipe, model))
+    if recipe.recompute:
+        forward = recompute.recomputed(forward)
     with strategy.scope():
         sums = [_sum_of_each_replica(x) for x in variables] if recipe.accumulate > 1 else []
 
@@ -35,13 +41,18 @@ def make_step(
         labels: list[tf.Tensor],
         weights: list[tf.Tensor],
         divisors: list[tf.Tensor],
+        scaled_by: tf.Tensor | None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             answer = forward(tf.cast(images, tf.float32), training=True)
             parts_of = zip(labels, answer.values() if has_heads else [answer], weights, strict=True)
             parts = [losses.summed_loss(recipe, *head) for head in parts_of]
             loss = tf.add_n([part / by for part, by in zip(parts, divisors, strict=True)])
-        return loss, tape.gradient(loss, variables, unconnected_gradients="zero")
+            target = loss if scaled_by is None else loss * scaled_by
+        gradients = tape.gradient(target, variables, unconnected_gradients="zero")
+        if scaled_by is not None:
+            gradients = [gradient / scaled_by for gradient in gradients]
+        return loss, gradients
 
     if recipe.jit:  # the sums over replicas stay outside: XLA cannot compile them
         forward_and_backward = tf.function(forward_and_backward, jit_compile=True)
@@ -54,17 +65,19 @@ def make_step(
         mine = tf.stack([*map(tf.reduce_sum, weights), tf.cast(stop, tf.float32)])
         *totals, stops = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, mine))
         divisors = [losses.divisor(recipe, total) for total in totals]
-        loss, gradients = forward_and_backward(images, labels, weights, divisors)
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in [loss, *gradients]])
+        scaled_by = scale and scale.value.read_value()
+        loss, gradients = forward_and_backward(images, labels, weights, divisors, scaled_by)
         for sum_, gradient in zip(sums, gradients, strict=False):
             sum_.assign_add(gradient)
-        if last:
-            if sums:
-                gradients = [sum_ / recipe.accumulate for sum_ in sums]
-            optimizer.apply(as_caffe(recipe, gradients, variables), variables)
+        if last and sums:
+            gradients = [sum_ / recipe.accumulate for sum_ in sums]
             for sum_ in sums:
                 sum_.assign(tf.zeros_like(sum_))
-        return loss, tf.cast(tf.logical_not(finite), tf.int32), stops
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in [loss, *gradients]])
+        return loss, tf.cast(tf.logical_not(finite), tf.int32), stops, gradients if last else []
+
+    def change_weights(gradients: list[tf.Tensor]) -> None:
+        optimizer.apply(as_caffe(recipe, gradients, variables), variables)
 
     @tf.function(input_signature=[tuple(spec), tf.TensorSpec((), tf.int32)])
     def add(batch: tuple, stop: tf.Tensor) -> tuple:
@@ -75,10 +88,21 @@ def make_step(
         return run(batch, stop, last=True)
 
     def run(batch: tuple, stop: tf.Tensor, *, last: bool) -> tuple:
-        results = strategy.run(replica_step, args=(batch, stop, last))
-        return tuple(
+        *results, gradients = strategy.run(replica_step, args=(batch, stop, last))
+        loss, broken, stops = (
             strategy.reduce(tf.distribute.ReduceOp.SUM, result, axis=None) for result in results
         )
+        if scale is None:
+            if last:
+                strategy.run(change_weights, args=(gradients,))
+            return loss, broken, stops
+        too_small = False
+        if last:
+            if broken == 0:  # of all replicas, so that all change or none
+                strategy.run(change_weights, args=(gradients,))
+            scale.update(broken == 0)
+            too_small = scale.value < 1
+        return loss, tf.cast(too_small | ~tf.math.is_finite(loss), tf.int32), stops
 
     return lambda batch, stop, *, last: (change if last else add)(batch, stop)
 

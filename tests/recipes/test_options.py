@@ -90,9 +90,11 @@ def test_every_field_is_an_option_and_its_value_the_default():
     )
     words = ["--workdir", "w", "--sync-batch-norm"]
     assert parse(words).recipe == dataclasses.replace(RECIPE, sync_batch_norm=True)
+    words = ["--workdir", "w", "--recompute"]
+    assert parse(words).recipe == dataclasses.replace(RECIPE, recompute=True)
     # Each field was given another value above: none is missing from the command line.
     for field in dataclasses.fields(Recipe):
-        if field.name not in ("name", "sync_batch_norm"):
+        if field.name not in ("name", "sync_batch_norm", "recompute"):
             assert getattr(command.recipe, field.name) != getattr(RECIPE, field.name), field.name
 
 
@@ -129,7 +131,10 @@ def test_help_shows_the_card_and_each_field():
         ({"weight_decay": 0.1}, "received --weight-decay 0.1. Pass --optimizer adamw."),
         ({"biases": "doubled"}, "--biases doubled is a rule of sgd; received --optimizer adam."),
         ({"accumulate": 0}, "--accumulate is at least 1; received 0. Pass --accumulate 1."),
-        ({"precision": "float16"}, "--precision takes float32, mixed_bfloat16; received 'float16'"),
+        (
+            {"precision": "float16"},
+            "--precision takes float32, mixed_bfloat16, mixed_float16; received 'float16'",
+        ),
         ({"learning_rate": 0.0}, "--learning-rate is above 0; received 0.0"),
         ({"learning_rate": float("nan")}, "--learning-rate is above 0; received nan"),
         ({"seed": 2**32}, "--seed is at most 4294967295; received 4294967296. Pass --seed 42949"),
@@ -138,6 +143,7 @@ def test_help_shows_the_card_and_each_field():
         ({"class_weights": (1, -1)}, "--class-weights are finite numbers from 0; received 1,-1."),
         ({"loss": "dice", "weight_map": True}, "and no --reduction sum; received one of them."),
         ({"jit": True, "sync_batch_norm": True}, "received both. Leave one out."),
+        ({"jit": True, "recompute": True}, "received --jit and --recompute. Leave one out."),
         ({"jit": True}, "received --jit and --deterministic, which is the default. Add --no-det"),
         ({"options": [1]}, "--options takes a JSON object; received [1]"),
         (

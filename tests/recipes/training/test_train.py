@@ -28,6 +28,7 @@ from recipes.training import (
     devices,
     environment,
     loop,
+    loss_scale,
     records,
     train,
     weights,
@@ -151,6 +152,27 @@ def test_a_run_that_goes_on_ends_in_the_same_numbers(tmp_path, capsys, whole, ha
     assert_same(whole.variables, variables(model))
     assert log(whole.workdir) == log(workdir)
     assert [row["step"] for row in log(workdir)] == ["2", "4", "6", "8"]
+
+
+@pytest.mark.parametrize("changes", [{"precision": "mixed_float16"}, {"recompute": True}])
+def test_a_run_of_each_form_goes_on_in_the_same_bits(tmp_path, monkeypatch, changes):
+    # Some steps overflow; the scale is doubled in a step that counts from before the stop.
+    monkeypatch.setattr(loss_scale, "FIRST", 2.0**24)
+    monkeypatch.setattr(loss_scale, "GROWS_AFTER", 3)
+    recipe, saved = change(log_every=1, **changes), []
+    train.train(recipe, tmp_path / "whole")
+    for steps in (3, 5, None):
+        train.train(recipe, tmp_path / "parts", limit_steps=steps)
+    for folder in ("whole", "parts"):
+        newest = tf.train.load_checkpoint(str(tmp_path / folder / "checkpoints/ckpt-8"))
+        names = [x for x in newest.get_variable_to_shape_map() if not x.startswith(("run/1", "_"))]
+        saved.append({name: newest.get_tensor(name) for name in names if name != "save_counter"})
+    assert saved[0].keys() == saved[1].keys()
+    assert_same([*saved[0].values()], [saved[1][name] for name in saved[0]])
+    assert log(tmp_path / "whole") == log(tmp_path / "parts")
+    if changes.get("precision") == "mixed_float16":
+        scale, stood = (saved[0][f"loss_scale/{i}/.ATTRIBUTES/VARIABLE_VALUE"] for i in (0, 1))
+        assert (scale, stood) != (2.0**24, 8)
 
 
 def test_the_same_command_after_the_end_changes_nothing(tmp_path, capsys, whole):
@@ -681,7 +703,8 @@ def test_a_run_of_version_0_1_goes_on(tmp_path, whole, half):
     tf.train.Checkpoint(model=model, optimizer=optimizer, run=run).write(prefix)
     (workdir / "checkpoints/steps.json").unlink()
     recorded = json.loads((workdir / "recipe.json").read_text())
-    del recorded["recipe"]["channels"]
+    for later in ("channels", "recompute"):
+        del recorded["recipe"][later]
     (workdir / "recipe.json").write_text(json.dumps(recorded))
     assert len(zoo.load(workdir, checkpoint=4).variables) == len(whole.variables)
     assert_same(whole.variables, variables(train.train(RECIPE, workdir)))

@@ -1,0 +1,139 @@
+"""One contestant of `benchmarks.training`, in a process of its own.
+
+    python -m benchmarks.training_step CONTESTANT FOLDER
+
+The folder has `task.json`, `weights.npz` with arrays by `layer/variable`, and `batch.npz` with
+images and labels. For each line that it reads the process takes a step, and answers in a line of
+JSON: the loss before the step, its seconds, and the most memory that the process has held so far.
+"""
+
+import functools
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+THREADS = 2
+MOMENTUM = 0.9
+
+Step = Callable[[], float]
+
+
+def zoo_step(
+    task: dict[str, Any],
+    weights: dict[str, np.ndarray],
+    batch: dict[str, np.ndarray],
+    *,
+    fast: bool = False,
+    recompute: bool = False,
+) -> Step:
+    """A step of the loop of `zoo train`, which also looks at every gradient."""
+    import keras
+    import tensorflow as tf
+
+    import zoo
+    from recipes.training.checkpoints import State
+    from recipes.training.recipe import Recipe
+    from recipes.training.step import make_optimizer, make_step
+
+    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
+    recipe = Recipe(
+        model=task["net"],
+        data="shapes",
+        steps=1,
+        batch_size=len(batch["images"]),
+        crop=batch["images"].shape[1],
+        context=False,
+        optimizer="sgd",
+        learning_rate=task["learning_rate"],
+        momentum=MOMENTUM,
+        recompute=recompute,
+        deterministic=False,
+    )
+    model = zoo.build(task["net"], **task["options"])
+    if fast:
+        model = zoo.faster(model, trainable=True)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0
+        for variable in layer.weights:
+            variable.assign(weights[f"{layer.name}/{variable.name}"])
+    weights.clear()
+    optimizer = make_optimizer(recipe)
+    optimizer.build(model.trainable_variables)
+    data = tf.data.Dataset.from_tensors((batch["images"], batch["labels"]))
+    state, strategy = State(model, optimizer), tf.distribute.get_strategy()
+    step = make_step(recipe, state, strategy, data.element_spec)
+    (tensors,) = data
+    return lambda: float(step(tensors, tf.constant(0), last=True)[0])
+
+
+def torch_step(
+    task: dict[str, Any],
+    weights: dict[str, np.ndarray],
+    batch: dict[str, np.ndarray],
+    *,
+    layout: str,
+) -> Step:
+    """The step that one writes in PyTorch."""
+    import torch
+
+    from benchmarks import torch_nets
+
+    torch.set_num_threads(THREADS)
+    layout = getattr(torch, layout)
+    net = torch_nets.build(task["net"], weights).train().to(memory_format=layout)
+    weights.clear()
+    for module in net.modules():
+        if isinstance(module, torch.nn.ConvTranspose2d) and module.groups > 1:
+            module.requires_grad_(False)  # the bilinear up-samplings of an FCN are fixed
+    images = torch.from_numpy(batch["images"].transpose(0, 3, 1, 2).astype("float32"))
+    images = images.contiguous(memory_format=layout)
+    labels = torch.from_numpy(batch["labels"].astype("int64"))
+    learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    solver = torch.optim.SGD(learned, lr=task["learning_rate"], momentum=MOMENTUM)
+
+    def step() -> float:
+        solver.zero_grad()
+        loss = torch.nn.functional.cross_entropy(net(images), labels)
+        loss.backward()
+        solver.step()
+        return loss.item()
+
+    return step
+
+
+CONTESTANTS = {
+    "zoo": zoo_step,
+    "zoo, fast forms": functools.partial(zoo_step, fast=True),
+    "zoo, recomputing": functools.partial(zoo_step, recompute=True),
+    "PyTorch NCHW": functools.partial(torch_step, layout="contiguous_format"),
+    "PyTorch channels last": functools.partial(torch_step, layout="channels_last"),
+}
+
+
+def main(contestant: str, folder: pathlib.Path) -> None:
+    """Answers until its input ends."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what an engine prints must not get between the replies
+    task = json.loads((folder / "task.json").read_text())
+    arrays = [dict(np.load(folder / f"{name}.npz")) for name in ("weights", "batch")]
+    step = CONTESTANTS[contestant](task, *arrays)
+    del arrays
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        loss = step()
+        seconds = time.perf_counter() - start
+        status = pathlib.Path("/proc/self/status").read_text().splitlines()
+        peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+        print(json.dumps([loss, seconds, peak]), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], pathlib.Path(sys.argv[2]))
