@@ -41,6 +41,7 @@ NETS = {"fcn8s": 500, "fcn_alexnet": 500, "unet": 500, "deconvnet": 224}
 FORMS = {
     "weights": "weights.npz",
     "saved_model": "saved_model",
+    "exact": "exact",
     "onnx": "onnx/model.onnx",
     "openvino": "openvino/model.xml",
     "torch.onnx": "torch-{batch}.onnx",
@@ -122,14 +123,20 @@ def zoo_net(task: Task, folder: pathlib.Path) -> Any:
     return model
 
 
-def _saved_model(task: Task, folder: pathlib.Path) -> None:
+def fast_net(task: Task, folder: pathlib.Path) -> Any:
+    """The fast copy of that net, which exports write by default."""
+    import zoo
+
+    return zoo.faster(zoo_net(task, folder), keep_switches=False)
+
+
+def _saved_model(form: str, model: Any, task: Task, folder: pathlib.Path) -> None:
     from exports.formats import saved_model
     from exports.graph import SERVING_DEFAULT, single_output
 
-    model = zoo_net(task, folder)
     spec = single_output.image_spec((None, None, 3), dtype="float32", batch=None)
     answers = {SERVING_DEFAULT: single_output.scores(model, spec)}
-    saved_model.save(model, answers, folder / FORMS["saved_model"])
+    saved_model.save(model, answers, path_of(form, task, folder))
 
 
 def _by_exporter(form: str, task: Task, folder: pathlib.Path) -> None:
@@ -143,7 +150,7 @@ def _by_exporter(form: str, task: Task, folder: pathlib.Path) -> None:
     writer = importlib.import_module(f"exports.formats.{form}")
     # What is written is a class map, but scores tell more about an engine's rounding.
     with unittest.mock.patch.object(single_output, "class_map", single_output.scores):
-        writer.write(zoo_net(task, folder), settings, path_of(form, task, folder).parent)
+        writer.write(fast_net(task, folder), settings, path_of(form, task, folder).parent)
 
 
 def torch_net(task: Task, folder: pathlib.Path) -> Any:
@@ -183,7 +190,8 @@ def _mnn(task: Task, folder: pathlib.Path) -> None:
 
 WRITERS: Mapping[str, Any] = {
     "weights": _weights,
-    "saved_model": _saved_model,
+    "saved_model": lambda *where: _saved_model("saved_model", fast_net(*where), *where),
+    "exact": lambda *where: _saved_model("exact", zoo_net(*where), *where),
     "onnx": lambda task, folder: _by_exporter("onnx", task, folder),
     "openvino": lambda task, folder: _by_exporter("openvino", task, folder),
     "torch.onnx": _torch_onnx,

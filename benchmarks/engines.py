@@ -5,8 +5,9 @@
 
 Each net has the same random weights in every engine, for which many classes win, and computes in
 float32 on 2 threads. What is timed is from images in memory to their scores in memory.
-`CONTESTANTS` lists the engines and what each reads: the zoo's own exports, and the files that an
-engine's converter makes of the same net written in plain PyTorch (`benchmarks/torch_nets.py`).
+`CONTESTANTS` lists the engines and what each reads: the zoo's own exports, of fast copies as by
+default, and the files that an engine's converter makes of the same net written in plain PyTorch
+(`benchmarks/torch_nets.py`).
 
 U-Net is the default one, whose border is mirrored; at 500 × 500 its tile is exact. DeconvNet has
 the windows of its authors. ncnn has no batches: it computes four images one after the other.
@@ -59,6 +60,7 @@ class Contestant:
 ZOO = "zoo, SavedModel in TensorFlow"
 CONTESTANTS = {
     ZOO: Contestant("saved_model", "tensorflow"),
+    "zoo, SavedModel with --exact": Contestant("exact", "tensorflow"),
     "zoo, OpenVINO": Contestant("openvino", "openvino"),
     "zoo, ONNX Runtime": Contestant("onnx", "onnx_runtime"),
     "PyTorch": Contestant("weights", "pytorch"),
