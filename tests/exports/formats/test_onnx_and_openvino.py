@@ -324,7 +324,9 @@ def test_the_command(tmp_path, stand_in, capsys, uncosted):
         assert re.search(rf" MB  {out / name}$", said, re.MULTILINE)
     assert main([*arguments[:-2], "onnx", "--quantize", "float16"]) == 2
     said = capsys.readouterr().err
-    assert "are for TFLite files; received the formats onnx. Add the format tflite." in said
+    assert (
+        "for openvino too; received 'float16' and the formats onnx. Add the format tflite." in said
+    )
 
 
 def in_integers(name: str, out: pathlib.Path, **options) -> dict:
