@@ -12,8 +12,8 @@ import numpy as np
 
 from exports.check.agreement import as_record
 from exports.check.cost import cost_of_request
+from exports.fast_copy import fast_copy
 from exports.formats import FORMATS, NONE, Format
-from exports.formats.fast_copy import fast_copy
 from exports.formats.request_memory import limited
 from exports.formats.settings import (
     Settings,

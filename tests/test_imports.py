@@ -43,11 +43,12 @@ MAY = {
     "zoo.weights": (*LEAVES, "zoo.layers", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.models": (*LEAVES, "zoo.layers", "zoo.models", "zoo.spec", "zoo.weights"),
     "zoo.models.plain": (),
+    "zoo.fast_copy": ("zoo.calls", "zoo.layers"),
     "zoo.loading": (*LEAVES, "zoo.models.plain", "zoo.spec", "zoo.weights", "zoo.workdir"),
     "zoo.inference": (
         *(*LEAVES, "zoo.class_names", "zoo.images", "zoo.inference", "zoo.layers", "zoo.loading"),
         *("zoo.fonts", "zoo.metrics", "zoo.pictures", "zoo.progress", "zoo.rasters", "zoo.spec"),
-        *("zoo.depths", "zoo.models.plain", "zoo.videos", "zoo.weights"),
+        *("zoo.depths", "zoo.fast_copy", "zoo.models.plain", "zoo.videos", "zoo.weights"),
     ),
     # It opens the files of `exports`, in functions; nothing of `exports` imports it.
     "zoo.inference.exported": (

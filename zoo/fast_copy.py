@@ -86,7 +86,7 @@ def faster(
         if layer in padded:
             return type(layer).from_config(layer.get_config() | {"padding": ENOUGH})
         if type(layer) not in CONVOLUTIONS:
-            copy, weights = type(layer).from_config(layer.get_config()), layer.get_weights()
+            copy, weights = _copied(layer), layer.get_weights()
         elif trainable:
             copy, weights = _to_train(layer, keep=layer in kept), layer.get_weights()
         else:
@@ -109,6 +109,14 @@ def faster(
     if hasattr(model, "spec"):
         copy.spec = model.spec
     return copy
+
+
+def _copied(layer: keras.Layer) -> keras.Layer:
+    """The layer made anew; one that its configuration does not make, such as a Lambda, itself."""
+    try:
+        return type(layer).from_config(layer.get_config())
+    except (TypeError, ValueError, NotImplementedError):
+        return layer
 
 
 def _to_train(layer: keras.Layer, *, keep: bool) -> keras.Layer:

@@ -210,6 +210,7 @@ def test_the_answers_are_reported(form, model, tmp_path):
     lines = []
     export(form, model, tmp_path, report=lines.append)
     if form == "saved_model":  # first, what a request takes, from which its limits follow
+        assert lines.pop(0).endswith(" of 216 pixels the model's class")
         assert lines.pop(0).startswith("A request takes ")
     assert place(form, 1) in lines[0]
     agree = [line for line in lines if "100.0000% of the pixels agree, " in line]
@@ -227,7 +228,7 @@ def test_a_name_that_is_no_file_name_is_refused(form, model, tmp_path):
 
 def test_weights_are_stored_once(tmp_path, unchecked):
     model = zoo.build("unet", filters=32, depth=2)
-    path = export("saved_model", model, tmp_path)
+    path = export("saved_model", model, tmp_path, fast=False)
     weights = sum(array.nbytes for array in model.get_weights())
     files = sum(file.stat().st_size for file in (path / "variables").iterdir())
     assert weights <= files <= 1.01 * weights

@@ -230,6 +230,16 @@ def test_a_sequential_and_a_model_within_a_model(always, tolerance):
         assert difference(scores_of(copy, images), scores_of(model, images)) < tolerance.same
 
 
+def test_a_layer_of_a_local_function_is_taken_as_it_is(always):
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Lambda(lambda x: x * 2, output_shape=lambda shape: shape)(image)
+    model = keras.Model(image, keras.layers.Conv2D(4, 3, bias_initializer="ones")(x))
+    copy = zoo.faster(model)
+    assert count(copy, "PreparedConv2D") == 1
+    images = toy_images("unet")
+    assert difference(scores_of(copy, images), scores_of(model, images)) < 1e-4
+
+
 def test_a_model_without_a_graph_is_refused():
     class Own(keras.Model):
         def call(self, x):

@@ -8,7 +8,7 @@ from keras import ops
 class RepeatNearBorder(keras.layers.Layer):
     """Repeats one row near the top and one near the bottom, and a column near the left and right.
 
-    >>> x = zoo.layers.RepeatNearBorder(index=2, count=10)(pool2)  # 20 pixels higher and wider
+    >>> x = zoo.layers.RepeatNearBorder(index=2, count=10)(image)  # 20 pixels higher and wider
 
     `[n, h, w, c]` → `[n, h + 2 * count, w + 2 * count, c]`.
 

@@ -144,8 +144,9 @@ class WinogradConv2DTranspose(keras.layers.Conv2DTranspose):
 class PreparedConv2D(keras.layers.Layer):
     """A convolution in fewer multiplications, its kernel transformed before: to use, not to train.
 
-    >>> layer = zoo.layers.PreparedConv2D(512, 3, padding="same", activation="relu")
-    >>> layer.build((None, None, None, 256))
+    >>> layer = zoo.layers.PreparedConv2D(8, 3, padding="same", activation="relu")
+    >>> layer.build((None, None, None, 3))
+    >>> kernel, bias = np.zeros((3, 3, 3, 8)), np.zeros(8)  # those of a Conv2D
     >>> layer.set_weights([zoo.layers.transformed_kernel(kernel), bias])
 
     Takes `[n, h, w, channels]`, and gives what Conv2D with that kernel gives but for rounding, in
