@@ -100,7 +100,8 @@ def faster(
         y = layer(*inputs, **options)
         if layer.name not in rings:
             return y
-        return layers.RepeatNearBorder(**rings[layer.name], name=f"{layer.name}_ring")(y)
+        options = rings[layer.name] | {"name": f"{layer.name}_ring", "dtype": layer.dtype_policy}
+        return layers.RepeatNearBorder(**options)(y)
 
     copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for layer, weights in made:
@@ -155,6 +156,7 @@ def _to_use(
             padding=padding,
             groups=getattr(layer, "groups", 1),
             activation=keras.activations.serialize(layer.activation),
+            dtype=layer.dtype_policy,
             name=layer.name,
         )
         if transposed:

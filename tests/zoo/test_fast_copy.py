@@ -206,6 +206,15 @@ def test_in_half_precision_nothing_changes(always):
     np.testing.assert_array_equal(scores_of(copy, images), scores_of(model, images))
 
 
+def test_a_model_in_float32_stays_so_whatever_the_policy_is_now(always, tolerance):
+    model = build_toy("fcn8s")
+    with dtype_policy("mixed_float16"):
+        copy = zoo.faster(model)
+    assert count(copy, "PreparedConv2D") > 10
+    images = toy_images("fcn8s")
+    assert difference(scores_of(copy, images), scores_of(model, images)) < tolerance.engine
+
+
 def test_the_spec_goes_along_and_the_copy_has_weights_of_its_own():
     model = build_toy("unet")
     model.spec = Spec("unet", {"classes": 4})
