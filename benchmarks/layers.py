@@ -2,11 +2,12 @@
 
     python -m benchmarks layers --out runs/benchmarks
 
-Each net runs as the SavedModel that `zoo export` writes in TensorFlow's C++ loader on 2 threads,
-with ONEDNN_VERBOSE=1. oneDNN then prints a line for each operation that it computes, with its
-shapes and its milliseconds. From the shapes follow the multiplications of a convolution, and the
-bytes that it has to move at least: its image, its kernel and its answer, once. A layer's time is
-the median over the runs; the first run does not count.
+Each net runs as the SavedModel that `zoo export --exact` writes (in a fast copy several operations
+make a layer), in TensorFlow's C++ loader on 2 threads, with ONEDNN_VERBOSE=1. oneDNN then prints a
+line for each operation that it computes, with its shapes and its milliseconds. From the shapes
+follow the multiplications of a convolution, and the bytes that it has to move at least: its image,
+its kernel and its answer, once. A layer's time is the median over the runs; the first run does not
+count.
 
 The roof of a layer is what the machine allows at its ratio of work to bytes: the rate of the
 fastest layer of all nets, or what moving its bytes allows at the rate at which NumPy copies memory.
@@ -55,9 +56,9 @@ Kernel = tuple[int, int, int, int, bool]
 
 def profile(task: Task, folder: pathlib.Path) -> str:
     """What oneDNN prints about the runs of a net, with a line after each run."""
-    for form in ("weights", "saved_model"):
+    for form in ("weights", "exact"):
         engine_files.write(form, task, folder)
-    command = [sys.executable, "-c", PROGRAM, str(folder / FORMS["saved_model"])]
+    command = [sys.executable, "-c", PROGRAM, str(folder / FORMS["exact"])]
     command += [str(folder / engine_files.IMAGES), str(task.batch), str(RUNS)]
     settings = {"ONEDNN_VERBOSE": "1", "TF_NUM_INTRAOP_THREADS": str(THREADS)}
     run = subprocess.run(
@@ -226,9 +227,9 @@ def section(every: Mapping[str, Any], folder: pathlib.Path) -> str:
 
 
 TEXT = """\
-The zoo's SavedModels in TensorFlow's C++ loader: the operations of each net that take longest,
-medians of {runs} runs, as oneDNN reports them. The roof of a layer is the rate of the fastest layer
-of all nets, {fastest} GFLOP/s, or what copying its bytes at {copy} GB/s allows.
+The nets as their authors defined them, in TensorFlow's C++ loader: the operations of each that take
+longest, medians of {runs} runs, as oneDNN reports them. The roof of a layer is the rate of the
+fastest layer of all nets, {fastest} GFLOP/s, or what copying its bytes at {copy} GB/s allows.
 
 {tables}
 """

@@ -1,7 +1,6 @@
 """The benchmark of the exports asks every form for the same, and writes only what passed."""
 
 import contextlib
-import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -155,13 +154,6 @@ def test_what_passed_is_written(main, capsys):
     assert "9 × 9 pixels, 2 classes" in document
     assert exports.PLOT.read_text() == "<svg/>"
     assert "| mask_png | 1,234 | 5,678 |" in capsys.readouterr().out
-
-
-def test_what_a_model_cannot_be_asked_in_is_left_out(stand_ins, files):
-    result = exports.measured(dataclasses.replace(files, int8=None), IMAGES[:1], 3)
-    assert set(contestants.CONTESTANTS) - set(result.seconds) == {"TFLite int8"}
-    assert "| 2000 | – | 1.000 |" in exports.time_table([result])
-    assert exports.memory_table([result]).endswith("| 5 | – |")
 
 
 def test_what_is_slower_or_larger_is_not_written(main, capsys):

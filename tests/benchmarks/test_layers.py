@@ -59,7 +59,7 @@ def test_a_toy_is_profiled_layer_by_layer(tmp_path, monkeypatch):
     monkeypatch.setitem(random_nets.NARROW, "fcn8s", TOYS["fcn8s"].options)
     monkeypatch.setattr(layers, "RUNS", 2)
     task = Task("fcn8s", 40, 1, narrow=True)
-    for form in ("weights", "saved_model"):
+    for form in ("weights", "exact"):
         engine_files.WRITERS[form](task, tmp_path)
     text = layers.profile(task, tmp_path)
     names = layers.names_of(np.load(tmp_path / engine_files.FORMS["weights"]))
