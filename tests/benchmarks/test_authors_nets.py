@@ -40,10 +40,18 @@ def test_a_net_that_is_prepared_alike_passes_and_another_does_not(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("difference", "agreeing", "passed"),
-    [(1e-6, 10_000, True), (1e-4, 10_000, False), (np.nan, 10_000, False), (1e-6, 9_998, False)],
+    ("net", "difference", "agreeing", "passed"),
+    [
+        ("voc-fcn8s", 1e-6, 10_000, True),
+        ("voc-fcn8s", 1e-4, 10_000, False),
+        ("voc-fcn8s", np.nan, 10_000, False),
+        ("voc-fcn8s", 1e-6, 9_998, False),
+        ("SegNet", 0.1, 10_000, True),  # a switch
+        ("SegNet", np.nan, 10_000, False),
+        ("SegNet", 0.1, 9_998, False),
+    ],
 )
-def test_scores_and_classes_decide(difference, agreeing, passed):
-    result = authors_nets.Result("net", "call", 1, 1, difference, agreeing, 10_000, 2, 2)
+def test_scores_and_classes_decide(net, difference, agreeing, passed):
+    result = authors_nets.Result(net, "call", 1, 1, difference, agreeing, 10_000, 2, 2)
     assert result.passed == passed
     assert not dataclasses.replace(result, difference=math.inf).passed
