@@ -9,8 +9,6 @@ import numpy as np
 
 from zoo import layers
 
-SEED = keras.initializers.RandomNormal(stddev=0.2, seed=0)  # the same weights at each call
-
 
 @dataclasses.dataclass(frozen=True)
 class LayerToy:
@@ -20,8 +18,16 @@ class LayerToy:
     size: tuple[int, int] = (7, 9)
 
 
+def weighted(layer: keras.Layer, image: Any) -> Any:
+    """The layer with the same random weights on every backend, called."""
+    layer.build(image.shape)
+    rng = np.random.default_rng(0)
+    layer.set_weights([rng.normal(0, 0.2, weight.shape) for weight in layer.weights])
+    return layer(image)
+
+
 def prepared(image: Any, **options: Any) -> Any:
-    """A PreparedConv2D of 6 filters with weights."""
+    """A PreparedConv2D of 6 filters with the kernel of a convolution."""
     layer = layers.PreparedConv2D(6, 3, **options)
     layer.build(image.shape)
     kernel = np.random.default_rng(0).normal(0, 0.2, (3, 3, 4 // layer.groups, 6))
@@ -63,25 +69,21 @@ LAYER_TOYS = {
     "PadToMultiple": LayerToy(lambda image: layers.PadToMultiple(4, minimum=10)(image)),
     "ValidTile": LayerToy(lambda image: layers.ValidTile(1)(image), (18, 20)),
     "WinogradConv2D": LayerToy(
-        lambda image: layers.WinogradConv2D(6, 3, padding="same", kernel_initializer=SEED)(image)
+        lambda image: weighted(layers.WinogradConv2D(6, 3, padding="same"), image)
     ),
     "WinogradConv2D, windows of 4, groups": LayerToy(
-        lambda image: layers.WinogradConv2D(6, 4, groups=2, kernel_initializer=SEED)(image)
+        lambda image: weighted(layers.WinogradConv2D(6, 4, groups=2), image)
     ),
     "WinogradConv2DTranspose": LayerToy(
-        lambda image: layers.WinogradConv2DTranspose(6, 3, padding="same", kernel_initializer=SEED)(
-            image
-        )
+        lambda image: weighted(layers.WinogradConv2DTranspose(6, 3, padding="same"), image)
     ),
     "PreparedConv2D": LayerToy(lambda image: prepared(image, padding="same", activation="relu")),
     "PreparedConv2D, full, groups": LayerToy(
         lambda image: prepared(image, padding="full", groups=2)
     ),
-    "ProductConv2D": LayerToy(
-        lambda image: layers.ProductConv2D(6, 5, kernel_initializer=SEED)(image)
-    ),
+    "ProductConv2D": LayerToy(lambda image: weighted(layers.ProductConv2D(6, 5), image)),
     "ProductConv2DTranspose": LayerToy(
-        lambda image: layers.ProductConv2DTranspose(6, (2, 3), kernel_initializer=SEED)(image)
+        lambda image: weighted(layers.ProductConv2DTranspose(6, (2, 3)), image)
     ),
     "RepeatNearBorder": LayerToy(lambda image: layers.RepeatNearBorder(1, 2)(image)),
 }
