@@ -213,10 +213,13 @@ def test_the_record_says_what_the_numbers_depend_on(tmp_path, monkeypatch, capsy
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
     train.train(RECIPE, workdir)
+    before = started["settings"]  # the tests' own
+    after = {"TF_NUM_INTRAOP_THREADS": "1"} | before
+    resumed = json.loads((workdir / "recipe.json").read_text())["environments"][-1]["settings"]
+    assert resumed == after
     assert (
         f"the run is resumed with another cores {started['cores']} → 3, onednn default → 0, "
-        "settings {} → {'TF_NUM_INTRAOP_THREADS': '1'}: it may not end in the same bits as without "
-        "the stop\n"
+        f"settings {before} → {resumed}: it may not end in the same bits as without the stop\n"
     ) in capsys.readouterr().out
     assert len(json.loads((workdir / "recipe.json").read_text())["environments"]) == 2
 
