@@ -59,7 +59,9 @@ def _without_weights(
     weights = {
         port: tf.TensorSpec(one.shape, one.dtype, name=port) for port, one in variables.items()
     }
-    answer = single_output.class_map(model, image)
+    # The plain function, so that its graph is part of the one below. A traced one within it was
+    # seen to hold the weights of an earlier trace, and could not be saved.
+    answer = single_output.class_map(model, image).python_function
 
     @tf.function
     def answer_with(image: tf.Tensor, **weights: tf.Tensor) -> dict[str, tf.Tensor]:
