@@ -173,8 +173,8 @@ def run(
     """
     from recipes.training.environment import hardware
 
-    widths = "a quarter of the authors' widths, " * narrow
-    conditions = f"{widths}{hardware()}, {THREADS} threads; {kept.versions(PACKAGES)}"
+    where = f"{hardware()}, {THREADS} threads"
+    conditions = kept.conditions(where, PACKAGES, narrow=narrow)
     every, keep = kept.opened(out / FILE, conditions)
     for found in every.values():
         for name in [name for name, x in found.items() if x.get("reason", "").startswith(MISSING)]:

@@ -186,8 +186,7 @@ def run(
     device = gpu()
     if not (device or narrow):
         raise kept.UnableError(NO_GPU)
-    widths = "a quarter of the authors' widths, " * narrow
-    conditions = f"{widths}{device or 'no GPU'}; {kept.versions(PACKAGES)}"
+    conditions = kept.conditions(device or "no GPU", PACKAGES, narrow=narrow)
     every, keep = kept.opened(out / FILE, conditions)
     backend = "torch" if "torch " in conditions else "jax"
     for net in nets:

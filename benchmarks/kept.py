@@ -52,6 +52,12 @@ def heading(place: pathlib.Path) -> str:
     return f"{kept['conditions']}; {kept['date']}."
 
 
+def conditions(where: str, packages: Sequence[str], *, narrow: bool) -> str:
+    """What the results of a table have in common: the widths of the nets, machine and versions."""
+    widths = "a quarter of the authors' widths, " * narrow
+    return f"{widths}{where}; {versions(packages)}"
+
+
 def versions(packages: Sequence[str]) -> str:
     """The versions of the packages that are installed."""
     found = []

@@ -163,8 +163,8 @@ def run(
     """
     from recipes.training.environment import hardware
 
-    widths = "a quarter of the authors' widths, " * narrow
-    conditions = f"{widths}{hardware()}, {THREADS} threads; {kept.versions(PACKAGES)}"
+    where = f"{hardware()}, {THREADS} threads"
+    conditions = kept.conditions(where, PACKAGES, narrow=narrow)
     every, keep = kept.opened(out / FILE, conditions)
     every.setdefault("copied", copied())
     nets_found = every.setdefault("nets", {})
