@@ -197,7 +197,7 @@ def _log(run: Run, output: _Output, clock: _Clock) -> None:
     """Writes a row of the log if it is due."""
     recipe, state, step = run.recipe, run.state, run.step
     if step % recipe.log_every == 0 or step == recipe.steps:
-        mean, seconds = _mean_loss(run), round(float(state.seconds), 1)
+        mean, seconds = _mean_loss(run), round(float(state.seconds), 3)
         tables.add_row(run.out / tables.LOG, {"step": step, "loss": mean, "seconds": seconds})
         numbers = {"loss": mean, "learning_rate": state.optimizer.learning_rate.numpy()}
         if clock.rate:
