@@ -29,7 +29,7 @@ def zoo_step(
     weights: dict[str, np.ndarray],
     batch: dict[str, np.ndarray],
     *,
-    fast: bool = False,
+    fast: bool = True,
     recompute: bool = False,
 ) -> Step:
     """A step of the loop of `zoo train`, which also looks at every gradient."""
@@ -53,12 +53,11 @@ def zoo_step(
         optimizer="sgd",
         learning_rate=task["learning_rate"],
         momentum=MOMENTUM,
+        fast=fast,
         recompute=recompute,
         deterministic=False,
     )
     model = zoo.build(task["net"], **task["options"])
-    if fast:
-        model = zoo.faster(model, trainable=True)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0
@@ -111,8 +110,8 @@ def torch_step(
 
 CONTESTANTS = {
     "zoo": zoo_step,
-    "zoo, fast forms": functools.partial(zoo_step, fast=True),
-    "zoo, recomputing": functools.partial(zoo_step, recompute=True),
+    "zoo --no-fast": functools.partial(zoo_step, fast=False),
+    "zoo --recompute": functools.partial(zoo_step, recompute=True),
     "PyTorch NCHW": functools.partial(torch_step, layout="contiguous_format"),
     "PyTorch channels last": functools.partial(torch_step, layout="channels_last"),
 }

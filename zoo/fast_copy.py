@@ -45,7 +45,8 @@ def faster(
     - Convolutions with many channels are computed by Winograd's minimal filtering, large windows as
       a product of matrices; see `zoo.layers.WinogradConv2D` and `ProductConv2D`. The shape of a
       layer decides.
-    - Kernels are transformed once, and each normalization is part of the kernel before it.
+    - Kernels are transformed once, and each normalization is part of the kernel before it, if the
+      copy is not trained.
     - What is constant in the 100 pixels of zeros around the image of an FCN is not computed.
 
     Scores differ by rounding, about 1e-5 of their range; where two scores are that close, so may
@@ -54,14 +55,14 @@ def faster(
 
     Args:
         model: A functional model, such as `zoo.build` gives, or a Sequential. Its Spec goes along.
-        trainable: Whether the copy is trained. Its weights then have the names and shapes of the
-            model's; kernels are transformed in each step, normalizations stay.
+        trainable: Whether the copy is trained. It then shares its weights with the model, so that
+            to train one trains both; kernels are transformed in each step, normalizations stay.
         keep_switches: Whether convolutions before a `zoo.layers.MaxPoolingWithArgmax` stay as they
             are. In a flat part of an image the values of a pooling window are equal, and the first
             is its maximum; after other roundings it may be another, and the scores differ by more.
 
     Returns:
-        The copy, with weights of its own.
+        The copy; with weights of its own, if it is not trained.
 
     Raises:
         ValueError: The model has no graph of layers.
@@ -85,12 +86,12 @@ def faster(
             return layer
         if layer in padded:
             return type(layer).from_config(layer.get_config() | {"padding": ENOUGH})
-        if type(layer) not in CONVOLUTIONS:
-            copy, weights = _copied(layer), layer.get_weights()
-        elif trainable:
-            copy, weights = _to_train(layer, keep=layer in kept), layer.get_weights()
-        else:
+        if trainable:
+            return _to_train(layer) if _gains(layer) and layer not in kept else layer
+        if type(layer) in CONVOLUTIONS:
             copy, weights = _to_use(layer, normalized.get(layer), keep=layer in kept)
+        else:
+            copy, weights = _copied(layer), layer.get_weights()
         made.append((copy, weights))
         return copy
 
@@ -112,6 +113,17 @@ def faster(
     return copy
 
 
+def on_processor() -> bool:
+    """Whether Keras finds no GPU: there the copy is faster."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return not tf.config.list_physical_devices("GPU")
+    return not any(
+        "gpu" in device or "cuda" in device for device in keras.distribution.list_devices()
+    )
+
+
 def _copied(layer: keras.Layer) -> keras.Layer:
     """The layer made anew; one that its configuration does not make, such as a Lambda, itself."""
     try:
@@ -120,18 +132,22 @@ def _copied(layer: keras.Layer) -> keras.Layer:
         return layer
 
 
-def _to_train(layer: keras.Layer, *, keep: bool) -> keras.Layer:
-    """The form of a convolution that has the same weights."""
-    kind = type(layer)
-    if _gains(layer) and not keep:
-        transposed = kind is keras.layers.Conv2DTranspose
-        if _is_large(layer):
-            kind = layers.ProductConv2DTranspose if transposed else layers.ProductConv2D
-        elif not transposed:
-            kind = layers.WinogradConv2D
-        elif layer.padding == "same":
-            kind = layers.WinogradConv2DTranspose
-    return kind.from_config(layer.get_config())
+def _to_train(layer: keras.Layer) -> keras.Layer:
+    """A faster form of a convolution, with the same weights; the layer itself, if it has none."""
+    transposed = type(layer) is keras.layers.Conv2DTranspose
+    if _is_large(layer):
+        kind = layers.ProductConv2DTranspose if transposed else layers.ProductConv2D
+    elif not transposed:
+        kind = layers.WinogradConv2D
+    elif layer.padding == "same":
+        kind = layers.WinogradConv2DTranspose
+    else:
+        return layer
+    form = kind.from_config(layer.get_config())
+    # Keras shares layers, not weights: instead of being built, a form is given the layer's.
+    setattr(form, "kernel" if transposed else "_kernel", layer.kernel)
+    form.bias, form.input_spec, form.built = layer.bias, layer.input_spec, True
+    return form
 
 
 def _to_use(
@@ -185,10 +201,11 @@ def _line(normalization: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gains(layer: keras.Layer) -> bool:
-    """Whether a convolution has a form with so many multiplications less that it is faster."""
+    """Whether a layer is a convolution that has a form with so few multiplications as to gain."""
     groups = getattr(layer, "groups", 1)
     if (
-        {*layer.strides, *layer.dilation_rate} != {1}
+        type(layer) not in CONVOLUTIONS
+        or {*layer.strides, *layer.dilation_rate} != {1}
         or layer.data_format != "channels_last"
         or layer.compute_dtype != "float32"
         or not has_transforms(layer.kernel_size)

@@ -120,10 +120,15 @@ def build(recipe: Recipe, dataset: Dataset) -> keras.Model:
 
 
 def synchronize(model: keras.Model, recipe: Recipe) -> None:
-    """Sets whether batch normalization is over the batch of all replicas or of each."""
+    """Sets whether batch normalization is over the batch of all replicas or of each.
+
+    For one replica both are the same. Then it is not set: Keras computes a synchronized variance as
+    mean(x²) - mean(x)², and little is right of it where the mean is large.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = recipe.sync_batch_norm
+            layer.synchronized = recipe.sync_batch_norm and replicas > 1
 
 
 def make_state(recipe: Recipe, dataset: Dataset, strategy: tf.distribute.Strategy) -> State:

@@ -124,6 +124,11 @@ class Recipe:
     sync_batch_norm: bool = _field(
         "batch normalization over the batch of all replicas, not of each", default=False
     )
+    fast: bool = _field(
+        "without a GPU, compute convolutions with fewer multiplications, as zoo.faster does; the "
+        "numbers differ by rounding. --no-fast computes them as they are defined",
+        default=True,
+    )
     recompute: bool = _field(
         "compute features again in the backward pass instead of keeping them: less memory, and "
         "more time",
@@ -229,7 +234,7 @@ def _typed(flag: str, value: Any) -> str:
 
 
 # The fields that an earlier version did not record, with what it did.
-_LATER = {"channels": 0, "context": False, "recompute": False}
+_LATER = {"channels": 0, "context": False, "fast": False, "recompute": False}
 _VGG = {"stages": [4, 8, 16, 16, 16], "fc_filters": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),

@@ -8,6 +8,7 @@ import tensorflow as tf
 from recipes.training import context, losses, recompute
 from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
+from zoo.fast_copy import faster, on_processor
 from zoo.models.plain import heads, plain
 
 
@@ -31,6 +32,8 @@ def make_step(
     has_heads = bool(heads(model))
     # Images hold the channels of all inputs.
     forward = model if has_heads else plain(context.trained(recipe, model))
+    if recipe.fast and on_processor():
+        forward = faster(forward, trainable=True)
     if recipe.recompute:
         forward = recompute.recomputed(forward)
     with strategy.scope():

@@ -74,7 +74,7 @@ def test_few_turns_are_refused(capsys):
 
 
 def test_the_names_are_those_of_the_zoo_and_of_the_processes():
-    assert {*(training.ZOO, training.FAST, training.RECOMPUTING, *training.PEERS)} == set(
+    assert {*(training.ZOO, training.EXACT, training.RECOMPUTING, *training.PEERS)} == set(
         training_step.CONTESTANTS
     )
     for name, net in training.NETS.items():

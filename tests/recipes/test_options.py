@@ -92,9 +92,11 @@ def test_every_field_is_an_option_and_its_value_the_default():
     assert parse(words).recipe == dataclasses.replace(RECIPE, sync_batch_norm=True)
     words = ["--workdir", "w", "--recompute"]
     assert parse(words).recipe == dataclasses.replace(RECIPE, recompute=True)
+    words = ["--workdir", "w", "--no-fast"]
+    assert parse(words).recipe == dataclasses.replace(RECIPE, fast=False)
     # Each field was given another value above: none is missing from the command line.
     for field in dataclasses.fields(Recipe):
-        if field.name not in ("name", "sync_batch_norm", "recompute"):
+        if field.name not in ("name", "sync_batch_norm", "fast", "recompute"):
             assert getattr(command.recipe, field.name) != getattr(RECIPE, field.name), field.name
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import zoo.loading
 from zoo import registry
-from zoo.fast_copy import faster
+from zoo.fast_copy import faster, on_processor
 from zoo.inference import memory
 from zoo.inference.reach import reach
 from zoo.models.plain import plain
@@ -187,17 +187,7 @@ def trained(
         options["border"] = "mirror"
     built, file = zoo.loading.build_found(found, spec, progress=progress, **options)
     built = plain(built, head)
-    return faster(built) if _on_processor() else built, file
-
-
-def _on_processor() -> bool:
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return not tf.config.list_physical_devices("GPU")
-    return not any(
-        "gpu" in device or "cuda" in device for device in keras.distribution.list_devices()
-    )
+    return faster(built) if on_processor() else built, file
 
 
 def of_model(model: keras.Model, *, scores: bool = False) -> Scorer:

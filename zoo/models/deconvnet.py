@@ -121,8 +121,6 @@ def _bn_relu(x: keras.KerasTensor, bn: str, relu: str) -> keras.KerasTensor:
     x = keras.layers.BatchNormalization(
         epsilon=1e-9,
         beta_initializer=keras.initializers.Constant(0.001),
-        # Keras can share the statistics between replicas on TensorFlow only.
-        synchronized=keras.backend.backend() == "tensorflow",
         name=bn,
     )(x)
     return keras.layers.ReLU(name=relu)(x)

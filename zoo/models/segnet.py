@@ -199,8 +199,6 @@ def _normalized(
     x = keras.layers.BatchNormalization(
         epsilon=1e-9,
         beta_initializer=keras.initializers.Constant(0.001),
-        # Keras can share the statistics between replicas on TensorFlow only.
-        synchronized=keras.backend.backend() == "tensorflow",
         name=f"{convolution.name}_bn",
     )(x)
     return keras.layers.ReLU(name=convolution.relu)(x) if convolution.relu else x

@@ -139,9 +139,7 @@ def _conv(
     if not batch_norm:
         return convolution(x, filters, 3, conv, padding=padding)
     x = convolution(x, filters, 3, conv, padding=padding, activation=None, use_bias=False)
-    # Keras can share the statistics between replicas on TensorFlow only.
-    synchronized = keras.backend.backend() == "tensorflow"
-    x = keras.layers.BatchNormalization(synchronized=synchronized, name=f"bn_{name}")(x)
+    x = keras.layers.BatchNormalization(name=f"bn_{name}")(x)
     return keras.layers.ReLU(name=f"relu_{name}")(x)
 
 

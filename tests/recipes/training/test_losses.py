@@ -185,13 +185,16 @@ def test_batch_normalization_is_that_of_the_whole_batch_if_asked(mirrored):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("synchronized", [True, False])
-def test_all_normalizations_of_a_net_are_told(synchronized):
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_all_normalizations_of_a_net_are_told(asked, replicas, mirrored):
     model = build_toy("deconvnet")
-    models.synchronize(model, dataclasses.replace(RECIPE, sync_batch_norm=synchronized))
+    strategy = mirrored if replicas == 2 else tf.distribute.get_strategy()
+    with strategy.scope():
+        models.synchronize(model, dataclasses.replace(RECIPE, sync_batch_norm=asked))
     layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     assert len(layers) > 20
-    assert {layer.synchronized for layer in layers} == {synchronized}
+    assert {layer.synchronized for layer in layers} == {asked and replicas == 2}
 
 
 @pytest.mark.parametrize("name", ["fcn8s", "deconvnet"])
