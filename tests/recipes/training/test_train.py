@@ -158,7 +158,8 @@ def test_a_run_that_goes_on_ends_in_the_same_numbers(tmp_path, capsys, whole, ha
     "changes", [{"precision": "mixed_float16"}, {"recompute": True}, {"fast": True}]
 )
 def test_a_run_of_each_form_goes_on_in_the_same_bits(tmp_path, monkeypatch, changes):
-    monkeypatch.setattr(fast_copy, "LEAST_GAIN", 0)  # the fast forms of narrow layers, too
+    if "fast" in changes:
+        monkeypatch.setattr(fast_copy, "LEAST_GAIN", 0)  # narrow layers have fast forms, too
     # Some steps overflow; the scale is doubled in a step that counts from before the stop.
     monkeypatch.setattr(loss_scale, "FIRST", 2.0**24)
     monkeypatch.setattr(loss_scale, "GROWS_AFTER", 3)
@@ -713,7 +714,7 @@ def test_a_run_of_version_0_1_goes_on(tmp_path, whole, half):
         del recorded["recipe"][later]
     (workdir / "recipe.json").write_text(json.dumps(recorded))
     assert len(zoo.load(workdir, checkpoint=4).variables) == len(whole.variables)
-    assert_same(whole.variables, variables(train.train(RECIPE, workdir)))
+    assert_same(whole.variables, variables(train.train(change(fast=False), workdir)))
     assert log(whole.workdir) == log(workdir)
 
 
