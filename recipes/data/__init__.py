@@ -23,6 +23,7 @@ class Known(NamedTuple):
 
 
 SETS = {
+    "camvid": Known(11, 3),
     "coins": Known(2, 1),
     "folder": Known(None, None, instances=None),
     "isbi": Known(2, 1, instances=True),

@@ -244,7 +244,7 @@ def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": "cats"}, "--data takes coins, folder, isbi, "),
+        ({"data": "cats"}, "--data takes camvid, coins, folder, isbi, "),
         ({"data": "coins", "weight_map": True}, "the labels of --data coins hold classes only. P"),
         (
             {"class_weights": (1, 2, 3)},
