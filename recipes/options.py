@@ -9,7 +9,7 @@ from typing import Any
 
 from recipes import runs
 from recipes.training.recipe import Recipe, read, toy
-from recipes.training.rules import shown
+from recipes.training.rules import BALANCED, shown
 from zoo import workdir as workdirs
 from zoo.terminal import Parser, json_object, positive
 
@@ -189,12 +189,15 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple(part for part in _text(text).split(",") if part)
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _weights(text: str) -> tuple[float, ...] | str:
+    if text == BALANCED:
+        return text
     try:
         return tuple(map(float, _parts(text)))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"takes numbers separated by commas; received {text!r}. Pass, for example, 1,2.5."
+            f"takes numbers separated by commas, or {BALANCED}; received {text!r}. Pass, for "
+            "example, 1,2.5."
         ) from error
 
 
@@ -202,5 +205,5 @@ _READERS: dict[type, Callable[[str], Any]] = {
     dict[str, Any]: json_object,
     str: _text,
     tuple[str, ...]: _parts,
-    tuple[float, ...]: _numbers,
+    tuple[float, ...] | str: _weights,
 }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 import typing
 from typing import Any
 
@@ -77,8 +78,10 @@ class Recipe:
         default="softmax",
         choices=("softmax", "focal", "dice"),
     )
-    class_weights: tuple[float, ...] = _field(
-        "the weight of each class in the loss, separated by commas", default=()
+    class_weights: tuple[float, ...] | str = _field(
+        "balanced, for more weight on rare classes; or the weight of each class in the loss, "
+        "separated by commas",
+        default=(),
     )
     weight_map: bool = _field(
         "weigh pixels by U-Net's weight map, for data sets that tell objects apart",
@@ -188,10 +191,12 @@ def read(fields: dict[str, Any]) -> Recipe:
 
 def _is_of(value: Any, kind: Any) -> bool:
     """Whether a value has the type of a field; a whole number is a float too, a bool is neither."""
+    if typing.get_origin(kind) is types.UnionType:
+        return any(_is_of(value, one) for one in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(_is_of(x, typing.get_args(kind)[0]) for x in value)
-    types = {float: (int, float)}.get(kind, typing.get_origin(kind) or kind)
-    return isinstance(value, types) and isinstance(value, bool) == (kind is bool)
+    known = {float: (int, float)}.get(kind, typing.get_origin(kind) or kind)
+    return isinstance(value, known) and isinstance(value, bool) == (kind is bool)
 
 
 def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:

@@ -10,6 +10,9 @@ from zoo.terminal import nearest
 if TYPE_CHECKING:
     from recipes.training.recipe import Recipe
 
+BALANCED = "balanced"
+"""The class weights that are computed from the training labels when a run begins."""
+
 # Of the nets for which weights of colour images are made to fit others.
 _CHANNELS = {"fcn32s_early_fusion": 4, "fcn32s_late_fusion": 6}
 
@@ -58,11 +61,13 @@ def check_read(recipe: "Recipe", dataset: Dataset) -> None:
 
 
 def _check_class_weights(recipe: "Recipe", classes: int) -> None:
+    if recipe.class_weights == BALANCED:
+        return
     if recipe.class_weights and len(recipe.class_weights) != classes:
         raise ValueError(
             f"Each of the {classes} classes of --data {recipe.data} has a weight; received "
             f"{len(recipe.class_weights)} --class-weights. Give one for each, in the order that "
-            f"zoo verify {recipe.data} DIR shows."
+            f"zoo verify {recipe.data} DIR shows, or {BALANCED}."
         )
 
 
@@ -155,7 +160,13 @@ def _check_loss(recipe: "Recipe") -> None:
             f"--loss-sampling is above 0 and at most 1; received {recipe.loss_sampling:g}. Pass "
             "--loss-sampling 1 to train every cell."
         )
-    if any(not 0 <= weight < float("inf") for weight in recipe.class_weights):
+    if isinstance(recipe.class_weights, str):
+        if recipe.class_weights != BALANCED:
+            raise ValueError(
+                f"--class-weights are numbers, or {BALANCED}; received {recipe.class_weights!r}. "
+                f"Pass --class-weights {BALANCED}."
+            )
+    elif any(not 0 <= weight < float("inf") for weight in recipe.class_weights):
         raise ValueError(
             f"--class-weights are finite numbers from 0; received {shown(recipe.class_weights)}. "
             "Pass 1 for each class, and more for a class with more weight."

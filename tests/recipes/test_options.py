@@ -140,6 +140,10 @@ def test_help_shows_the_card_and_each_field():
         ({"seed": 2**32}, "--seed is at most 4294967295; received 4294967296. Pass --seed 42949"),
         ({"momentum": 1.5}, "--momentum is at most 1; received 1.5. Pass --momentum 1."),
         ({"loss_sampling": 0}, "--loss-sampling is above 0 and at most 1; received 0. Pass --loss"),
+        (
+            {"class_weights": "balance"},
+            "--class-weights are numbers, or balanced; received 'balance'. Pass --class-weights ba",
+        ),
         ({"class_weights": (1, -1)}, "--class-weights are finite numbers from 0; received 1,-1."),
         ({"loss": "dice", "weight_map": True}, "and no --reduction sum; received one of them."),
         ({"jit": True, "sync_batch_norm": True}, "received both. Leave one out."),
@@ -188,6 +192,23 @@ def test_a_number_of_steps_to_stop_after_is_at_least_one(capsys):
 def test_a_recipe_is_read_back_as_it_was_written():
     recipe = dataclasses.replace(RECIPE, class_weights=(1.0, 2.0), options={"filters": 4})
     assert read(recorded(recipe)) == recipe
+    balanced = dataclasses.replace(RECIPE, class_weights="balanced")
+    assert read(recorded(balanced)) == balanced
+    assert "with --class-weights 1.0,2.0, and this command has --class-weights balanced" in (
+        difference(balanced, recorded(dataclasses.replace(RECIPE, class_weights=(1.0, 2.0))))
+    )
+
+
+def test_class_weights_are_numbers_or_balanced(capsys):
+    words = ["--workdir", "w", "--class-weights"]
+    assert parse([*words, "1,2.5"]).recipe.class_weights == (1.0, 2.5)
+    assert parse([*words, "balanced"]).recipe.class_weights == "balanced"
+    with pytest.raises(SystemExit):
+        parse([*words, "balance"])
+    assert (
+        "takes numbers separated by commas, or balanced; received 'balance'. Pass, for example, 1,"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_run_goes_on_with_its_own_recipe_only():
@@ -249,7 +270,7 @@ def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
         (
             {"class_weights": (1, 2, 3)},
             "Each of the 2 classes of --data isbi has a weight; received 3 --class-weights. Give "
-            "one for each, in the order that zoo verify isbi DIR shows.",
+            "one for each, in the order that zoo verify isbi DIR shows, or balanced.",
         ),
         (
             {"options": {"channels": 3}},

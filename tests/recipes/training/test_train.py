@@ -950,7 +950,7 @@ def test_weights_to_start_from_are_taken_at_the_start_only(tmp_path, whole):
 def test_class_weights_that_do_not_fit_a_folder_are_an_error(tmp_path):
     message = (
         "Each of the 2 classes of --data folder has a weight; received 3 --class-weights. Give one "
-        "for each, in the order that zoo verify folder DIR shows."
+        "for each, in the order that zoo verify folder DIR shows, or balanced."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         train.train(change(data="folder", class_weights=(1, 2, 3)), tmp_path)
