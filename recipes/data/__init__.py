@@ -5,6 +5,7 @@ import pathlib
 from typing import NamedTuple
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from recipes.data.folds import divided
 from zoo.images import ImageError
 from zoo.terminal import nearest
 
@@ -44,17 +45,21 @@ SETS = {
 NAMES = tuple(SETS)
 
 
-def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, Dataset]:
+def load(
+    name: str, data_dir: pathlib.Path, *, channels: int = 0, fold: str = ""
+) -> dict[str, Dataset]:
     """The splits "train" and "val" of a data set, and "test" if it has one.
 
     Args:
         name: One of `NAMES`.
         data_dir: The folder of its files; a set that makes its own files writes them there.
         channels: That images are read with, for `folder`; 0 for as many as are stored.
+        fold: That is held out, such as "2/5", see `recipes.data.folds`; "" for the splits of the
+            data set.
 
     Raises:
         DataError: No data set has this name, its files are not in `data_dir`, or an image is in two
-            splits; or `channels` are not those of the data set.
+            splits; or `channels` are not those of the data set, or the fold is empty.
         OSError: The folder cannot be read.
     """
     if name not in SETS:
@@ -88,7 +93,7 @@ def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, D
                     f"{image}: an image is in one split; it is in {other} and in {split}. Take it "
                     f"off the list of one of them."
                 )
-    return splits
+    return divided(splits, fold) if fold else splits
 
 
 __all__ = ["DataError", "Dataset", "IGNORE_LABEL", "Known", "NAMES", "SETS", "load"]

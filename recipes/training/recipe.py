@@ -57,6 +57,11 @@ class Recipe:
         default=0,
         least=0,
     )
+    fold: str = _field(
+        "hold out another part of a small data set: 2/5 is the second of five parts, into which "
+        "the names of the images divide all but the split test; none: the split val",
+        default="",
+    )
     steps: int = _field("training steps", least=1)
     batch_size: int = _field("images of one batch, over all replicas", least=1)
     crop: int = _field("height and width of random crops; 0: whole images", default=0, least=0)
@@ -234,7 +239,7 @@ def _typed(flag: str, value: Any) -> str:
 
 
 # The fields that an earlier version did not record, with what it did.
-_LATER = {"channels": 0, "context": False, "recompute": False}
+_LATER = {"channels": 0, "fold": "", "context": False, "recompute": False}
 _VGG = {"stages": [4, 8, 16, 16, 16], "fc_filters": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),

@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from recipes.data import SETS, Dataset
+from recipes.data.folds import read_fold
 from zoo.terminal import nearest
 
 if TYPE_CHECKING:
@@ -182,6 +183,8 @@ def _check_loss(recipe: "Recipe") -> None:
 
 def _check_data(recipe: "Recipe") -> None:
     known = SETS[recipe.data]
+    if recipe.fold:
+        read_fold(recipe.fold)
     if recipe.channels and known.channels not in (None, recipe.channels):
         raise ValueError(
             f"--channels is for --data folder; the images of --data {recipe.data} have "

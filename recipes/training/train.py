@@ -197,7 +197,7 @@ def _prepare(
 ) -> tuple[dict[str, data.Dataset], checkpoints.State, dict[str, str], tuple[float, ...]]:
     """The data, the state before the first step, the SHA-256 of each split; balanced weights."""
     models.check(recipe)
-    splits = data.load(recipe.data, data_dir, channels=recipe.channels)
+    splits = data.load(recipe.data, data_dir, channels=recipe.channels, fold=recipe.fold)
     heads = zoo.describe(recipe.model).heads[1:]
     splits = {split: splits[split].with_heads(heads) for split in ("train", "val")}
     check_read(recipe, splits["train"])
