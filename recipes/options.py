@@ -16,6 +16,7 @@ from zoo.terminal import Parser, counted, json_object, positive, tell
 
 STRATEGIES = ("auto", "one", "mirrored", "workers")
 
+_EXAMPLE = "coins_unet"  # trains in a minute, and needs no files
 _GENERAL = """\
 Trains a run: a model on a data set. Runs are listed by zoo train --list; zoo train NAME --help
 shows the card of one with its defaults. Every option changes the recipe of a new run. The same
@@ -61,9 +62,9 @@ def list_text() -> str:
         [
             *lines,
             "",
-            f"Train:    zoo train {names[0]} --workdir runs/{names[0]}",
-            f"Options:  zoo train {names[0]} --help",
-            f"Score:    zoo evaluate runs/{names[0]}",
+            f"Train:    zoo train {_EXAMPLE} --workdir runs/{_EXAMPLE}",
+            f"Options:  zoo train {_EXAMPLE} --help",
+            f"Score:    zoo evaluate runs/{_EXAMPLE}",
         ]
     )
 

@@ -14,17 +14,19 @@ class Known(NamedTuple):
     """What is known of a data set before its files are read; None where the files decide.
 
     `instances` says whether it tells the objects of a class apart, `other_heads` for which heads of
-    a net it has labels beside those of the first.
+    a net it has labels beside those of the first, `one_size` whether all images have the same size,
+    so that whole images make a batch.
     """
 
     classes: int | None
     channels: int | None
     instances: bool | None = False
     other_heads: tuple[str, ...] = ()
+    one_size: bool = False
 
 
 SETS = {
-    "camvid": Known(11, 3),
+    "camvid": Known(11, 3, one_size=True),
     "coins": Known(2, 1),
     "folder": Known(None, None, instances=None),
     "isbi": Known(2, 1, instances=True),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from recipes.data import SETS, Dataset
@@ -58,6 +59,21 @@ def check_read(recipe: "Recipe", dataset: Dataset) -> None:
         raise ValueError(
             f"--augment {eight_bits[0]} changes images of 8 bits; those of --data {recipe.data} "
             f"are {dataset.image_type}. Leave it out of --augment."
+        )
+
+
+def check_sizes(recipe: "Recipe", sizes: Collection[tuple[int, int]]) -> None:
+    """Checks that whole images of these sizes make the batches of a recipe.
+
+    Raises:
+        ValueError: They differ.
+    """
+    if not recipe.crop and recipe.batch_size > 1 and len(sizes) > 1:
+        shown_sizes = " and ".join(f"{height}×{width}" for height, width in sorted(sizes)[:2])
+        raise ValueError(
+            f"The whole images of a batch have one size; those of --data {recipe.data} have "
+            f"{len(sizes)}, among them {shown_sizes} (height × width). Pass --batch-size 1, with "
+            "--accumulate for more images in a step, or a size as --crop."
         )
 
 
@@ -190,11 +206,18 @@ def _check_data(recipe: "Recipe") -> None:
             f"--channels is for --data folder; the images of --data {recipe.data} have "
             f"{known.channels}; received {recipe.channels}. Leave it out."
         )
-    if not recipe.crop and recipe.batch_size > 1:
+    if not recipe.crop and recipe.batch_size > 1 and not known.one_size:
         raise ValueError(
             "Whole images may differ in size, so --crop 0 needs batches of one image; received "
             f"--batch-size {recipe.batch_size}. Pass --batch-size 1, with --accumulate for more "
             "images in a step, or a size as --crop."
+        )
+    resizing = sorted({"scale", "turn"} & set(recipe.augment))
+    if not recipe.crop and recipe.batch_size > 1 and resizing:
+        raise ValueError(
+            f"The whole images of a batch have one size, and --augment {resizing[0]} changes it; "
+            f"received --crop 0 --batch-size {recipe.batch_size}. Leave {resizing[0]} out of "
+            "--augment, or pass a size as --crop."
         )
     if recipe.weight_map and known.instances is False:
         raise ValueError(

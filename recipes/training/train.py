@@ -31,7 +31,7 @@ from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, choose_strategy, output_folder, worker_of
 from recipes.training.loop import run_steps
 from recipes.training.recipe import Recipe, RunError
-from recipes.training.rules import BALANCED, check_read
+from recipes.training.rules import BALANCED, check_read, check_sizes
 from recipes.training.run import Run
 from zoo import files, terminal
 from zoo import workdir as workdirs
@@ -203,6 +203,7 @@ def _prepare(
     check_read(recipe, splits["train"])
     state = models.make_state(recipe, splits["train"], strategy)
     examined = verify(splits, instances=recipe.weight_map)
+    check_sizes(recipe, examined["train"].sizes)
     fingerprints = {split: found.sha256 for split, found in examined.items()}
     read = {split: found.dataset for split, found in examined.items()}
     balanced = median_frequency(examined["train"].pixels, examined["train"].pixels_around)

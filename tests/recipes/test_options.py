@@ -158,6 +158,11 @@ def test_help_shows_the_card_and_each_field():
             "--crop 0 needs batches of one image; received --batch-size 4. Pass --batch-size 1, "
             "with --accumulate for more images in a step, or a size as --crop.",
         ),
+        (
+            {"crop": 0, "data": "camvid", "augment": ("flip", "scale")},
+            "The whole images of a batch have one size, and --augment scale changes it; received "
+            "--crop 0 --batch-size 4. Leave scale out of --augment, or pass a size as --crop.",
+        ),
     ],
 )
 def test_bad_values_are_errors_whose_remedy_works(change, message):
