@@ -52,6 +52,8 @@ def representative(
     inside = recorded.get("data_dir") or path / "data" if name == of_run else "data"
     folder = data_dir or pathlib.Path(inside)
     given = {} if data.SETS[name].channels else {"channels": channels}
+    if name == of_run:
+        given["fold"] = recorded["recipe"].get("fold", "")
     try:
         dataset = data.load(name, folder, **given)[SPLIT]
     except (data.DataError, OSError) as error:

@@ -2,19 +2,21 @@
 
 import argparse
 import dataclasses
+import math
 import pathlib
 import typing
 from collections.abc import Callable
 from typing import Any
 
-from recipes import runs
+from recipes import data, runs
 from recipes.training.recipe import Recipe, read, toy
-from recipes.training.rules import shown
+from recipes.training.rules import BALANCED, shown
 from zoo import workdir as workdirs
-from zoo.terminal import Parser, json_object, positive
+from zoo.terminal import Parser, counted, json_object, positive, tell
 
 STRATEGIES = ("auto", "one", "mirrored", "workers")
 
+_EXAMPLE = "coins_unet"  # trains in a minute, and needs no files
 _GENERAL = """\
 Trains a run: a model on a data set. Runs are listed by zoo train --list; zoo train NAME --help
 shows the card of one with its defaults. Every option changes the recipe of a new run. The same
@@ -60,9 +62,9 @@ def list_text() -> str:
         [
             *lines,
             "",
-            f"Train:    zoo train {names[0]} --workdir runs/{names[0]}",
-            f"Options:  zoo train {names[0]} --help",
-            f"Score:    zoo evaluate runs/{names[0]}",
+            f"Train:    zoo train {_EXAMPLE} --workdir runs/{_EXAMPLE}",
+            f"Options:  zoo train {_EXAMPLE} --help",
+            f"Score:    zoo evaluate runs/{_EXAMPLE}",
         ]
     )
 
@@ -75,7 +77,7 @@ def command(given: argparse.Namespace) -> Command:
 
     Raises:
         ValueError: The workdir holds no run and no name is given, or it holds another run; the
-            name or a value is wrong.
+            name or a value is wrong. With --epochs also: the data set cannot be found.
     """
     fields = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
     changes = {name: value for name, value in vars(given).items() if name in fields}
@@ -92,13 +94,35 @@ def command(given: argparse.Namespace) -> Command:
         recipe = runs.find(given.name)
         recipe = dataclasses.replace(toy(recipe) if given.toy else recipe, **changes)
         data_dir = given.data_dir
+    data_dir = None if data_dir is None else pathlib.Path(data_dir)
+    if given.epochs is not None:
+        if "steps" in changes:
+            raise ValueError(
+                f"--steps and --epochs both say how long a run trains; received --steps "
+                f"{given.steps} and --epochs {given.epochs}. Leave one out."
+            )
+        recipe = _of_epochs(recipe, given.epochs, data_dir or given.workdir / "data")
     return Command(
         recipe=recipe,
         workdir=given.workdir,
-        data_dir=None if data_dir is None else pathlib.Path(data_dir),
+        data_dir=data_dir,
         strategy=given.strategy,
         limit_steps=given.limit_steps,
     )
+
+
+def _of_epochs(recipe: Recipe, epochs: int, data_dir: pathlib.Path) -> Recipe:
+    """The recipe with the steps that see the training examples so often; a step is not divided."""
+    examples = len(
+        data.load(recipe.data, data_dir, channels=recipe.channels, fold=recipe.fold)["train"]
+    )
+    images = recipe.batch_size * recipe.accumulate
+    steps = epochs * math.ceil(examples / images)
+    tell(
+        f"{counted(epochs, 'epoch')} of {counted(examples, 'example')}, "
+        f"{counted(images, 'image')} a step: {counted(steps, 'step')}"
+    )
+    return dataclasses.replace(recipe, steps=steps)
 
 
 def _resumed(given: argparse.Namespace, changes: dict[str, Any], recorded: Recipe) -> Recipe:
@@ -152,6 +176,12 @@ def _parser(recipe: Recipe | None = None, card: str = _GENERAL) -> Parser:
         help="stop at this step and save; the same command without it goes on",
     )
     where.add_argument(
+        "--epochs",
+        type=positive,
+        help="in the place of --steps: so many times as many steps as it takes to see as many "
+        "images as the training split has; recorded as --steps",
+    )
+    where.add_argument(
         "--toy", action="store_true", help="a tiny model and few steps, to try everything once"
     )
     what = parser.add_argument_group("the recipe")
@@ -189,12 +219,15 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple(part for part in _text(text).split(",") if part)
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _weights(text: str) -> tuple[float, ...] | str:
+    if text == BALANCED:
+        return text
     try:
         return tuple(map(float, _parts(text)))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"takes numbers separated by commas; received {text!r}. Pass, for example, 1,2.5."
+            f"takes numbers separated by commas, or {BALANCED}; received {text!r}. Pass, for "
+            "example, 1,2.5."
         ) from error
 
 
@@ -202,5 +235,5 @@ _READERS: dict[type, Callable[[str], Any]] = {
     dict[str, Any]: json_object,
     str: _text,
     tuple[str, ...]: _parts,
-    tuple[float, ...]: _numbers,
+    tuple[float, ...] | str: _weights,
 }

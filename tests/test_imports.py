@@ -99,7 +99,8 @@ MAY = {
         *("recipes.runs", "zoo"),
     ),
     "recipes.options": (
-        *("recipes.runs", "recipes.training.recipe", "recipes.training.rules", "zoo"),
+        *("recipes.data", "recipes.runs", "recipes.training.recipe", "recipes.training.rules"),
+        "zoo",
     ),
     "recipes.demonstration": ("recipes", "zoo", "exports"),
     "recipes.exporting": ("recipes.data", "zoo", "exports"),  # gives the one the other's function

@@ -76,6 +76,11 @@ def _check(content: Any) -> None:
         # bool is an int of Python, and no step.
         if kept is not None and (not isinstance(kept, dict) or type(kept.get("step")) is not int):
             raise ValueError(f"{name} is not an object with a step")
+    class_weights = content.get("class_weights")
+    if class_weights is not None and (
+        not isinstance(class_weights, list) or not all(type(x) is float for x in class_weights)
+    ):
+        raise ValueError("class_weights is not a list of numbers")
     hashes = content.get("data", {})
     if not isinstance(hashes, dict) or not all(isinstance(x, str) for x in hashes.values()):
         raise ValueError("data is not an object of texts")

@@ -5,6 +5,7 @@ import pathlib
 from typing import NamedTuple
 
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
+from recipes.data.folds import divided
 from zoo.images import ImageError
 from zoo.terminal import nearest
 
@@ -13,16 +14,19 @@ class Known(NamedTuple):
     """What is known of a data set before its files are read; None where the files decide.
 
     `instances` says whether it tells the objects of a class apart, `other_heads` for which heads of
-    a net it has labels beside those of the first.
+    a net it has labels beside those of the first, `one_size` whether all images have the same size,
+    so that whole images make a batch.
     """
 
     classes: int | None
     channels: int | None
     instances: bool | None = False
     other_heads: tuple[str, ...] = ()
+    one_size: bool = False
 
 
 SETS = {
+    "camvid": Known(11, 3, one_size=True),
     "coins": Known(2, 1),
     "folder": Known(None, None, instances=None),
     "isbi": Known(2, 1, instances=True),
@@ -43,17 +47,21 @@ SETS = {
 NAMES = tuple(SETS)
 
 
-def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, Dataset]:
+def load(
+    name: str, data_dir: pathlib.Path, *, channels: int = 0, fold: str = ""
+) -> dict[str, Dataset]:
     """The splits "train" and "val" of a data set, and "test" if it has one.
 
     Args:
         name: One of `NAMES`.
         data_dir: The folder of its files; a set that makes its own files writes them there.
         channels: That images are read with, for `folder`; 0 for as many as are stored.
+        fold: That is held out, such as "2/5", see `recipes.data.folds`; "" for the splits of the
+            data set.
 
     Raises:
         DataError: No data set has this name, its files are not in `data_dir`, or an image is in two
-            splits; or `channels` are not those of the data set.
+            splits; or `channels` are not those of the data set, or the fold is empty.
         OSError: The folder cannot be read.
     """
     if name not in SETS:
@@ -87,7 +95,7 @@ def load(name: str, data_dir: pathlib.Path, *, channels: int = 0) -> dict[str, D
                     f"{image}: an image is in one split; it is in {other} and in {split}. Take it "
                     f"off the list of one of them."
                 )
-    return splits
+    return divided(splits, fold) if fold else splits
 
 
 __all__ = ["DataError", "Dataset", "IGNORE_LABEL", "Known", "NAMES", "SETS", "load"]

@@ -30,6 +30,7 @@ def listed(
     remedy: str,
     read_image: Callable[..., np.ndarray] = read_rgb,
     beside: tuple[str, ...] = (),
+    root: str = "",
     **fields: object,
 ) -> Dataset:
     """The examples on one or more lists, in their order.
@@ -46,12 +47,21 @@ def listed(
         remedy: What to do if a list is missing: one sentence.
         read_image: Reads an image file, and those beside it: `[h, w, channels]`; RGB by default.
         beside: Paths of further images of each example, as `image`.
+        root: What the lists call the folder of the data set, if they were written on another
+            machine: of a path in them only what follows this name counts.
         **fields: More of `Dataset`.
 
     Raises:
         DataError: As `read_entries`; or an image on a list is in another folder.
     """
     entries = read_entries(*(folder / one for one in lists), remedy=remedy)
+    if root:
+        entries = [
+            entry._replace(
+                image=_below(root, entry.image), label=entry.label and _below(root, entry.label)
+            )
+            for entry in entries
+        ]
     files = tuple(
         (
             str(_image(entry, folder / image.format(entry.name))),
@@ -88,6 +98,14 @@ def _image(entry: Entry, expected: pathlib.Path) -> pathlib.Path:
     if entry.image.name != entry.name and as_written.exists():
         return as_written
     return stored(expected)
+
+
+def _below(root: str, path: pathlib.PurePosixPath) -> pathlib.PurePosixPath:
+    """What follows the last folder of this name in a path; all of it where there is none."""
+    *folders, name = path.parts
+    while root in folders:
+        folders = folders[folders.index(root) + 1 :]
+    return pathlib.PurePosixPath(*folders, name)
 
 
 def _relative(path: pathlib.PurePosixPath | None) -> str:

@@ -10,6 +10,7 @@ A list is UTF-8, or UTF-16 with a byte order mark; blank lines, spaces around a 
 begin with # do not count.
 """
 
+import hashlib
 import os
 import pathlib
 import re
@@ -90,6 +91,11 @@ def read_entries(*lists: pathlib.Path, remedy: str) -> list[Entry]:
 def composed(name: str) -> str:
     """A name with each letter and its accent as one character (NFC), as most systems write it."""
     return unicodedata.normalize("NFC", name)
+
+
+def hashed(name: str) -> int:
+    """A number that follows from a name alone, on every machine: 64 bits of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
 
 
 def can_be_listed(name: str) -> bool:

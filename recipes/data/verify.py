@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from recipes.data import palettes, watching
+from recipes.data.class_balance import median_frequency
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset
 from zoo.images import ImageError
 from zoo.progress import told
@@ -21,13 +22,15 @@ from zoo.terminal import counted
 class Examined:
     """What a split holds.
 
-    `pixels` counts the pixels of each class, int64 `[classes]`, and `ignored` those of void;
-    `sizes` counts the images of each (height, width). `sha256` is over the class names and over the
-    shapes and pixels of all images and labels in their order. `dataset` is the split, whose
-    examples raise a DataError once they are no longer those that were examined.
+    `pixels` counts the pixels of each class, int64 `[classes]`, `pixels_around` all pixels of the
+    images in which it occurs, and `ignored` those of void; `sizes` counts the images of each
+    (height, width). `sha256` is over the class names and over the shapes and pixels of all images
+    and labels in their order. `dataset` is the split, whose examples raise a DataError once they
+    are no longer those that were examined.
     """
 
     pixels: np.ndarray
+    pixels_around: np.ndarray
     ignored: int
     sizes: collections.Counter
     sha256: str
@@ -90,7 +93,10 @@ def check(dataset: Dataset, index: int, image: np.ndarray, label: np.ndarray) ->
 
 
 def table(dataset: Dataset, examined: Examined) -> str:
-    """The examples of a split, their sizes, the pixels of each class and the SHA-256."""
+    """The examples of a split, their sizes, the pixels of each class and the SHA-256.
+
+    For "train" also the weight that each class has with `--class-weights balanced`.
+    """
     heights, widths = zip(*examined.sizes, strict=True)
     sizes = f"{heights[0]}×{widths[0]}"
     if len(heights) > 1:
@@ -99,8 +105,13 @@ def table(dataset: Dataset, examined: Examined) -> str:
     counts = dict(zip(dataset.class_names, examined.pixels, strict=True))
     counts[f"{IGNORE_LABEL} (void)"] = examined.ignored
     first, total = max(map(len, counts)), sum(counts.values())
+    weights = {}
+    if dataset.split == "train":
+        found = median_frequency(examined.pixels, examined.pixels_around)
+        weights = dict(zip(dataset.class_names, found, strict=True))
     for name, count in counts.items():
-        lines.append(f"  {name:<{first}} {count:>14,} pixels  {count / total:7.2%}")
+        weight = f"  balanced weight {weights[name]:.4f}" if name in weights else ""
+        lines.append(f"  {name:<{first}} {count:>14,} pixels  {count / total:7.2%}{weight}")
     return "\n".join([*lines, f"  sha256 {examined.sha256}"])
 
 
@@ -215,12 +226,14 @@ def _examined(
             f"{len(problems)} of the {counted(len(examples), 'example')} of {dataset.name} "
             f"({dataset.split}) cannot be used:\n  " + "\n  ".join(lines)
         )
-    pixels, sizes = np.zeros(256, np.int64), collections.Counter()
+    pixels, pixels_around = np.zeros((2, 256), np.int64)
+    sizes = collections.Counter()
     sha256 = hashlib.sha256("\0".join(dataset.class_names).encode())
     if dataset.cut_from:
         sha256.update(dataset.cut_from[1])
     for example in examples:
         pixels[example.values] += example.counts
+        pixels_around[example.values] += example.counts.sum()
         sizes[example.size] += 1
         sha256.update(example.sha256)
     classes = pixels[: len(dataset.class_names)]
@@ -232,7 +245,8 @@ def _examined(
             f"{_values(np.flatnonzero(pixels))} only. Add labels with others to this split."
         )
     return Examined(
-        *(classes, int(pixels[IGNORE_LABEL]), sizes, sha256.hexdigest()),
+        *(classes, pixels_around[: len(classes)], int(pixels[IGNORE_LABEL])),
+        *(sizes, sha256.hexdigest()),
         watching.watched(
             *(dataset, _source(dataset)),
             stamps=[example.stamps for example in examples],

@@ -199,4 +199,29 @@ def _splits(
     recipe = recorded.get("recipe", {})
     if channels is None and name in (None, recipe.get("data")):
         channels = recipe.get("channels")
-    return data.load(name or names[0], folder or pathlib.Path(inside), channels=channels or 0)
+    name = name or names[0]
+    return data.load(
+        name, folder or pathlib.Path(inside), channels=channels or 0, fold=_fold(runs, name)
+    )
+
+
+def _fold(runs: dict[pathlib.Path, dict[str, Any]], name: str) -> str:
+    """The fold that the runs on a data set hold out; "" for none.
+
+    Raises:
+        ValueError: They hold out different ones: each has trained on what another is scored on.
+    """
+    found = {
+        path: one["recipe"].get("fold", "")
+        for path, one in runs.items()
+        if one["recipe"]["data"] == name
+    }
+    if len(set(found.values())) > 1:
+        have = "; ".join(f"{path} has --fold {fold or 'none'}" for path, fold in found.items())
+        raise ValueError(
+            f"Runs that hold out the same fold are scored together; {have}. Score each alone."
+        )
+    fold = next(iter(found.values()), "")
+    if fold:
+        tell(f"{name}: the split val is fold {fold}, as in training")
+    return fold

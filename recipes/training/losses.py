@@ -14,7 +14,7 @@ from recipes.training.recipe import Recipe
 def pixel_weights(recipe: Recipe, labels: tf.Tensor, weight_map: tf.Tensor | None) -> tf.Tensor:
     """The weight of each pixel, float32 `[n, h, w]`: 0 for void, else 1.
 
-    It is multiplied by the class weights and by U-Net's weight map.
+    It is multiplied by the class weights, which are numbers here, and by U-Net's weight map.
     """
     valid = labels != IGNORE_LABEL
     weights = tf.cast(valid, tf.float32)

@@ -47,11 +47,13 @@ def check(recipe: Recipe) -> None:
     if "imagenet" not in starts:
         return
     widths = {"stages": list(vgg.WIDTHS), "fc_filters": _FC_FILTERS}
+    if recipe.model == "segnet":  # its widths are multiples of one number
+        widths = {"filters": vgg.WIDTHS[0], "definition": "vgg16"}
     options = {**card.options, **recipe.options}
     found = {name: options[name] for name in widths if name in options}  # some have no fc6
     if "stages" in found:
         found["stages"] = list(found["stages"])
-    if "stages" not in found or any(found[name] != widths[name] for name in found):
+    if not found or any(found[name] != widths[name] for name in found):
         raise ValueError(
             f"--encoder-weights imagenet is for nets on VGG, with {_listed(widths)}; "
             f"{recipe.model} has {_listed(found) or 'no such trunk'}. Pass --encoder-weights none."

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 import typing
 from typing import Any
 
@@ -56,6 +57,11 @@ class Recipe:
         default=0,
         least=0,
     )
+    fold: str = _field(
+        "hold out another part of a small data set: 2/5 is the second of five parts, into which "
+        "the names of the images divide all but the split test; none: the split val",
+        default="",
+    )
     steps: int = _field("training steps", least=1)
     batch_size: int = _field("images of one batch, over all replicas", least=1)
     crop: int = _field("height and width of random crops; 0: whole images", default=0, least=0)
@@ -77,8 +83,10 @@ class Recipe:
         default="softmax",
         choices=("softmax", "focal", "dice"),
     )
-    class_weights: tuple[float, ...] = _field(
-        "the weight of each class in the loss, separated by commas", default=()
+    class_weights: tuple[float, ...] | str = _field(
+        "balanced, for more weight on rare classes; or the weight of each class in the loss, "
+        "separated by commas",
+        default=(),
     )
     weight_map: bool = _field(
         "weigh pixels by U-Net's weight map, for data sets that tell objects apart",
@@ -193,10 +201,12 @@ def read(fields: dict[str, Any]) -> Recipe:
 
 def _is_of(value: Any, kind: Any) -> bool:
     """Whether a value has the type of a field; a whole number is a float too, a bool is neither."""
+    if typing.get_origin(kind) is types.UnionType:
+        return any(_is_of(value, one) for one in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(_is_of(x, typing.get_args(kind)[0]) for x in value)
-    types = {float: (int, float)}.get(kind, typing.get_origin(kind) or kind)
-    return isinstance(value, types) and isinstance(value, bool) == (kind is bool)
+    known = {float: (int, float)}.get(kind, typing.get_origin(kind) or kind)
+    return isinstance(value, known) and isinstance(value, bool) == (kind is bool)
 
 
 def difference(recipe: Recipe, recorded: dict[str, Any]) -> str | None:
@@ -234,7 +244,7 @@ def _typed(flag: str, value: Any) -> str:
 
 
 # The fields that an earlier version did not record, with what it did.
-_LATER = {"channels": 0, "context": False, "fast": False, "recompute": False}
+_LATER = {"channels": 0, "fold": "", "context": False, "fast": False, "recompute": False}
 _VGG = {"stages": [4, 8, 16, 16, 16], "fc_filters": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),

@@ -68,6 +68,7 @@ def write_recipe(
     recipe: Recipe,
     spec: Spec,
     *,
+    class_weights: tuple[float, ...] | None,
     data_dir: pathlib.Path | None,
     fingerprints: dict[str, str],
     strategy: tf.distribute.Strategy,
@@ -78,6 +79,7 @@ def write_recipe(
         workdir: The folder of the run.
         recipe: Of the run.
         spec: What the model is.
+        class_weights: Those that are computed when a run begins; None for a recipe with numbers.
         data_dir: The folder of the data set; None for the one in the workdir.
         fingerprints: The SHA-256 over each split's examples, by the split's name.
         strategy: The devices of this start.
@@ -109,6 +111,7 @@ def write_recipe(
         "spec": spec.to_dict(),
         "data_dir": None if data_dir is None else str(data_dir.absolute()),
         "data": fingerprints,
+        "class_weights": class_weights,
         "environments": environments,
         "weights": recorded.get("weights"),
         "best": recorded.get("best"),
@@ -141,6 +144,12 @@ def update(workdir: pathlib.Path, **entries: Any) -> None:
 
 def _write_json(workdir: pathlib.Path, contents: dict[str, Any]) -> None:
     files.write_text(workdir / workdirs.RECIPE, json.dumps(contents, indent=2) + "\n")
+
+
+def class_weights(workdir: pathlib.Path) -> tuple[float, ...] | None:
+    """The class weights that were computed when the run began; None if it did not begin."""
+    found = (workdirs.read_recipe(workdir) or {}).get("class_weights")
+    return None if found is None else tuple(found)
 
 
 def best_score(workdir: pathlib.Path) -> float:

@@ -2,13 +2,18 @@
 
 import dataclasses
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from recipes.data import SETS, Dataset
+from recipes.data.folds import read_fold
 from zoo.terminal import nearest
 
 if TYPE_CHECKING:
     from recipes.training.recipe import Recipe
+
+BALANCED = "balanced"
+"""The class weights that are computed from the training labels when a run begins."""
 
 # Of the nets for which weights of colour images are made to fit others.
 _CHANNELS = {"fcn32s_early_fusion": 4, "fcn32s_late_fusion": 6}
@@ -57,12 +62,29 @@ def check_read(recipe: "Recipe", dataset: Dataset) -> None:
         )
 
 
+def check_sizes(recipe: "Recipe", sizes: Collection[tuple[int, int]]) -> None:
+    """Checks that whole images of these sizes make the batches of a recipe.
+
+    Raises:
+        ValueError: They differ.
+    """
+    if not recipe.crop and recipe.batch_size > 1 and len(sizes) > 1:
+        shown_sizes = " and ".join(f"{height}×{width}" for height, width in sorted(sizes)[:2])
+        raise ValueError(
+            f"The whole images of a batch have one size; those of --data {recipe.data} have "
+            f"{len(sizes)}, among them {shown_sizes} (height × width). Pass --batch-size 1, with "
+            "--accumulate for more images in a step, or a size as --crop."
+        )
+
+
 def _check_class_weights(recipe: "Recipe", classes: int) -> None:
+    if recipe.class_weights == BALANCED:
+        return
     if recipe.class_weights and len(recipe.class_weights) != classes:
         raise ValueError(
             f"Each of the {classes} classes of --data {recipe.data} has a weight; received "
             f"{len(recipe.class_weights)} --class-weights. Give one for each, in the order that "
-            f"zoo verify {recipe.data} DIR shows."
+            f"zoo verify {recipe.data} DIR shows, or {BALANCED}."
         )
 
 
@@ -155,7 +177,13 @@ def _check_loss(recipe: "Recipe") -> None:
             f"--loss-sampling is above 0 and at most 1; received {recipe.loss_sampling:g}. Pass "
             "--loss-sampling 1 to train every cell."
         )
-    if any(not 0 <= weight < float("inf") for weight in recipe.class_weights):
+    if isinstance(recipe.class_weights, str):
+        if recipe.class_weights != BALANCED:
+            raise ValueError(
+                f"--class-weights are numbers, or {BALANCED}; received {recipe.class_weights!r}. "
+                f"Pass --class-weights {BALANCED}."
+            )
+    elif any(not 0 <= weight < float("inf") for weight in recipe.class_weights):
         raise ValueError(
             f"--class-weights are finite numbers from 0; received {shown(recipe.class_weights)}. "
             "Pass 1 for each class, and more for a class with more weight."
@@ -171,16 +199,25 @@ def _check_loss(recipe: "Recipe") -> None:
 
 def _check_data(recipe: "Recipe") -> None:
     known = SETS[recipe.data]
+    if recipe.fold:
+        read_fold(recipe.fold)
     if recipe.channels and known.channels not in (None, recipe.channels):
         raise ValueError(
             f"--channels is for --data folder; the images of --data {recipe.data} have "
             f"{known.channels}; received {recipe.channels}. Leave it out."
         )
-    if not recipe.crop and recipe.batch_size > 1:
+    if not recipe.crop and recipe.batch_size > 1 and not known.one_size:
         raise ValueError(
             "Whole images may differ in size, so --crop 0 needs batches of one image; received "
             f"--batch-size {recipe.batch_size}. Pass --batch-size 1, with --accumulate for more "
             "images in a step, or a size as --crop."
+        )
+    resizing = sorted({"scale", "turn"} & set(recipe.augment))
+    if not recipe.crop and recipe.batch_size > 1 and resizing:
+        raise ValueError(
+            f"The whole images of a batch have one size, and --augment {resizing[0]} changes it; "
+            f"received --crop 0 --batch-size {recipe.batch_size}. Leave {resizing[0]} out of "
+            "--augment, or pass a size as --crop."
         )
     if recipe.weight_map and known.instances is False:
         raise ValueError(

@@ -23,6 +23,7 @@ import tensorflow as tf
 import zoo
 from recipes import data
 from recipes.data import pipeline
+from recipes.data.class_balance import median_frequency
 from recipes.data.verify import verify
 from recipes.training import checkpoints, records, weights
 from recipes.training import model as models
@@ -30,7 +31,7 @@ from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, choose_strategy, output_folder, worker_of
 from recipes.training.loop import run_steps
 from recipes.training.recipe import Recipe, RunError
-from recipes.training.rules import check_read
+from recipes.training.rules import BALANCED, check_read, check_sizes
 from recipes.training.run import Run
 from zoo import files, terminal
 from zoo import workdir as workdirs
@@ -155,16 +156,22 @@ def _begin(
     records.check_workdir(workdir, recipe)
     begun = bool(workdirs.steps(workdir))
     start = dataclasses.replace(recipe, encoder_weights="") if begun else recipe
-    splits, state, fingerprints = _prepare(start, data_dir or workdir / "data", strategy)
+    splits, state, fingerprints, balanced = _prepare(start, data_dir or workdir / "data", strategy)
     _check_workers(recipe, fingerprints, strategy)
     for folder in (out, out / workdirs.CHECKPOINTS):
         files.sweep(folder)
+    class_weights = None
+    if recipe.class_weights == BALANCED:
+        class_weights = records.class_weights(workdir) or balanced
     records.write_recipe(
         *(out, recipe, state.model.spec),
+        class_weights=class_weights,
         data_dir=data_dir,
         fingerprints=fingerprints,
         strategy=strategy,
     )
+    if class_weights is not None:
+        recipe = dataclasses.replace(recipe, class_weights=class_weights)
     return Run(recipe, splits, state, strategy, workdir, out), begun
 
 
@@ -187,17 +194,19 @@ def _of_workdir(error: OSError, workdir: pathlib.Path) -> RunError | None:
 
 def _prepare(
     recipe: Recipe, data_dir: pathlib.Path, strategy: tf.distribute.Strategy
-) -> tuple[dict[str, data.Dataset], checkpoints.State, dict[str, str]]:
-    """The data, the state before the first step, and the SHA-256 of each split."""
+) -> tuple[dict[str, data.Dataset], checkpoints.State, dict[str, str], tuple[float, ...]]:
+    """The data, the state before the first step, the SHA-256 of each split; balanced weights."""
     models.check(recipe)
-    splits = data.load(recipe.data, data_dir, channels=recipe.channels)
+    splits = data.load(recipe.data, data_dir, channels=recipe.channels, fold=recipe.fold)
     heads = zoo.describe(recipe.model).heads[1:]
     splits = {split: splits[split].with_heads(heads) for split in ("train", "val")}
     check_read(recipe, splits["train"])
     state = models.make_state(recipe, splits["train"], strategy)
     examined = verify(splits, instances=recipe.weight_map)
+    check_sizes(recipe, examined["train"].sizes)
     fingerprints = {split: found.sha256 for split, found in examined.items()}
     read = {split: found.dataset for split, found in examined.items()}
+    balanced = median_frequency(examined["train"].pixels, examined["train"].pixels_around)
     for head in heads:
         others = verify({split: one.other_heads[head] for split, one in splits.items()})
         fingerprints |= {f"{split} {head}": found.sha256 for split, found in others.items()}
@@ -207,7 +216,7 @@ def _prepare(
             )
             for split, one in read.items()
         }
-    return read, state, fingerprints
+    return read, state, fingerprints, balanced
 
 
 def _tell_loss(run: Run) -> None:

@@ -8,8 +8,9 @@ import shlex
 import pytest
 
 import zoo
-from recipes import options, runs
+from recipes import data, options, runs
 from recipes.training.recipe import Recipe, difference, read, toy
+from tests.support import scene_files
 
 RECIPE = Recipe(
     name="any_unet",
@@ -45,7 +46,7 @@ def test_every_field_is_an_option_and_its_value_the_default():
     weights = ",".join(["1", *["2.5"] * 20])
     words = (
         '--workdir w --data-dir d --strategy one --model fcn8s --options {"stages":[1,2]} '
-        "--data sbd --channels 3 --steps 3 --batch-size 2 --crop 16 --no-context "
+        "--data sbd --channels 3 --fold 2/5 --steps 3 --batch-size 2 --crop 16 --no-context "
         "--augment flip,turn --accumulate 5 "
         "--optimizer sgd --learning-rate 0.5 --momentum 0.8 --biases doubled "
         "--weight-decay 0.1 "
@@ -61,6 +62,7 @@ def test_every_field_is_an_option_and_its_value_the_default():
         options={"stages": [1, 2]},
         data="sbd",
         channels=3,
+        fold="2/5",
         steps=3,
         batch_size=2,
         crop=16,
@@ -142,6 +144,11 @@ def test_help_shows_the_card_and_each_field():
         ({"seed": 2**32}, "--seed is at most 4294967295; received 4294967296. Pass --seed 42949"),
         ({"momentum": 1.5}, "--momentum is at most 1; received 1.5. Pass --momentum 1."),
         ({"loss_sampling": 0}, "--loss-sampling is above 0 and at most 1; received 0. Pass --loss"),
+        (
+            {"class_weights": "balance"},
+            "--class-weights are numbers, or balanced; received 'balance'. Pass --class-weights ba",
+        ),
+        ({"fold": "6/5"}, "and K is 1 to N; received '6/5'. Pass --fold 5/5."),
         ({"class_weights": (1, -1)}, "--class-weights are finite numbers from 0; received 1,-1."),
         ({"loss": "dice", "weight_map": True}, "and no --reduction sum; received one of them."),
         ({"jit": True, "sync_batch_norm": True}, "received both. Leave one out."),
@@ -152,6 +159,11 @@ def test_help_shows_the_card_and_each_field():
             {"crop": 0},
             "--crop 0 needs batches of one image; received --batch-size 4. Pass --batch-size 1, "
             "with --accumulate for more images in a step, or a size as --crop.",
+        ),
+        (
+            {"crop": 0, "data": "camvid", "augment": ("flip", "scale")},
+            "The whole images of a batch have one size, and --augment scale changes it; received "
+            "--crop 0 --batch-size 4. Leave scale out of --augment, or pass a size as --crop.",
         ),
     ],
 )
@@ -187,9 +199,44 @@ def test_a_number_of_steps_to_stop_after_is_at_least_one(capsys):
     assert "takes a whole number from 1; received '0'" in capsys.readouterr().err
 
 
+def test_epochs_become_steps(tmp_path, capsys):
+    scene_files.write(tmp_path, "camvid")  # three training images
+    words = ["--workdir", "w", "--data", "camvid", "--data-dir", str(tmp_path), "--batch-size", "2"]
+    assert parse([*words, "--epochs", "4"]).recipe.steps == 8
+    assert "4 epochs of 3 examples, 2 images a step: 8 steps\n" in capsys.readouterr().out
+    assert parse([*words, "--epochs", "1", "--accumulate", "2"]).recipe.steps == 1
+    assert parse([*words, "--epochs", "5", "--batch-size", "1"]).recipe.steps == 15
+    folded = parse([*words, "--epochs", "7", "--batch-size", "1", "--fold", "1/2"]).recipe
+    assert folded.steps == 7 * len(data.load("camvid", tmp_path, fold="1/2")["train"])
+    with pytest.raises(ValueError, match=r"received --steps 3 and --epochs 4\. Leave one out\."):
+        parse([*words, "--epochs", "4", "--steps", "3"])
+    with pytest.raises(ValueError, match=r"new/data/train\.txt: there is no such file"):
+        parse(["--workdir", str(tmp_path / "new"), "--data", "camvid", "--epochs", "4"])
+    with pytest.raises(SystemExit):
+        parse([*words, "--epochs", "0"])
+    assert "takes a whole number from 1; received '0'" in capsys.readouterr().err
+
+
 def test_a_recipe_is_read_back_as_it_was_written():
     recipe = dataclasses.replace(RECIPE, class_weights=(1.0, 2.0), options={"filters": 4})
     assert read(recorded(recipe)) == recipe
+    balanced = dataclasses.replace(RECIPE, class_weights="balanced")
+    assert read(recorded(balanced)) == balanced
+    assert "with --class-weights 1.0,2.0, and this command has --class-weights balanced" in (
+        difference(balanced, recorded(dataclasses.replace(RECIPE, class_weights=(1.0, 2.0))))
+    )
+
+
+def test_class_weights_are_numbers_or_balanced(capsys):
+    words = ["--workdir", "w", "--class-weights"]
+    assert parse([*words, "1,2.5"]).recipe.class_weights == (1.0, 2.5)
+    assert parse([*words, "balanced"]).recipe.class_weights == "balanced"
+    with pytest.raises(SystemExit):
+        parse([*words, "balance"])
+    assert (
+        "takes numbers separated by commas, or balanced; received 'balance'. Pass, for example, 1,"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_run_goes_on_with_its_own_recipe_only():
@@ -232,9 +279,9 @@ def test_a_default_can_be_typed_as_it_is_shown(monkeypatch):
 
 
 def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
-    """It did not record `channels`, and read images as they are stored; nor `context`."""
+    """It did not record `channels`, and read images as they are stored; nor `context`, `fold`."""
     earlier = recorded(RECIPE)
-    del earlier["channels"], earlier["context"]
+    del earlier["channels"], earlier["context"], earlier["fold"]
     assert read(earlier) == dataclasses.replace(RECIPE, context=False)
     assert difference(read(earlier), earlier) is None
     other = dataclasses.replace(RECIPE, data="folder", channels=3)
@@ -246,12 +293,12 @@ def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": "cats"}, "--data takes coins, folder, isbi, "),
+        ({"data": "cats"}, "--data takes camvid, coins, folder, isbi, "),
         ({"data": "coins", "weight_map": True}, "the labels of --data coins hold classes only. P"),
         (
             {"class_weights": (1, 2, 3)},
             "Each of the 2 classes of --data isbi has a weight; received 3 --class-weights. Give "
-            "one for each, in the order that zoo verify isbi DIR shows.",
+            "one for each, in the order that zoo verify isbi DIR shows, or balanced.",
         ),
         (
             {"options": {"channels": 3}},

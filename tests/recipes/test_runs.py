@@ -157,7 +157,7 @@ def test_an_unknown_run_has_near_matches(capsys):
     assert command.train(["coins_unnet", "--workdir", "w"]) == 2
     assert capsys.readouterr().err == (
         "zoo train: A run is trained by its name; no run is called 'coins_unnet'. Did you mean "
-        "'coins_unet' or 'isbi_unet'? zoo train --list lists them.\n"
+        "'coins_unet' or 'isbi_unet' or 'camvid_unet'? zoo train --list lists them.\n"
     )
 
 

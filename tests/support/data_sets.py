@@ -3,10 +3,10 @@
 from recipes import data
 
 
-def assert_known(name, folder, *, background):
+def assert_known(name, folder, *, background, test=False):
     known = data.SETS[name]
     splits = data.load(name, folder)
-    assert list(splits) == ["train", "val"]
+    assert list(splits) == ["train", "val", *(["test"] if test else [])]
     for dataset in splits.values():
         assert known.classes in (None, len(dataset.class_names))
         assert known.channels in (None, dataset.channels)

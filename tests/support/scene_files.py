@@ -1,4 +1,4 @@
-"""Writes small data sets in the layout and file formats of NYUDv2, SIFT Flow and PASCAL-Context.
+"""Writes small data sets in the layouts and file formats of the originals, a few images each.
 
 The images of a set differ; a class has a colour, so that there is something to learn.
 """
@@ -14,12 +14,18 @@ SIZE = (64, 72)
 NYUDV2 = {"train": ("5449", "6140"), "val": ("5010",), "test": ("5001", "5002")}
 SIFT_FLOW = {"trainval": ("coast_natu975", "street_urb885", "forest_nat717"), "test": ("gre37",)}
 PASCAL_CONTEXT = {"train": ("2008_000002", "2008_000003"), "val": ("2008_000007",)}
-ALL = ("nyudv2", "sift_flow", "pascal_context")
+CAMVID = {
+    "train": ("0001TP_006690", "0006R0_f00930", "0016E5_00390"),
+    "val": ("0016E5_07959", "0016E5_07961"),
+    "test": ("Seq05VD_f00000",),
+}
+ALL = ("nyudv2", "sift_flow", "pascal_context", "camvid")
 
 
 def write(folder, name):
     """Writes the set of this name, or of the variants that begin with it, into a folder."""
-    {"nyudv2": _nyudv2, "sift_flow": _sift_flow, "pascal_context": _pascal_context}[name](folder)
+    writers = {"nyudv2": _nyudv2, "sift_flow": _sift_flow, "pascal_context": _pascal_context}
+    (writers | {"camvid": _camvid})[name](folder)
 
 
 def areas(number, classes):
@@ -87,3 +93,17 @@ def _pascal_context(folder):
             label[0] = len(names) + 1
             _write_image(folder / f"JPEGImages/{name}.jpg", label)
             write_label(folder / f"trainval/{name}.mat", "LabelMap", label)
+
+
+def _camvid(folder):
+    for split, names in CAMVID.items():
+        lines = [
+            f"/SegNet/CamVid/{split}/{x}.png /SegNet/CamVid/{split}annot/{x}.png" for x in names
+        ]
+        _write_list(folder / f"{split}.txt", lines)
+        (folder / f"{split}annot").mkdir(parents=True, exist_ok=True)
+        for index, name in enumerate(names):
+            label = areas(index, 11)
+            label[0] = 11
+            _write_image(folder / f"{split}/{name}.png", label)
+            Image.fromarray(label).save(folder / f"{split}annot/{name}.png")

@@ -24,14 +24,13 @@ up to 65,535.
 
 import concurrent.futures
 import functools
-import hashlib
 import pathlib
 
 import numpy as np
 
 from recipes.data.classes import Classes, read_classes, read_mask
 from recipes.data.dataset import IGNORE_LABEL, DataError, Dataset, pair
-from recipes.data.lists import as_shells, can_be_listed, composed, read_entries
+from recipes.data.lists import as_shells, can_be_listed, composed, hashed, read_entries
 from zoo.images import ENDINGS, ImageError, channels_of, read_image, read_numbers
 
 BACKGROUND = "background"
@@ -213,7 +212,7 @@ def _listed(file: pathlib.Path, names: list[str]) -> list[str]:
 
 def _held_out(names: list[str]) -> list[str]:
     """The names whose hash is a multiple of 5; where none or all are, the one with the least."""
-    hashes = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in names}
+    hashes = {name: hashed(name) for name in names}
     chosen = [name for name in names if hashes[name] % 5 == 0]
     if len(chosen) in (0, len(names)):
         chosen = sorted(names, key=hashes.get)[:1]

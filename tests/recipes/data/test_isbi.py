@@ -125,9 +125,61 @@ def test_cells_that_touch_at_a_corner_are_kept_apart():
 
 def test_another_layout_is_named(tmp_path):
     assert refusal(tmp_path) == (
-        f"{tmp_path} has neither ISBI layout: there is no train-volume.tif, and no "
-        "01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as the data folder."
+        f"{tmp_path} has no ISBI layout: there is no train-volume.tif, no image/0.png with "
+        "label/0.png, and no 01_GT/SEG/man_seg000.tif. Pass the folder that holds one of them as "
+        "the data folder."
     )
+
+
+def test_numbered_files_are_the_pages_of_the_stacks(stacks, tmp_path):
+    of_stacks = data.load("isbi", stacks)
+    folder = tmp_path / "png"
+    write_files(folder)
+    (folder / "image/.0.png").write_bytes(b"")
+    of_files = data.load("isbi", folder)
+    assert of_files["val"].files == (
+        (f"{folder}/image/10.png", f"{folder}/label/10.png"),
+        (f"{folder}/image/11.png", f"{folder}/label/11.png"),
+    )
+    for split, pages in of_stacks.items():
+        files = of_files[split]
+        assert (files.class_names, files.channels) == (pages.class_names, 1)
+        for index in range(len(pages)):
+            for one, other in zip(files.example(index), pages.example(index), strict=True):
+                np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(files.instances(index), pages.instances(index))
+    assert_known("isbi", folder, background=None)
+
+
+def test_numbered_files_that_do_not_match_are_named(tmp_path):
+    write_files(tmp_path)
+    (tmp_path / "label/3.png").unlink()
+    (tmp_path / "image/5.png").unlink()
+    smooth = membranes()[4]
+    smooth[0, 0] = 9
+    Image.fromarray(smooth).save(tmp_path / "label/4.png")
+    text = problem(tmp_path)
+    assert "3 of the 10 examples of isbi (train) cannot be used" in text
+    assert f"{tmp_path}/label/3.png: there is no such file" in text
+    assert f"{tmp_path}/image/5.png: there is no such file" in text
+    assert f"{tmp_path}/label/4.png: a label holds 0 on membranes and 255 in cells; it" in text
+
+
+@pytest.mark.parametrize("name", ["03", "0_predict", "-1", "٣"])
+def test_a_file_without_a_number_is_named(tmp_path, name):
+    write_files(tmp_path)
+    file = (tmp_path / "image/0.png").rename(tmp_path / f"image/{name}.png")
+    assert refusal(tmp_path) == (
+        f"{file}: the sections are numbered, 0.png, 1.png and so on; received '{name}.png'. "
+        "Rename it, or take it out of the folder."
+    )
+
+
+def write_files(folder):
+    for part, sections in (("image", volume()), ("label", membranes())):
+        (folder / part).mkdir(parents=True)
+        for number, section in enumerate(sections):
+            Image.fromarray(section).save(folder / part / f"{number}.png")
 
 
 def test_stacks_of_different_lengths_are_refused(stacks):

@@ -303,7 +303,7 @@ def test_every_card_states_its_newest_recorded_result():
         (["{}/x.h5", "--data", "coins"], "there is none at {}/x.h5. Check the path."),
         (["{}/bare.h5", "--data", "coins"], "does not say which model its weights are of."),
         (["{}/bare.h5", "--data", "coins", "--model", "unnet"], "Did you mean 'unet'?"),
-        (["{}/bare.h5", "--data", "cats"], "A data set is one of coins, folder"),
+        (["{}/bare.h5", "--data", "cats"], "A data set is one of camvid, coins, folder"),
         (["{}/x.tflite", "--checkpoint", "best"], "--checkpoint is for a workdir; received none."),
     ],
 )

@@ -954,7 +954,7 @@ def test_weights_to_start_from_are_taken_at_the_start_only(tmp_path, whole):
 def test_class_weights_that_do_not_fit_a_folder_are_an_error(tmp_path):
     message = (
         "Each of the 2 classes of --data folder has a weight; received 3 --class-weights. Give one "
-        "for each, in the order that zoo verify folder DIR shows."
+        "for each, in the order that zoo verify folder DIR shows, or balanced."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         train.train(change(data="folder", class_weights=(1, 2, 3)), tmp_path)
@@ -1167,6 +1167,11 @@ def test_a_run_starts_from_the_workdir_of_another(tmp_path, whole, half):
     [
         ({"model": "unet", "options": {}}, "unet has no such trunk"),
         (
+            {"model": "segnet", "options": {"filters": 16}},
+            "with filters=64 and definition=vgg16; segnet has filters=16 and definition=vgg16.",
+        ),
+        ({"model": "segnet", "options": {"definition": "basic"}}, "and definition=basic. Pass"),
+        (
             {"model": "unet_vgg16", "options": {"stages": [4, 4, 4, 4, 4]}},
             "unet_vgg16 has stages=[4, 4, 4, 4, 4]. Pass --encoder-weights none.",
         ),
@@ -1190,7 +1195,8 @@ def test_imagenet_is_for_vgg_in_its_own_widths(tmp_path, changes, has, monkeypat
         train.train(recipe, tmp_path / "run")
     assert str(error.value).endswith("Pass --encoder-weights none.")
     assert not (tmp_path / "run").exists()
-    models.check(change(data="folder", encoder_weights="imagenet", model="fcn8s", options={}))
+    for model in ("fcn8s", "segnet"):
+        models.check(change(data="folder", encoder_weights="imagenet", model=model, options={}))
 
 
 def test_the_commit_is_that_of_our_own_clone_only(tmp_path, monkeypatch):
