@@ -16,8 +16,9 @@ _EVALUATE = """\
 Scores trained models and exported files on a data set. A PATH is a workdir, a weights file, or an
 exported SavedModel, TFLite, ONNX or OpenVINO file. Each is a column of the table. Every image of
 the split is scored at the size of its label, and all pixels of the split go into one confusion
-matrix. IoU, intersection over union, is the Jaccard index, and Dice is F1. The options by which an
-image is answered are those of zoo predict."""
+matrix. IoU, intersection over union, is the Jaccard index, and Dice is F1. Boundary IoU counts only
+the pixels near the contours of each class. The options by which an image is answered are those of
+zoo predict."""
 
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
@@ -29,6 +30,8 @@ With --json an object is printed, and progress goes to the standard error:
     pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
     iou_per_class, precision_per_class, recall_per_class, dice_per_class
                          for each class, by its name
+    mean_boundary_iou, boundary_iou_per_class
+                         with --boundary
 A score is a number from 0 to 1, or null if there is no pixel to count. For nets with several heads
 the object is {"heads": {NAME: such an object}}."""
 
@@ -149,6 +152,7 @@ def _score(
             data_name=given.data,
             data_dir=given.data_dir,
             split=given.split,
+            boundary=given.boundary,
             channels=given.channels,
             checkpoint=given.checkpoint,
             model=given.model,
@@ -216,7 +220,15 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         "--split",
         choices=("train", "val", "test"),
         default="val",
-        help="the part that is scored; a folder with a test.txt has test (default: val)",
+        help="the part that is scored; test if the data set has one, as a folder with a test.txt "
+        "(default: val)",
+    )
+    data.add_argument(
+        "--boundary",
+        type=terminal.positive,
+        metavar="PIXELS",
+        help="score the Boundary IoU too: of each class the pixels within this distance of its "
+        "contours, such as 3",
     )
     data.add_argument(
         "--channels",

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import zoo.metrics
 from recipes import data, scoring
-from recipes.evaluation.predictors import predictor
+from recipes.evaluation.predictors import Scored, predictor
 from zoo import loading
 from zoo import workdir as workdirs
 from zoo.inference import Method, Scorer, exported, scorer
@@ -15,7 +16,10 @@ from zoo.terminal import tell
 
 
 class Result(NamedTuple):
-    """The file that was read, its confusion matrix, and the scores of `zoo.metrics.scores`."""
+    """The file that was read, its confusion matrix, and its scores.
+
+    The scores are those of `zoo.metrics.scores`, and those that were asked for.
+    """
 
     file: pathlib.Path
     matrix: np.ndarray
@@ -72,6 +76,7 @@ def evaluate(
     data_name: str | None = None,
     data_dir: pathlib.Path | None = None,
     split: str = "val",
+    boundary: int | None = None,
     channels: int | None = None,
     checkpoint: str | None = None,
     model: str | None = None,
@@ -87,6 +92,7 @@ def evaluate(
         data_name: The data set; that of the workdirs among the paths if None.
         data_dir: Its folder; that of the first workdir's run if None.
         split: "train", "val" or, if the data set has it, "test".
+        boundary: Score the Boundary IoU too, within this distance of the contours in pixels.
         channels: That the images of a folder are read with; those of the workdirs' run if None.
         checkpoint: Of the workdirs, as for `zoo.load`.
         model: As for `zoo.load`, for files that do not say it.
@@ -127,9 +133,27 @@ def evaluate(
     results = {}
     for path, scored in predictors.items():
         tell(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}")
-        matrix = scoring.confusion_matrix(scored.predict, dataset)
-        results[str(path)] = Result(scored.file, matrix, scoring.scores(matrix, dataset))
+        results[str(path)] = _result(scored, dataset, boundary)
     return dataset, results
+
+
+def _result(scored: Scored, dataset: data.Dataset, boundary: int | None) -> Result:
+    """The scores over a split."""
+    classes = len(dataset.class_names)
+    counts = np.zeros((2, classes), np.int64)
+
+    def count(label: np.ndarray, class_map: np.ndarray) -> None:
+        if boundary is not None:
+            counts[:] += zoo.metrics.boundary_counts(
+                label, class_map, classes=classes, distance=boundary
+            )
+
+    matrix = scoring.confusion_matrix(scored.predict, dataset, seen=count)
+    scores = scoring.scores(matrix, dataset)
+    if boundary is not None:
+        absent = map(dataset.class_names.index, scoring.left_out(matrix, dataset))
+        scores |= zoo.metrics.boundary_scores(counts, unscored=tuple(absent))
+    return Result(scored.file, matrix, scores)
 
 
 def chosen(splits: dict[str, data.Dataset], split: str) -> data.Dataset:
@@ -139,9 +163,11 @@ def chosen(splits: dict[str, data.Dataset], split: str) -> data.Dataset:
         ValueError: The data set has none.
     """
     if split not in splits:
+        is_folder = next(iter(splits.values())).name == "folder"
+        how = "Write the names of the test images into a test.txt of the folder, or pass"
         raise ValueError(
-            f"--split is one of {', '.join(splits)}; received {split}. Write the names of the test "
-            "images into a test.txt of the folder, or pass --split val."
+            f"--split is one of {', '.join(splits)}; received {split}. "
+            f"{how if is_folder else 'Pass'} --split val."
         )
     return splits[split]
 
