@@ -17,8 +17,10 @@ Scores trained models and exported files on a data set. A PATH is a workdir, a w
 exported SavedModel, TFLite, ONNX or OpenVINO file. Each is a column of the table. Every image of
 the split is scored at the size of its label, and all pixels of the split go into one confusion
 matrix. IoU, intersection over union, is the Jaccard index, and Dice is F1. Boundary IoU counts only
-the pixels near the contours of each class. The options by which an image is answered are those of
-zoo predict."""
+the pixels near the contours of each class. V_Rand is the score of the ISBI challenge for cells that
+membranes separate: whether two pixels of a cell are found in one cell, at the best threshold of the
+probability; v_rand_thin is that of membranes of one pixel. The options by which an image is
+answered are those of zoo predict."""
 
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
@@ -32,8 +34,10 @@ With --json an object is printed, and progress goes to the standard error:
                          for each class, by its name
     mean_boundary_iou, boundary_iou_per_class
                          with --boundary
-A score is a number from 0 to 1, or null if there is no pixel to count. For nets with several heads
-the object is {"heads": {NAME: such an object}}."""
+    v_rand_thin, v_rand, adapted_rand_error, variation_of_information
+                         with --membrane; the last one is in bits
+Other scores are numbers from 0 to 1, or null if there is no pixel to count. For nets with several
+heads the object is {"heads": {NAME: such an object}}."""
 
 
 def train(arguments: list[str]) -> int:
@@ -153,6 +157,7 @@ def _score(
             data_dir=given.data_dir,
             split=given.split,
             boundary=given.boundary,
+            membrane=given.membrane,
             channels=given.channels,
             checkpoint=given.checkpoint,
             model=given.model,
@@ -235,6 +240,12 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         type=terminal.positive,
         help="that the images of a folder are read with, such as 3 to repeat grey (default: those "
         "of the workdir's run; else as many as are stored)",
+    )
+    data.add_argument(
+        "--membrane",
+        metavar="CLASS",
+        help="of data with two classes, the one that separates cells: score the cells, too "
+        "(default: that of the EM images of isbi)",
     )
     data.add_argument("--json", action="store_true", help="print JSON instead of a table")
     data.add_argument(

@@ -8,6 +8,7 @@ import numpy as np
 
 import zoo.metrics
 from recipes import data, scoring
+from recipes.evaluation import membranes
 from recipes.evaluation.predictors import Scored, predictor
 from zoo import loading
 from zoo import workdir as workdirs
@@ -77,6 +78,7 @@ def evaluate(
     data_dir: pathlib.Path | None = None,
     split: str = "val",
     boundary: int | None = None,
+    membrane: str | None = None,
     channels: int | None = None,
     checkpoint: str | None = None,
     model: str | None = None,
@@ -93,6 +95,8 @@ def evaluate(
         data_dir: Its folder; that of the first workdir's run if None.
         split: "train", "val" or, if the data set has it, "test".
         boundary: Score the Boundary IoU too, within this distance of the contours in pixels.
+        membrane: The class that separates cells, to score these, too; of EM images of `isbi` it is
+            "membrane".
         channels: That the images of a folder are read with; those of the workdirs' run if None.
         checkpoint: Of the workdirs, as for `zoo.load`.
         model: As for `zoo.load`, for files that do not say it.
@@ -130,26 +134,44 @@ def evaluate(
         )
         for path in paths
     }
+    if membrane is None and dataset.name == "isbi" and "membrane" in dataset.class_names:
+        membrane = "membrane"
+    if membrane is not None:
+        membrane = membranes.class_of(membrane, dataset.class_names)
     results = {}
     for path, scored in predictors.items():
         tell(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}")
-        results[str(path)] = _result(scored, dataset, boundary)
+        results[str(path)] = _result(scored, dataset, boundary, membrane)
     return dataset, results
 
 
-def _result(scored: Scored, dataset: data.Dataset, boundary: int | None) -> Result:
-    """The scores over a split."""
+def _result(
+    scored: Scored, dataset: data.Dataset, boundary: int | None, membrane: int | None
+) -> Result:
+    """The scores over a split, of which each image is answered once."""
     classes = len(dataset.class_names)
-    counts = np.zeros((2, classes), np.int64)
+    counts, cells, answer = np.zeros((2, classes), np.int64), [], np.empty(0)
 
-    def count(label: np.ndarray, class_map: np.ndarray) -> None:
+    def predict(image: np.ndarray) -> np.ndarray:
+        nonlocal answer
+        answer = scored.probabilities(image)
+        return answer.argmax(-1)
+
+    def seen(label: np.ndarray, class_map: np.ndarray) -> None:
         if boundary is not None:
             counts[:] += zoo.metrics.boundary_counts(
                 label, class_map, classes=classes, distance=boundary
             )
+        if membrane is not None:
+            cell = 1 - membrane
+            cells.append(membranes.of_image(label, answer[..., cell], cell=cell))
 
-    matrix = scoring.confusion_matrix(scored.predict, dataset, seen=count)
+    matrix = scoring.confusion_matrix(
+        scored.predict if membrane is None else predict, dataset, seen=seen
+    )
     scores = scoring.scores(matrix, dataset)
+    if membrane is not None:
+        scores |= membranes.scores([one for one in cells if one is not None])
     if boundary is not None:
         absent = map(dataset.class_names.index, scoring.left_out(matrix, dataset))
         scores |= zoo.metrics.boundary_scores(counts, unscored=tuple(absent))

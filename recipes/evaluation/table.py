@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from recipes import scoring
+from recipes.evaluation.membranes import ImageScores
 
-WHOLE = (*scoring.SCORES, "mean_boundary_iou")
+WHOLE = (*scoring.SCORES, "mean_boundary_iou", *ImageScores._fields)
 """The scores of a whole split, in the order of the table; those behind the four are optional."""
 
 PER_CLASS = (
