@@ -16,8 +16,11 @@ _EVALUATE = """\
 Scores trained models and exported files on a data set. A PATH is a workdir, a weights file, or an
 exported SavedModel, TFLite, ONNX or OpenVINO file. Each is a column of the table. Every image of
 the split is scored at the size of its label, and all pixels of the split go into one confusion
-matrix. IoU, intersection over union, is the Jaccard index, and Dice is F1. The options by which an
-image is answered are those of zoo predict."""
+matrix. IoU, intersection over union, is the Jaccard index, and Dice is F1. Boundary IoU counts only
+the pixels near the contours of each class. V_Rand is the score of the ISBI challenge for cells that
+membranes separate: whether two pixels of a cell are found in one cell, at the best threshold of the
+probability; v_rand_thin is that of membranes of one pixel. The options by which an image is
+answered are those of zoo predict."""
 
 _JSON = """\
 With --json an object is printed, and progress goes to the standard error:
@@ -29,8 +32,12 @@ With --json an object is printed, and progress goes to the standard error:
     pixel_accuracy, mean_accuracy, mean_iou, frequency_weighted_iou
     iou_per_class, precision_per_class, recall_per_class, dice_per_class
                          for each class, by its name
-A score is a number from 0 to 1, or null if there is no pixel to count. For nets with several heads
-the object is {"heads": {NAME: such an object}}."""
+    mean_boundary_iou, boundary_iou_per_class
+                         with --boundary
+    v_rand_thin, v_rand, adapted_rand_error, variation_of_information
+                         with --membrane; the last one is in bits
+Other scores are numbers from 0 to 1, or null if there is no pixel to count. For nets with several
+heads the object is {"heads": {NAME: such an object}}."""
 
 
 def train(arguments: list[str]) -> int:
@@ -149,6 +156,8 @@ def _score(
             data_name=given.data,
             data_dir=given.data_dir,
             split=given.split,
+            boundary=given.boundary,
+            membrane=given.membrane,
             channels=given.channels,
             checkpoint=given.checkpoint,
             model=given.model,
@@ -216,13 +225,27 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         "--split",
         choices=("train", "val", "test"),
         default="val",
-        help="the part that is scored; a folder with a test.txt has test (default: val)",
+        help="the part that is scored; test if the data set has one, as a folder with a test.txt "
+        "(default: val)",
+    )
+    data.add_argument(
+        "--boundary",
+        type=terminal.positive,
+        metavar="PIXELS",
+        help="score the Boundary IoU too: of each class the pixels within this distance of its "
+        "contours, such as 3",
     )
     data.add_argument(
         "--channels",
         type=terminal.positive,
         help="that the images of a folder are read with, such as 3 to repeat grey (default: those "
         "of the workdir's run; else as many as are stored)",
+    )
+    data.add_argument(
+        "--membrane",
+        metavar="CLASS",
+        help="of data with two classes, the one that separates cells: score the cells, too "
+        "(default: that of the EM images of isbi)",
     )
     data.add_argument("--json", action="store_true", help="print JSON instead of a table")
     data.add_argument(

@@ -45,6 +45,7 @@ def confusion_matrix(
     *,
     indices: range | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    seen: Callable[[np.ndarray, np.ndarray], None] = lambda label, class_map: None,
 ) -> np.ndarray:
     """Counts the pixels of a split: int64 `[classes, classes]`, rows are the truth.
 
@@ -54,6 +55,7 @@ def confusion_matrix(
         indices: The examples that are counted; None for all. The matrices of parts add up to that
             of the split.
         stopped: Called before each image; when it returns True, the matrix so far is returned.
+        seen: Called with the label and the class map of each image that is counted.
 
     Raises:
         ValueError: A class map has another size than its label, or a class that the data set does
@@ -74,6 +76,7 @@ def confusion_matrix(
             raise MemoryError(f"{dataset.files[index][0]}: {error}") from error
         _check(class_map, label, dataset, index)
         matrix += zoo.metrics.confusion_matrix(label, class_map, classes=classes)
+        seen(label, class_map)
     return matrix
 
 

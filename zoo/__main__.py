@@ -18,6 +18,7 @@ VERBS = {
     "convert": ("zoo.commands", "a .caffemodel or other file as .weights.h5"),
     "verify": ("recipes.command", "read every file of a data set"),
     "train": ("recipes.command", "train a model, or go on training"),
+    "plot": ("recipes.plotting", "the loss and the scores of runs as a picture"),
     "predict": ("zoo.inference.command", "the classes of images as pictures"),
     "activations": ("zoo.showing", "what the layers of a trained model give for an image"),
     "evaluate": ("recipes.command", "the scores of a trained or exported model"),

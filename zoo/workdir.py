@@ -3,7 +3,7 @@
 checkpoints/ckpt-STEP.*      TensorFlow checkpoints of the newest steps
 checkpoints/steps.json       the steps of those that the run wrote; others in the folder are not its
 model.weights.h5             the weights of the last step, or of the step at which it stopped
-best.weights.h5              the weights with the best mean IoU on the held-out split
+best.weights.h5              the weights with the best score on the held-out split
 recipe.json                  the recipe, the Spec, the steps of both weights files
 """
 

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import zoo.metrics
 from recipes import data, scoring
-from recipes.evaluation.predictors import predictor
+from recipes.evaluation import membranes
+from recipes.evaluation.predictors import Scored, predictor
 from zoo import loading
 from zoo import workdir as workdirs
 from zoo.inference import Method, Scorer, exported, scorer
@@ -15,7 +17,10 @@ from zoo.terminal import tell
 
 
 class Result(NamedTuple):
-    """The file that was read, its confusion matrix, and the scores of `zoo.metrics.scores`."""
+    """The file that was read, its confusion matrix, and its scores.
+
+    The scores are those of `zoo.metrics.scores`, and those that were asked for.
+    """
 
     file: pathlib.Path
     matrix: np.ndarray
@@ -72,6 +77,8 @@ def evaluate(
     data_name: str | None = None,
     data_dir: pathlib.Path | None = None,
     split: str = "val",
+    boundary: int | None = None,
+    membrane: str | None = None,
     channels: int | None = None,
     checkpoint: str | None = None,
     model: str | None = None,
@@ -87,6 +94,9 @@ def evaluate(
         data_name: The data set; that of the workdirs among the paths if None.
         data_dir: Its folder; that of the first workdir's run if None.
         split: "train", "val" or, if the data set has it, "test".
+        boundary: Score the Boundary IoU too, within this distance of the contours in pixels.
+        membrane: The class that separates cells, to score these, too; of EM images of `isbi` it is
+            "membrane".
         channels: That the images of a folder are read with; those of the workdirs' run if None.
         checkpoint: Of the workdirs, as for `zoo.load`.
         model: As for `zoo.load`, for files that do not say it.
@@ -124,12 +134,48 @@ def evaluate(
         )
         for path in paths
     }
+    if membrane is None and dataset.name == "isbi" and "membrane" in dataset.class_names:
+        membrane = "membrane"
+    if membrane is not None:
+        membrane = membranes.class_of(membrane, dataset.class_names)
     results = {}
     for path, scored in predictors.items():
         tell(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}")
-        matrix = scoring.confusion_matrix(scored.predict, dataset)
-        results[str(path)] = Result(scored.file, matrix, scoring.scores(matrix, dataset))
+        results[str(path)] = _result(scored, dataset, boundary, membrane)
     return dataset, results
+
+
+def _result(
+    scored: Scored, dataset: data.Dataset, boundary: int | None, membrane: int | None
+) -> Result:
+    """The scores over a split, of which each image is answered once."""
+    classes = len(dataset.class_names)
+    counts, cells, answer = np.zeros((2, classes), np.int64), [], np.empty(0)
+
+    def predict(image: np.ndarray) -> np.ndarray:
+        nonlocal answer
+        answer = scored.probabilities(image)
+        return answer.argmax(-1)
+
+    def seen(label: np.ndarray, class_map: np.ndarray) -> None:
+        if boundary is not None:
+            counts[:] += zoo.metrics.boundary_counts(
+                label, class_map, classes=classes, distance=boundary
+            )
+        if membrane is not None:
+            cell = 1 - membrane
+            cells.append(membranes.of_image(label, answer[..., cell], cell=cell))
+
+    matrix = scoring.confusion_matrix(
+        scored.predict if membrane is None else predict, dataset, seen=seen
+    )
+    scores = scoring.scores(matrix, dataset)
+    if membrane is not None:
+        scores |= membranes.scores([one for one in cells if one is not None])
+    if boundary is not None:
+        absent = map(dataset.class_names.index, scoring.left_out(matrix, dataset))
+        scores |= zoo.metrics.boundary_scores(counts, unscored=tuple(absent))
+    return Result(scored.file, matrix, scores)
 
 
 def chosen(splits: dict[str, data.Dataset], split: str) -> data.Dataset:
@@ -139,9 +185,11 @@ def chosen(splits: dict[str, data.Dataset], split: str) -> data.Dataset:
         ValueError: The data set has none.
     """
     if split not in splits:
+        is_folder = next(iter(splits.values())).name == "folder"
+        how = "Write the names of the test images into a test.txt of the folder, or pass"
         raise ValueError(
-            f"--split is one of {', '.join(splits)}; received {split}. Write the names of the test "
-            "images into a test.txt of the folder, or pass --split val."
+            f"--split is one of {', '.join(splits)}; received {split}. "
+            f"{how if is_folder else 'Pass'} --split val."
         )
     return splits[split]
 

@@ -13,15 +13,20 @@ from recipes.data import Dataset
 from zoo import workdir
 from zoo.inference import Method, Scorer, exported
 from zoo.inference.predicting import class_maps
+from zoo.inference.probabilities import probabilities
 from zoo.inference.scorers import trained
 from zoo.terminal import tell
 
 
 class Scored(NamedTuple):
-    """Something to score: the file that is read, and how it answers."""
+    """Something to score: the file that is read, and how it answers.
+
+    `probabilities` answers a whole image, `[h, w, classes]`.
+    """
 
     file: pathlib.Path
     predict: scoring.Predictor
+    probabilities: Scorer
 
 
 def predictor(
@@ -66,7 +71,8 @@ def predictor(
     check_made_for(dataset, path, answer)
     if answer.spec.class_names not in (None, dataset.class_names):
         tell(f"{path} has other class names than {dataset.name}, which the table has")
-    return Scored(file, class_maps(answer, method, others))
+    whole = probabilities(method.composed(answer, others))
+    return Scored(file, class_maps(answer, method, others), whole)
 
 
 def _trained(

@@ -62,7 +62,7 @@ def check(paths: Sequence[pathlib.Path], checkpoint: str | None) -> None:
         raise ValueError(
             f"A row of results.csv is that of a finished run; {paths[0]} has weights of step "
             f"{weights.get('step', 0)} of {recorded['recipe']['steps']}. Run zoo train --workdir "
-            f"{paths[0]} first."
+            f"{paths[0]}{' --patience 0' if recorded['recipe'].get('patience') else ''} first."
         )
     told = {**(recorded.get("environments") or [{}])[-1], **weights}
     missing = [name for name in _TOLD if not isinstance(told.get(name), str | int | float)]

@@ -5,9 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from recipes import scoring
+from recipes.evaluation.membranes import ImageScores
 
-PER_CLASS = ("iou_per_class", "precision_per_class", "recall_per_class", "dice_per_class")
-"""The scores of `zoo.metrics.scores` that each class has."""
+WHOLE = (*scoring.SCORES, "mean_boundary_iou", *ImageScores._fields)
+"""The scores of a whole split, in the order of the table; those behind the four are optional."""
+
+PER_CLASS = (
+    *("iou_per_class", "precision_per_class", "recall_per_class", "dice_per_class"),
+    "boundary_iou_per_class",
+)
+"""The scores that each class has; the Boundary IoU is optional."""
 
 
 def as_table(
@@ -20,8 +27,9 @@ def as_table(
 
     A last line names the classes that the mean IoU leaves out, if there are any.
     """
-    rows = {name: [columns[name] for columns in scores.values()] for name in scoring.SCORES}
-    for score in PER_CLASS:
+    given = next(iter(scores.values()))
+    rows = {name: [columns[name] for columns in scores.values()] for name in WHOLE if name in given}
+    for score in (score for score in PER_CLASS if score in given):
         for index, name in enumerate(class_names):
             row = f"{score.removesuffix('_per_class')} {name}"
             rows[row] = [columns[score][index] for columns in scores.values()]
@@ -38,10 +46,11 @@ def as_table(
 
 def as_json(scores: dict[str, Any], class_names: tuple[str, ...]) -> dict[str, Any]:
     """The scores of one thing for JSON, with None for a score without pixels."""
-    whole = {name: _number(scores[name]) for name in scoring.SCORES}
+    whole = {name: _number(scores[name]) for name in WHOLE if name in scores}
     return whole | {
         score: dict(zip(class_names, map(_number, scores[score]), strict=True))
         for score in PER_CLASS
+        if score in scores
     }
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from recipes import scoring
 from recipes.data import pipeline
-from recipes.training import board, checkpoints, context, records, tables, weights
+from recipes.training import board, checkpoints, context, patience, records, tables, weights
 from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, stop_signals
 from recipes.training.recipe import Recipe, RunError
@@ -23,7 +23,7 @@ from zoo import progress
 
 
 def run_steps(run: Run, *, last: int) -> int | None:
-    """Trains from the state's step to `last`, and saves a checkpoint.
+    """Trains from the state's step to `last` or the end of its patience, and saves a checkpoint.
 
     Everything that belongs to a step, its rows in the tables too, is written before its checkpoint:
     a run that is killed in between does the step again.
@@ -38,7 +38,7 @@ def run_steps(run: Run, *, last: int) -> int | None:
     """
     first = run.step
     lacks_scores = _lacks_scores(run)
-    if first >= last and not lacks_scores:
+    if not lacks_scores and (first >= last or patience.is_over(run)):
         if first == run.recipe.steps:
             print(f"the training is complete: {first} steps", flush=True)
         return None
@@ -46,21 +46,23 @@ def run_steps(run: Run, *, last: int) -> int | None:
     train_step = make_step(run.recipe, run.state, run.strategy, batches.element_spec)
     scorer = make_scorer(run.state.model) if run.recipe.validate_every else None
     with stop_signals() as stop, _output(run, last) as output:
-        stopped = False
+        stopped = over = False
         if lacks_scores:
             stopped = not _validate(run, scorer, output, stop)
+            over = not stopped and patience.is_over(run)
         print(
             f"training {run.recipe.name}: step {first} of {last}; the first one takes longer",
             flush=True,
         )
         parts, clock = iter(batches), _Clock(first, float(run.state.seconds))
-        while run.step < last and not stopped:
+        while run.step < last and not stopped and not over:
             stopped = _one_step(run, train_step, parts, stop, clock)
             output.show(run.step, _mean_loss(run), clock.rate, _images(run.recipe))
             if not stopped and _scores_are_due(run.recipe, run.step):
                 stopped = not _validate(run, scorer, output, stop)
+                over = not stopped and patience.is_over(run)
             _log(run, output, clock)
-            if stopped or run.step % run.recipe.save_every == 0 or run.step == last:
+            if stopped or over or run.step % run.recipe.save_every == 0 or run.step == last:
                 checkpoints.save(run.state, run.out)
     return (stop or [signal.SIGTERM])[0] if stopped else None
 
@@ -182,8 +184,9 @@ def _validate(run: Run, scorer: Scorer, output: _Output, stop: list[int]) -> boo
     for head in held_out.other_heads:
         values = (found[head][name] for name in scoring.SCORES)
         numbers |= zip(tables.head_scores(head), values, strict=True)
-    if run.is_first_worker and numbers["mean_iou"] > records.best_score(run.out):
-        weights.write_best(run, scorer.model, numbers["mean_iou"])
+    best_by = run.recipe.best_by
+    if run.is_first_worker and numbers[best_by] > records.best_score(run.out, best_by):
+        weights.write_best(run, scorer.model, numbers[best_by])
     tables.add_row(run.out / tables.SCORES, {"step": step, **numbers})
     output.events.scalars(step, numbers)
     for predict, (head, labels) in zip(scorer.predicts, heads.items(), strict=True):

@@ -18,7 +18,7 @@ class RunError(Exception):
 def _field(help: str, *, default: Any = dataclasses.MISSING, **rules: Any) -> Any:
     """A field with its help text and its rules: `choices`, `least`, `most` and `free`.
 
-    A free field changes no number of the run: a run can be resumed with another value.
+    A free field changes no number of a step: a run can be resumed with another value.
     """
     return dataclasses.field(default=default, metadata={"help": help, **rules})
 
@@ -152,6 +152,17 @@ class Recipe:
     validate_every: int = _field(
         "steps between scores on the held-out split; 0: never", default=0, least=0, free=True
     )
+    patience: int = _field(
+        "scores in a row without a better one, after which the run ends; 0: it never ends early",
+        default=0,
+        least=0,
+        free=True,
+    )
+    best_by: str = _field(
+        "the score by which the best weights are chosen and patience counts",
+        default="mean_iou",
+        choices=("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou"),
+    )
 
     def __post_init__(self):
         rules.check(self)
@@ -244,7 +255,10 @@ def _typed(flag: str, value: Any) -> str:
 
 
 # The fields that an earlier version did not record, with what it did.
-_LATER = {"channels": 0, "fold": "", "context": False, "fast": False, "recompute": False}
+_LATER = {
+    **{"channels": 0, "fold": "", "context": False, "fast": False, "recompute": False},
+    **{"patience": 0, "best_by": "mean_iou"},
+}
 _VGG = {"stages": [4, 8, 16, 16, 16], "fc_filters": 16}
 _TINY = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce", "deconvnet"), _VGG),

@@ -152,7 +152,7 @@ def class_weights(workdir: pathlib.Path) -> tuple[float, ...] | None:
     return None if found is None else tuple(found)
 
 
-def best_score(workdir: pathlib.Path) -> float:
-    """The mean IoU of the best weights that are recorded and there; −1 without them."""
+def best_score(workdir: pathlib.Path, name: str) -> float:
+    """The score of this name of the best weights that are recorded and there; −1 without them."""
     best = (workdirs.read_recipe(workdir) or {}).get("best") or {}
-    return best.get("mean_iou", -1.0) if (workdir / workdirs.BEST).exists() else -1.0
+    return best.get(name, -1.0) if (workdir / workdirs.BEST).exists() else -1.0

@@ -159,6 +159,12 @@ def _check_solver(recipe: "Recipe") -> None:
             f"--step-size belongs to --schedule step; received --schedule {recipe.schedule} "
             f"--step-size {recipe.step_size}. Pass both, or neither."
         )
+    if recipe.patience and not recipe.validate_every:
+        raise ValueError(
+            f"--patience counts scores, and --validate-every makes them; received --patience "
+            f"{recipe.patience} --validate-every 0. Pass --validate-every 100, for example, or "
+            "--patience 0."
+        )
     if recipe.optimizer == "adam" and recipe.weight_decay:
         raise ValueError(
             f"--optimizer adam has no weight decay; received --weight-decay "

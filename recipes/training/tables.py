@@ -38,11 +38,21 @@ def repair(file: pathlib.Path, step: int, *, heads: Iterable[str] = ()) -> None:
     """
     further = [name for head in heads for name in head_scores(head)] if file.name == SCORES else []
     columns = (*COLUMNS[file.name], *further)
-    rows, torn = _rows(file, columns)
+    _, rows, torn = _rows(file, columns)
     if torn is not None:
         tell(f"{file}: its last row, {torn[:60]!r}, was not written to its end; removed")
     kept = [dict(zip(columns, row, strict=True)) for row in rows if int(row[0]) <= step]
     replace_csv(file, columns, kept)
+
+
+def read(file: pathlib.Path) -> dict[str, list[float]]:
+    """The numbers of each column of a table, by its name, without a last row that is torn.
+
+    Raises:
+        ValueError: Another program has changed the table.
+    """
+    columns, rows, _ = _rows(file)
+    return {name: [float(row[place]) for row in rows] for place, name in enumerate(columns)}
 
 
 def add_row(file: pathlib.Path, row: dict[str, Any]) -> None:
@@ -56,18 +66,18 @@ def add_row(file: pathlib.Path, row: dict[str, Any]) -> None:
 
 def is_scored(workdir: pathlib.Path, step: int) -> bool:
     """Whether scores.csv has a row of a step."""
-    return any(int(row[0]) == step for row in _rows(workdir / SCORES)[0])
+    return any(int(row[0]) == step for row in _rows(workdir / SCORES)[1])
 
 
 def last_step(file: pathlib.Path) -> int:
     """The last step in a table; 0 if there is none."""
-    return max((int(row[0]) for row in _rows(file)[0]), default=0)
+    return max((int(row[0]) for row in _rows(file)[1]), default=0)
 
 
 def _rows(
     file: pathlib.Path, columns: tuple[str, ...] | None = None
-) -> tuple[list[list[str]], str | None]:
-    """The rows of a table, and its last line if that one is torn.
+) -> tuple[tuple[str, ...], list[list[str]], str | None]:
+    """The columns and rows of a table, and its last line if that one is torn.
 
     Args:
         file: The table.
@@ -81,7 +91,7 @@ def _rows(
     try:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     except FileNotFoundError:
-        return [], None
+        return columns or COLUMNS[file.name], [], None
     head, *lines = text.splitlines(keepends=True) or [""]
     columns = columns or _any_columns(head, file.name)
     if head.strip() and head.strip() != ",".join(columns):
@@ -92,10 +102,10 @@ def _rows(
         if _is_row(row, columns) and line.endswith("\n"):
             rows.append(row)
         elif last:
-            return rows, line.strip()
+            return columns, rows, line.strip()
         else:
             raise _changed(file, columns, number, line)
-    return rows, None
+    return columns, rows, None
 
 
 def _any_columns(head: str, name: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from recipes import data
 from recipes.data import pipeline
 from recipes.data.class_balance import median_frequency
 from recipes.data.verify import verify
-from recipes.training import checkpoints, records, weights
+from recipes.training import checkpoints, patience, records, weights
 from recipes.training import model as models
 from recipes.training.checkpoints import NotFiniteError
 from recipes.training.devices import add_up, choose_strategy, output_folder, worker_of
@@ -106,7 +106,7 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     limit_steps: int | None = None,
 ) -> keras.Model:
-    """Trains, or resumes, until the recipe's number of steps; returns the trained model.
+    """Trains, or resumes, until the steps or the patience of the recipe end; returns the model.
 
     Args:
         recipe: The model, the data set and how to train.
@@ -234,6 +234,8 @@ def _tell_end(run: Run, signal: int | None, limit_steps: int | None) -> None:
             f"stopped and saved at step {run.step} of {run.recipe.steps}. Resume it with:\n"
             f"  zoo train --workdir {shlex.quote(str(run.workdir))}"
         )
+    elif run.step < run.recipe.steps and patience.is_over(run):
+        terminal.tell(patience.told(run))
     elif run.step < run.recipe.steps:
         print(
             f"--limit-steps {limit_steps}: stopped at step {run.step} of {run.recipe.steps}, and "

@@ -36,14 +36,19 @@ def write_newest(run: Run) -> None:
     records.update(run.out, weights={"step": run.step, "minutes": minutes})
 
 
-def write_best(run: Run, model: keras.Model, mean_iou: float) -> None:
+def write_best(run: Run, model: keras.Model, score: float) -> None:
     """Writes best.weights.h5, its step and its score. For one worker, with a copy of the model.
+
+    Args:
+        run: The run.
+        model: A copy of its model, on one device.
+        score: The one that --best-by names.
 
     Raises:
         RunError: The file cannot be written, or reads back as other numbers.
     """
     _write(run, model, workdirs.BEST)
-    records.update(run.out, best={"step": run.step, "mean_iou": mean_iou})
+    records.update(run.out, best={"step": run.step, run.recipe.best_by: score})
 
 
 def _write(run: Run, model: keras.Model, name: str) -> None:

@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 import zoo
-from recipes import data, options, runs
+from recipes import data, options, runs, scoring
 from recipes.training.recipe import Recipe, difference, read, toy
 from tests.support import scene_files
 
@@ -52,7 +52,8 @@ def test_every_field_is_an_option_and_its_value_the_default():
         "--weight-decay 0.1 "
         f"--encoder-weights imagenet --loss focal --class-weights {weights} --weight-map "
         "--loss-sampling 0.5 --jit --schedule step --step-size 9 --reduction sum --precision "
-        "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 --validate-every 3"
+        "mixed_bfloat16 --seed 7 --no-deterministic --log-every 1 --save-every 2 "
+        "--validate-every 3 --patience 4 --best-by mean_accuracy"
     )
     command = parse(words.split())
     assert (str(command.workdir), str(command.data_dir), command.strategy) == ("w", "d", "one")
@@ -89,6 +90,8 @@ def test_every_field_is_an_option_and_its_value_the_default():
         log_every=1,
         save_every=2,
         validate_every=3,
+        patience=4,
+        best_by="mean_accuracy",
     )
     words = ["--workdir", "w", "--sync-batch-norm"]
     assert parse(words).recipe == dataclasses.replace(RECIPE, sync_batch_norm=True)
@@ -154,6 +157,8 @@ def test_help_shows_the_card_and_each_field():
         ({"jit": True, "sync_batch_norm": True}, "received both. Leave one out."),
         ({"jit": True, "recompute": True}, "received --jit and --recompute. Leave one out."),
         ({"jit": True}, "received --jit and --deterministic, which is the default. Add --no-det"),
+        ({"patience": 2}, "--validate-every makes them; received --patience 2 --validate-every 0."),
+        ({"best_by": "iou"}, "--best-by takes pixel_accuracy, mean_accuracy, mean_iou, frequency_"),
         ({"options": [1]}, "--options takes a JSON object; received [1]"),
         (
             {"crop": 0},
@@ -215,6 +220,11 @@ def test_epochs_become_steps(tmp_path, capsys):
     with pytest.raises(SystemExit):
         parse([*words, "--epochs", "0"])
     assert "takes a whole number from 1; received '0'" in capsys.readouterr().err
+
+
+def test_the_best_weights_may_be_chosen_by_each_score():
+    (field,) = (field for field in dataclasses.fields(Recipe) if field.name == "best_by")
+    assert field.metadata["choices"] == scoring.SCORES
 
 
 def test_a_recipe_is_read_back_as_it_was_written():
@@ -282,6 +292,8 @@ def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
     """It did not record `channels`, and read images as they are stored; nor `context`, `fold`."""
     earlier = recorded(RECIPE)
     del earlier["channels"], earlier["context"], earlier["fold"]
+
+    del earlier["channels"], earlier["context"], earlier["patience"], earlier["best_by"]
     assert read(earlier) == dataclasses.replace(RECIPE, context=False)
     assert difference(read(earlier), earlier) is None
     other = dataclasses.replace(RECIPE, data="folder", channels=3)

@@ -12,6 +12,7 @@ the mean IoU do, and the distance is in pixels. Void pixels are in no mask, of t
 prediction, so that an object that is drawn with a ring of void has its contour at the ring.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def boundary_counts(
     return np.stack([both, union]).astype(np.int64)
 
 
-def boundary_scores(counts: np.ndarray) -> dict[str, Any]:
+def boundary_scores(counts: np.ndarray, *, unscored: Collection[int] = ()) -> dict[str, Any]:
     """The Boundary IoU of each class, and their mean.
 
     ```python
@@ -88,12 +89,15 @@ def boundary_scores(counts: np.ndarray) -> dict[str, Any]:
 
     Args:
         counts: As `boundary_counts` returns them, of one image or added up.
+        unscored: Classes that are left out of the mean, predicted or not; their Boundary IoU is
+            NaN.
 
     Returns:
         `mean_boundary_iou`, over the classes with a boundary, and `boundary_iou_per_class`, float64
         `[classes]`, NaN for a class without one.
     """
     iou = ratio(counts[0], counts[1])
+    iou[list(unscored)] = np.nan
     return {"mean_boundary_iou": mean_of_numbers(iou), "boundary_iou_per_class": iou}
 
 

@@ -45,11 +45,15 @@ def exported(run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(run):
     """The scores of the held-out coins, from the scores of the model itself."""
-    image, label = coins.load(None)["val"].example(0)
-    class_map = np.argmax(run[1](image[np.newaxis].astype("float32"))[0], -1)
+    class_map, (_, label) = answered(run[1]), coins.load(None)["val"].example(0)
     assert len(np.unique(class_map)) == 2
     hits = (class_map == label).mean()
     return f"pixel_accuracy            {hits:.4f}\n"
+
+
+def answered(model):
+    image, _ = coins.load(None)["val"].example(0)
+    return np.argmax(model(image[np.newaxis].astype("float32"))[0], -1)
 
 
 def evaluated(capsys, *words):
@@ -92,6 +96,24 @@ def test_scores_as_json_are_those_of_the_table(run, expected, capsys):
     assert f"pixel_accuracy            {scores['pixel_accuracy']:.4f}\n" == expected
     assert list(scores["iou_per_class"]) == ["background", "coin"]
     assert scores["mean_iou"] == pytest.approx(np.mean(list(scores["iou_per_class"].values())))
+
+
+def test_the_boundary_iou_is_scored_on_request(run, capsys):
+    class_map, (_, label) = answered(run[1]), coins.load(None)["val"].example(0)
+    counts = zoo.metrics.boundary_counts(label, class_map, classes=2, distance=2)
+    expected = zoo.metrics.boundary_scores(counts)
+    scores = json.loads(evaluated(capsys, run[0], "--boundary", "2", "--json"))
+    (scores,) = scores["scores"].values()
+    assert list(scores)[5] == "mean_boundary_iou"
+    assert scores["mean_boundary_iou"] == pytest.approx(expected["mean_boundary_iou"])
+    assert list(scores["boundary_iou_per_class"].values()) == pytest.approx(
+        expected["boundary_iou_per_class"]
+    )
+    out = lines(evaluated(capsys, run[0], "--boundary", "2"))
+    assert ["mean_boundary_iou", f"{expected['mean_boundary_iou']:.4f}"] in out
+    assert ["boundary_iou", "coin", f"{expected['boundary_iou_per_class'][1]:.4f}"] in out
+    wide = json.loads(evaluated(capsys, run[0], "--boundary", "9", "--json"))["scores"]
+    assert wide[str(run[0])]["mean_boundary_iou"] > scores["mean_boundary_iou"]
 
 
 def test_the_confusion_matrix_is_written_in_each_form(run, capsys, tmp_path):
@@ -193,11 +215,15 @@ def test_a_row_is_recorded_on_request_only(run, capsys, results_file, monkeypatc
     assert not results_file.exists()
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
     evaluated(capsys, run[0], "--record")
-    evaluated(capsys, run[0], "--record", "--split", "train")
+    parts = coins.load(None)
+    parts["test"] = dataclasses.replace(parts["train"], split="test", files=(("a.png", "b.png"),))
+    monkeypatch.setattr(coins, "load", lambda folder: parts)
+    evaluated(capsys, run[0], "--record", "--split", "test")
     with open(results_file, newline="") as stream:
         first, second = csv.DictReader(stream)
     assert tuple(first) == results.COLUMNS
-    assert (first["recipe"], first["split"], second["split"]) == ("coins_unet", "val", "train")
+    assert (first["recipe"], first["split"], second["split"]) == ("coins_unet", "val", "test")
+    assert first["mean_iou"] != second["mean_iou"]
     assert (first["steps"], float(first["mean_iou"]) > 0.4) == ("30", True)
     assert "tensorflow 2." in first["versions"]
     assert all(first.values())
@@ -304,6 +330,7 @@ def test_every_card_states_its_newest_recorded_result():
         (["{}/bare.h5", "--data", "coins"], "does not say which model its weights are of."),
         (["{}/bare.h5", "--data", "coins", "--model", "unnet"], "Did you mean 'unet'?"),
         (["{}/bare.h5", "--data", "cats"], "A data set is one of camvid, coins, folder"),
+        (["{}/bare.h5", "--data", "coins", "--split", "test"], "received test. Pass --split val."),
         (["{}/x.tflite", "--checkpoint", "best"], "--checkpoint is for a workdir; received none."),
     ],
 )
@@ -415,7 +442,7 @@ def test_an_image_that_does_not_fit_into_the_memory_is_told(run, capsys, monkeyp
 
 
 def test_an_interrupt_ends_in_a_line(run, capsys, monkeypatch):
-    def interrupted(predict, dataset):
+    def interrupted(predict, dataset, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scoring, "confusion_matrix", interrupted)

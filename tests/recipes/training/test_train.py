@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import errno
 import json
+import math
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import types
 
 import keras
 import numpy as np
@@ -29,6 +31,7 @@ from recipes.training import (
     environment,
     loop,
     loss_scale,
+    patience,
     records,
     train,
     weights,
@@ -1030,6 +1033,102 @@ def test_a_tie_keeps_the_first_best_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "shared_scores", same_scores)
     train.train(SCORED, tmp_path)
     assert workdirs.read_recipe(tmp_path)["best"] == {"step": 2, "mean_iou": 0.5}
+
+
+PATIENT = dataclasses.replace(RECIPE, validate_every=1, patience=3)
+
+
+@pytest.fixture
+def given_scores(monkeypatch):
+    """Held-out scores by their step; the fourth is as good as the second, and not better."""
+    ious = dict(enumerate((0.3, 0.5, 0.4, 0.5, 0.45, 0.7, 0.6, 0.65), start=1))
+    validate, shared_scores, at = loop._validate, loop.shared_scores, []
+
+    def validated(run, *rest):
+        at.append(run.step)
+        return validate(run, *rest)
+
+    def scores(*arguments, stopped):
+        given = {"mean_iou": ious[at[-1]], "mean_accuracy": at[-1] / 10}
+        return shared_scores(*arguments, stopped=stopped) | given
+
+    monkeypatch.setattr(loop, "_validate", validated)
+    monkeypatch.setattr(loop, "shared_scores", scores)
+
+
+def test_a_run_ends_when_its_patience_does_and_goes_on_without(
+    tmp_path, capsys, given_scores, whole
+):
+    early = train.train(PATIENT, tmp_path)
+    ended = (
+        "ended at step 5 of 8 by --patience 3: the last 3 scores are no better than mean_iou "
+        f"0.5000 of step 2, whose weights are {tmp_path}/best.weights.h5. The same command with "
+        "--patience 0 goes on.\n"
+    )
+    assert ended in capsys.readouterr().out
+    assert [row["step"] for row in log(tmp_path, "scores.csv")] == ["1", "2", "3", "4", "5"]
+    assert weights.are_written(tmp_path, 5)
+    assert workdirs.read_recipe(tmp_path)["best"] == {"step": 2, "mean_iou": 0.5}
+    again = train.train(PATIENT, tmp_path)
+    out = capsys.readouterr().out
+    assert ended in out
+    assert "training coins_unet" not in out
+    assert_same(variables(early), variables(again))
+    onward = train.train(dataclasses.replace(PATIENT, patience=0), tmp_path)
+    assert_same(whole.variables, variables(onward))
+    assert log(whole.workdir) == log(tmp_path)
+    assert workdirs.read_recipe(tmp_path)["best"] == {"step": 6, "mean_iou": 0.7}
+
+
+@pytest.mark.parametrize("where", ["before its checkpoint", "after its checkpoint"])
+def test_a_kill_at_the_end_of_the_patience_changes_nothing(
+    tmp_path, given_scores, monkeypatch, where
+):
+    expected = train.train(PATIENT, tmp_path / "whole")
+    save = checkpoints.save
+
+    def die(state, out):
+        if int(state.step) != 5 or where.startswith("after"):
+            save(state, out)
+        if int(state.step) == 5:
+            raise KeyboardInterrupt
+
+    train.train(PATIENT, tmp_path / "parts", limit_steps=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", die)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(PATIENT, tmp_path / "parts")
+    assert [row["step"] for row in log(tmp_path / "parts", "scores.csv")][-1] == "5"
+    assert_same(variables(expected), variables(train.train(PATIENT, tmp_path / "parts")))
+    for name in ("log.csv", "scores.csv"):
+        assert log(tmp_path / "whole", name) == log(tmp_path / "parts", name)
+    assert weights.are_written(tmp_path / "parts", 5)
+    assert_same(best_of(tmp_path / "whole")[1], best_of(tmp_path / "parts")[1])
+
+
+def test_another_score_may_decide(tmp_path, given_scores):
+    by_accuracy = dataclasses.replace(PATIENT, best_by="mean_accuracy", steps=6)
+    train.train(by_accuracy, tmp_path)
+    assert workdirs.read_recipe(tmp_path)["best"] == {"step": 6, "mean_accuracy": 0.6}
+    with pytest.raises(ValueError, match="started with --best-by mean_accuracy, and this command"):
+        train.train(dataclasses.replace(by_accuracy, best_by="mean_iou"), tmp_path)
+
+
+@pytest.mark.parametrize("first", [0.0, 1.0])
+def test_further_workers_end_when_the_first_does(tmp_path, monkeypatch, first):
+    """A worker that was started again has no rows of before."""
+    run = types.SimpleNamespace(
+        recipe=PATIENT, is_first_worker=False, out=tmp_path, step=5, strategy=None
+    )
+    monkeypatch.setattr(patience, "add_up", lambda numbers, strategy: numbers + first)
+    assert patience.is_over(run) == bool(first)
+
+
+def test_a_score_that_is_no_number_is_not_better():
+    scores = {"step": [1, 2, 3, 4, 5], "mean_iou": [math.nan, 0.2, math.nan, 0.2, 0.9]}
+    assert patience.since_best(scores, "mean_iou", 1) == (None, 1)
+    assert patience.since_best(scores, "mean_iou", 4) == ((2, 0.2), 2)
+    assert patience.since_best(scores, "mean_iou", 9) == ((5, 0.9), 0)
 
 
 @pytest.mark.parametrize("where", ["before the file", "before its record", "before the row"])

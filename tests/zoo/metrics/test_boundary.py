@@ -63,6 +63,18 @@ def test_a_shift_by_two_pixels_costs_the_boundary_more_than_the_mask():
     )
 
 
+def test_classes_without_labels_can_be_left_out_of_the_mean():
+    truth = blobs(1, (30, 30), 3)
+    answer = np.where(truth == 2, 3, truth)
+    counts = metrics.boundary_counts(truth, answer, classes=4)
+    per_class = metrics.boundary_scores(counts)["boundary_iou_per_class"]
+    assert per_class[3] == 0
+    found = metrics.boundary_scores(counts, unscored=(3,))
+    np.testing.assert_array_equal(found["boundary_iou_per_class"][:3], per_class[:3])
+    assert np.isnan(found["boundary_iou_per_class"][3])
+    assert found["mean_boundary_iou"] == pytest.approx(per_class[:3].mean())
+
+
 def test_what_is_answered_in_void_does_not_count():
     truth = np.zeros((30, 30), np.uint8)
     truth[8:22, 8:22] = 255
