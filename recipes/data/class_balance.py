@@ -17,8 +17,8 @@ import numpy as np
 def median_frequency(pixels: np.ndarray, pixels_around: np.ndarray) -> tuple[float, ...]:
     """The weight of each class.
 
-    >>> median_frequency(np.array([600, 300, 10, 0]), np.array([1000, 1000, 100, 0]))
-    (0.5, 1.0, 3.0, 0.0)
+    >>> median_frequency(np.array([500, 250, 50, 0]), np.array([1000, 1000, 400, 0]))
+    (0.5, 1.0, 2.0, 0.0)
 
     A class that never occurs has the weight 0 and no part in the median: no pixel has its weight.
 

@@ -116,6 +116,15 @@ def test_the_boundary_iou_is_scored_on_request(run, capsys):
     assert wide[str(run[0])]["mean_boundary_iou"] > scores["mean_boundary_iou"]
 
 
+def test_the_membranes_of_isbi_are_scored_without_being_asked_for(run, capsys, monkeypatch):
+    part = dataclasses.replace(coins.load(None)["val"], name="isbi")
+    for names in (("membrane", "cell"), ("background", "cell")):
+        named = dataclasses.replace(part, class_names=names)
+        monkeypatch.setattr(coins, "load", lambda folder, named=named: {"val": named})
+        (scores,) = json.loads(evaluated(capsys, run[0], "--json"))["scores"].values()
+        assert ("v_rand_thin" in scores) == (names[0] == "membrane")
+
+
 def test_the_confusion_matrix_is_written_in_each_form(run, capsys, tmp_path):
     files = [tmp_path / name for name in ("m.csv", "m.md", "m.png")]
     words = [word for file in files for word in ("--confusion", file)]
