@@ -24,6 +24,7 @@ minutes. Without options it also writes docs/pipeline.md.
 import argparse
 import dataclasses
 import importlib.metadata
+import io
 import multiprocessing
 import os
 import pathlib
@@ -91,7 +92,9 @@ than the rate. The last column is the zoo's rate divided by that of the faster o
 {rates}
 
 The work of a row is that of a recipe with these values of `--augment`; the last row is the work of
-`folder_fcn8s`.
+`folder_fcn8s`. All three decode the same files with Pillow, whose libjpeg-turbo and zlib take
+{decoding:.1f} ms for an image and its label: nothing that decodes them whole makes more than
+{bound:.0f} images per second on these cores.
 
 ## Memory
 
@@ -252,6 +255,18 @@ def _cpu_seconds() -> float:
     return time.process_time() + sum(nanoseconds) / 1e9
 
 
+def decoding(dataset: Dataset) -> float:
+    """The milliseconds that one core takes to decode an image and its label, and nothing else."""
+    took = []
+    for files in dataset.files:
+        contents = [io.BytesIO(pathlib.Path(file).read_bytes()) for file in files]
+        began = time.process_time()
+        for content in contents:
+            Image.open(content).load()
+        took.append(1000 * (time.process_time() - began))
+    return statistics.median(took)
+
+
 def row(case: str, runs: dict[str, list[Run]]) -> tuple[str, ...]:
     """A row of the table of rates."""
     rates = {name: statistics.median(run.rate for run in runs[name]) for name in runs}
@@ -317,6 +332,7 @@ def main(arguments: list[str] | None = None) -> int:
             for case in CASES:
                 if name in starts[case]:
                     timed(starts[case][name])
+        alone = decoding(dataset)
         rows, order = [], random.Random(0)
         for case in CASES:
             report(f"{case}: timing …")
@@ -336,6 +352,8 @@ def main(arguments: list[str] | None = None) -> int:
         versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages),
         turns=options.turns,
         load=f"{load:.1f}",
+        decoding=alone,
+        bound=1000 * (os.cpu_count() or 1) / alone,
         rates=table(("work", *CONTESTANTS, "zoo / best other"), *rows),
         images=images,
         memory=table(("files", "MB"), *most, left=0),

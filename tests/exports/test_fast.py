@@ -88,10 +88,17 @@ def other(model: keras.Model, **_) -> keras.Model:
 
 
 def test_a_copy_that_gives_other_classes_is_not_written(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(fast_copy, "faster", other)
+    asked = []
+
+    def another(model: keras.Model, **options) -> keras.Model:
+        asked.append(options)
+        return other(model)
+
+    monkeypatch.setattr(fast_copy, "faster", another)
     lines = []
     path = exports.export(small, tmp_path, report=lines.append)["saved_model"]
     assert record(path)["fast"] is None
+    assert asked == [{"keep_switches": False}]  # with nothing to keep, a second one is the same
     assert any(
         line.endswith("99.99% are required: the model is written as it is") for line in lines
     )
@@ -102,12 +109,17 @@ def test_a_copy_that_gives_other_classes_is_not_written(small, tmp_path, monkeyp
     assert [entry.name for entry in (tmp_path / "unet").iterdir()] == ["1"]
 
 
-def test_what_gives_switches_is_kept_where_classes_change(small, tmp_path, monkeypatch):
+def test_what_gives_switches_is_kept_where_classes_change(tmp_path, monkeypatch):
     def turned(model, *, keep_switches):
         return zoo.faster(model) if keep_switches else other(model)
 
     monkeypatch.setattr(fast_copy, "faster", turned)
-    path = exports.export(small, tmp_path)["saved_model"]
+    image = keras.Input((None, None, 3), name="image")
+    like = keras.layers.Conv2D(4, 3, padding="same")(image)
+    x, switches = zoo.layers.MaxPoolingWithArgmax()(like)
+    x = zoo.layers.MaxUnpooling()(x, switches, like)
+    model = keras.Model(image, keras.layers.Conv2DTranspose(4, 3, padding="same")(x), name="unet")
+    path = exports.export(model, tmp_path)["saved_model"]
     assert record(path)["fast"]["keep_switches"] is True
 
 
