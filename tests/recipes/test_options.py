@@ -289,12 +289,10 @@ def test_a_default_can_be_typed_as_it_is_shown(monkeypatch):
 
 
 def test_a_run_of_an_earlier_version_is_resumed_as_it_was():
-    """It did not record `channels`, and read images as they are stored; nor `context`, `fold`."""
-    earlier = recorded(RECIPE)
-    del earlier["channels"], earlier["context"], earlier["fold"]
-
-    del earlier["channels"], earlier["context"], earlier["patience"], earlier["best_by"]
-    assert read(earlier) == dataclasses.replace(RECIPE, context=False)
+    """It read images as they are stored, mirrored crops, and knew no fast forms."""
+    later = ("channels", "fold", "context", "fast", "recompute", "patience", "best_by")
+    earlier = {name: value for name, value in recorded(RECIPE).items() if name not in later}
+    assert read(earlier) == dataclasses.replace(RECIPE, context=False, fast=False)
     assert difference(read(earlier), earlier) is None
     other = dataclasses.replace(RECIPE, data="folder", channels=3)
     assert "--channels 0, and this command has --channels 3" in difference(

@@ -324,7 +324,7 @@ def test_every_card_states_its_newest_recorded_result():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["{}/x.tflite"], "one data set; files do not name theirs. Pass --data, one of coins, fo"),
+        (["{}/x.tflite"], "one data set; files do not name theirs. Pass --data, one of camvid, c"),
         (["{}"], "with a recipe.json; {} is another folder. Give the workdir or the weights file."),
         (["{}", "--data", "coins"], "with a recipe.json; {} is another folder. Give the workdir"),
         (

@@ -713,7 +713,7 @@ def test_a_run_of_version_0_1_goes_on(tmp_path, whole, half):
     tf.train.Checkpoint(model=model, optimizer=optimizer, run=run).write(prefix)
     (workdir / "checkpoints/steps.json").unlink()
     recorded = json.loads((workdir / "recipe.json").read_text())
-    for later in ("channels", "fast", "recompute"):
+    for later in ("channels", "fold", "fast", "recompute", "patience", "best_by"):
         del recorded["recipe"][later]
     (workdir / "recipe.json").write_text(json.dumps(recorded))
     assert len(zoo.load(workdir, checkpoint=4).variables) == len(whole.variables)
