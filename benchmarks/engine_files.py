@@ -183,8 +183,9 @@ def _ncnn(task: Task, folder: pathlib.Path) -> None:
 
 
 def _mnn(task: Task, folder: pathlib.Path) -> None:
+    source = write("torch.onnx", task, folder)
     command = [sys.executable, "-m", "MNN.tools.mnnconvert", "-f", "ONNX", "--bizCode", "zoo"]
-    command += ["--modelFile", str(path_of("torch.onnx", task, folder))]
+    command += ["--modelFile", str(source)]
     subprocess.run([*command, "--MNNModel", str(path_of("mnn", task, folder))], check=True)
 
 

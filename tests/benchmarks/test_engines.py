@@ -78,8 +78,6 @@ def test_what_a_converter_of_another_engine_writes(toy, form, name, module):
             pytest.skip(f"{needed} is not installed")
     # MNN 3.6 answers wrongly about the second image of a batch of FCN-AlexNet.
     task = dataclasses.replace(TOY, batch=1)
-    if form == "mnn":
-        engine_files.write("torch.onnx", task, toy)
     found = engines.visit(name, task, toy, turns=1)
     result = engines.compared(NET, found.scores, np.load(toy / engine_files.SCORES)[:1])
     assert "reason" not in result
