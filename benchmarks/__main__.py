@@ -27,6 +27,7 @@ PARTS = {
     "engines": "the nets beside the engines that a user would pick",
     "growth": "seconds and memory by the size of the image and of the batch",
     "layers": "the most expensive layers of each net",
+    "training": "a training step of three nets beside PyTorch",
     "gpu": "the nets on Keras with PyTorch and JAX beside plain PyTorch, on a GPU",
 }
 OUT = pathlib.Path("runs/benchmarks")

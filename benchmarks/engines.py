@@ -146,14 +146,14 @@ def measure(task: Task, folder: pathlib.Path, found: Results, keep: Any) -> None
             except ImportError as error:
                 result["reason"] = f"{MISSING} ({error})"
             except (RuntimeError, ValueError, OSError) as error:
-                result["reason"] = _short(str(error))
+                result["reason"] = short(str(error))
             said = result.get("reason") or f"{statistics.median(result['seconds']):.3f} s"
             took = time.perf_counter() - began
             report(f"{key_of(task)}, round {turn}, {name}: {said} (visit of {took:.0f} s)")
             keep()
 
 
-def _short(reason: str) -> str:
+def short(reason: str) -> str:
     """The first 160 characters, in one line that fits into a table."""
     line = " ".join(reason.split()).replace("|", "/")
     return line if len(line) <= 160 else f"{line[:159]}…"

@@ -1,246 +1,281 @@
 """Times a training step of three nets in the zoo and in PyTorch.
 
-    python -m benchmarks.training
-    python -m benchmarks.training --nets unet --turns 9 --exact
+    pip install --editable '.[benchmarks]'
+    python -m benchmarks training --out runs/benchmarks
 
-Forward and backward pass and SGD with momentum, in float32 on two threads, of nets in the authors'
-widths with the same random weights, on the same images of random pixels. Dropout is off in all:
-engines draw numbers of their own. The contestants:
+A step is the forward and the backward pass and SGD with momentum, in float32 on 2 threads, of nets
+in the authors' widths with the same random weights, on the same images of random pixels. Dropout is
+off in all: engines draw numbers of their own. The contestants:
 
     zoo                    the step of `zoo train`, which also looks at every gradient for a NaN
-    zoo --no-fast          the same, its convolutions as they are defined, with --exact
-    zoo --recompute        the same, with --recompute
+    zoo --no-fast          the same, its convolutions as they are defined
+    zoo --recompute        the same as the first, with features computed again
     PyTorch NCHW           torch_nets.py, as PyTorch stores images by default
     PyTorch channels last  the same, stored as the zoo stores them
 
-Before anything is timed, narrow nets take 20 steps in all of them: their losses have to be equal to
-0.001 of the first one's, and to fall; otherwise the exit code is 1. Each contestant is a process of
-its own. They take turns, in random order, so that a busy moment of the machine affects all of them;
-two turns come before those that count. The table has the medians in seconds, and the peak memory
-of each process with all that it had loaded.
+Before anything is timed, narrow nets take 20 steps in all of them. A contestant whose loss does not
+fall, or differs from that of `zoo --no-fast` by more than 0.001 of its first loss, is not timed.
+
+A contestant has a process of its own, alone on the machine: a step holds up to 7 GB. Two steps do
+not count, because the first one builds the graph; three follow that count, and then the next
+contestant, in random order, for three rounds. The tables have medians of these nine steps, and the
+peak memory of the process with all that it had loaded.
+
+Each net has a batch of its own, for which the page is written; `--batch` takes other ones in its
+place. What could not run is not tried again.
 """
 
-import argparse
-import contextlib
-import dataclasses
 import json
-import math
-import os
 import pathlib
 import random
 import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
+from benchmarks import kept
+from benchmarks.documents import report, table
+from benchmarks.engine_files import Task, key_of
+from benchmarks.engines import LIMIT, short
+from benchmarks.training_files import NETS, TASK
+from benchmarks.training_step import CONTESTANTS, THREADS
 
-from benchmarks.parity import report, table
-from benchmarks.training_step import THREADS
-
-ROOT = pathlib.Path(__file__).parents[1]
+TITLE = "A training step beside PyTorch"
+FILE, ROUNDS, TURNS, WARM_UP = "training.json", 3, 3, 2
+BATCHES = ()  # each net has its own
 STEPS, TOLERANCE = 20, 1e-3
-ZOO, EXACT, RECOMPUTING = "zoo", "zoo --no-fast", "zoo --recompute"
-PEERS = ("PyTorch NCHW", "PyTorch channels last")
-CLASSES = 21
-WARM_UP = 2  # turns: the first step builds the graph
+ZOO, EXACT = "zoo", "zoo --no-fast"
+PACKAGES = ("tensorflow", "keras", "torch")
+NO_PYTORCH = (
+    "A training step is timed beside PyTorch, which is not installed. Install it: "
+    'pip install "segmentation-zoo[benchmarks]".'
+)
+
+# For each contestant the `losses` of the narrow net and their `difference` from those of EXACT, the
+# `seconds` of the steps that count and the `peak` bytes; or a `reason`.
+Results = dict[str, dict[str, Any]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Net:
-    """A net, a batch `(images, side)` in full and in small, and how many times faster it has to be.
-
-    The sides of U-Net are those of its tiles: 256² is computed on the tile of 260². PyTorch mirrors
-    no more pixels than there are: 92, so its small side is larger. In DeconvNet an image of 224²
-    ends in one pixel, and the normalization of two numbers is 1 and -1, which of them is a matter
-    of rounding: so its small side is larger, too. Its gradients at random weights are so large that
-    with larger rates the losses of PyTorch's two layouts differ from each other.
-    """
-
-    batch: tuple[int, int]
-    small: tuple[int, int]
-    narrow: dict[str, Any]
-    learning_rate: float
-    mark: float
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-# Narrow, but wide enough that some convolutions have their fast forms.
-_VGG = {"stages": (8, 12, 128, 128, 128), "fc_filters": 256}
-NETS = {
-    "fcn8s": Net((1, 320), (1, 64), _VGG, 3e-5, 1.5),
-    "deconvnet": Net((2, 224), (2, 288), _VGG, 1e-8, 1.5),
-    "unet": Net((2, 260), (1, 100), {"filters": 16}, 1e-2, 1.3, {"channels": 3, "dropout": 0.0}),
-}
-
-
-class DifferenceError(Exception):
-    """Two contestants compute different losses."""
-
-
-class Contestant:
-    """A process that takes a step when it is asked."""
-
-    def __init__(self, process: subprocess.Popen):
-        self.process = process
-
-    def step(self) -> tuple[float, float, int]:
-        """The loss before a step, its seconds, and the peak memory of the process in bytes."""
-        self.process.stdin.write("step\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{' '.join(self.process.args)} ended without an answer")
-        return tuple(json.loads(line))
-
-
-@contextlib.contextmanager
-def started(name: str, folder: pathlib.Path, python: str) -> Iterator[Contestant]:
-    """A contestant on the files of a folder; `python` runs those that are not the zoo's."""
-    own = python if name in PEERS else sys.executable
-    words = [own, "-m", "benchmarks.training_step", name, str(folder)]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        words, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True
-    ) as process:
-        try:
-            yield Contestant(process)
-        finally:
-            process.stdin.close()
-
-
-def write_task(name: str, folder: pathlib.Path, *, full: bool) -> None:
-    """Writes a net's task, its random weights and a batch."""
-    import zoo
-
-    net = NETS[name]
-    options = {"classes": CLASSES} | net.options | ({} if full else net.narrow)
-    model, rng = zoo.build(name, **options), np.random.default_rng(1)
-    weights = {}
-    for layer in model.layers:
-        for variable in layer.weights:
-            value = np.array(variable.value)
-            if variable.name == "kernel" and variable.trainable:
-                incoming = math.prod(variable.shape[:3])
-                value = rng.standard_normal(variable.shape, "float32") * math.sqrt(2 / incoming)
-                if layer.name == "conv1_1":  # whose image has values up to 255
-                    value /= 64
-            weights[f"{layer.name}/{variable.name}"] = value.astype("float32")
-    images, side = net.batch if full else net.small
-    pixels = rng.integers(0, 256, (images, side, side, 3), dtype=np.uint8)
-    labels = (pixels[..., 0] // 13).astype(np.uint8)
-    np.savez(folder / "weights.npz", **weights)
-    np.savez(folder / "batch.npz", images=pixels, labels=labels)
-    task = {"net": name, "options": options, "learning_rate": net.learning_rate}
-    (folder / "task.json").write_text(json.dumps(task))
-
-
-def check_equal(losses: dict[str, list[float]]) -> float:
-    """The largest difference of the last losses, as a share of the zoo's first.
+def answer_of(module: str, *words: str) -> str:
+    """What a module of this folder prints, in a process of its own.
 
     Raises:
-        DifferenceError: It is above the tolerance, or the zoo's loss did not fall.
+        RuntimeError: It failed, was killed, or took too long; the message says why.
     """
-    first, *_, last = losses[ZOO]
-    if not last < first:
-        raise DifferenceError(f"the loss did not fall: {first:g}, then {last:g}")
-    off = float(np.max([abs(theirs[-1] - last) / first for theirs in losses.values()]))  # keeps NaN
-    if not off <= TOLERANCE:
-        found = ", ".join(f"{name} {values[-1]:.6g}" for name, values in losses.items())
-        raise DifferenceError(f"the losses after {STEPS} steps differ: {found}")
-    return off
+    command = [sys.executable, "-m", f"benchmarks.{module}", *words]
+    root = pathlib.Path(__file__).parents[1]
+    try:
+        run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"its process did not end within {LIMIT} s") from error
+    if run.returncode < 0:
+        raise RuntimeError(
+            f"its process was killed by signal {-run.returncode}. The system kills what takes too "
+            "much memory: free some memory"
+        )
+    if run.returncode:
+        said = run.stderr.strip().splitlines() or [f"its process ended with {run.returncode}"]
+        raise RuntimeError(said[-1])
+    return run.stdout
 
 
-def losses_of(name: str, contestants: list[str], python: str) -> dict[str, list[float]]:
-    """The losses of a narrow net, one contestant after the other."""
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        write_task(name, pathlib.Path(folder), full=False)
-        for one in contestants:
-            with started(one, pathlib.Path(folder), python) as contestant:
-                found[one] = [contestant.step()[0] for _ in range(STEPS + 1)]
+def written(task: Task, folder: pathlib.Path) -> None:
+    """Writes what the contestants read, unless it is there.
+
+    Raises:
+        RuntimeError: As `answer_of`.
+    """
+    if not (folder / TASK).exists():
+        words = [task.net, str(folder), "--size", str(task.size), "--batch", str(task.batch)]
+        answer_of("training_files", *words, *["--narrow"] * task.narrow)
+
+
+def visit(name: str, task: Task, folder: pathlib.Path, steps: int) -> dict[str, Any]:
+    """The `losses` before each step, the `seconds` of each, and the `peak` bytes of a contestant.
+
+    Raises:
+        RuntimeError: As `answer_of`.
+    """
+    written(task, folder)
+    return json.loads(answer_of("training_step", name, str(folder), str(steps)))
+
+
+def compared(losses: Sequence[float], expected: Sequence[float]) -> dict[str, Any]:
+    """The difference of the last losses, as a share of the first; a reason if it is too much."""
+    difference = abs(losses[-1] - expected[-1]) / expected[0]
+    found = {"losses": list(losses), "difference": difference}
+    # Written so that a NaN does not pass.
+    if not losses[-1] < losses[0]:
+        said = f"its loss did not fall: {losses[0]:.6g}, then {losses[-1]:.6g}"
+        return found | {"reason": said}
+    if not difference <= TOLERANCE:
+        said = f"{losses[-1]:.6g}, and not {expected[-1]:.6g} as that of {EXACT}"
+        return found | {"reason": f"its loss after {STEPS} steps is {said}"}
     return found
 
 
-def timed(
-    name: str, contestants: list[str], python: str, *, turns: int, full: bool
-) -> dict[str, tuple[float, int]]:
-    """The median seconds of a step and the peak memory in bytes of each contestant."""
-    seconds, peaks = {one: [] for one in contestants}, {}
-    order = random.Random(0)
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        write_task(name, pathlib.Path(folder), full=full)
-        running = {
-            one: stack.enter_context(started(one, pathlib.Path(folder), python))
-            for one in contestants
-        }
-        for turn in range(-WARM_UP, turns):
-            for one in order.sample(contestants, len(contestants)):
-                _, took, peaks[one] = running[one].step()
-                if turn >= 0:
-                    seconds[one].append(took)
-                report(f"{name}, turn {turn + 1} of {turns}: {one} {took:.3f} s")
-    return {one: (statistics.median(seconds[one]), peaks[one]) for one in contestants}
-
-
-def row(name: str, times: dict[str, tuple[float, int]], off: float, size: str) -> tuple:
-    """A row of the table."""
-    best = min(times[peer][0] for peer in PEERS)
-    ours = [(one, best / times[one][0]) for one in times if one not in PEERS]
-    ratios = ", ".join(f"{ratio:.2f}" for _, ratio in ours)
-    reached = "yes" if max(ratio for _, ratio in ours) >= NETS[name].mark else "no"
-    cells = [f"{seconds:.2f} s, {peak / 1e9:.2f} GB" for seconds, peak in times.values()]
-    return (
-        f"{name} {size}",
-        *cells,
-        ratios,
-        f"{NETS[name].mark}: {reached}",
-        f"{off:.0e}",
-    )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Prints the table and returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS, metavar="NET")
-    parser.add_argument("--turns", type=int, default=9, help="steps that count, 5 or more")
-    parser.add_argument("--exact", action="store_true", help="with --no-fast, too")
-    parser.add_argument("--recompute", action="store_true", help="with --recompute, too")
-    parser.add_argument("--narrow", action="store_true", help="times narrow nets, to try it")
-    parser.add_argument(
-        "--python", default=sys.executable, help="the Python that has PyTorch (default: this one)"
-    )
-    options = parser.parse_args(arguments)
-    if options.turns < 5:
-        parser.error(f"the median needs 5 turns or more; received --turns {options.turns}")
-    also = {EXACT: options.exact, RECOMPUTING: options.recompute}
-    contestants = [ZOO, *(name for name, wanted in also.items() if wanted), *PEERS]
-    rows = []
-    for name in options.nets:
-        report(f"{name}: comparing the losses of {STEPS} steps …")
+def compare(task: Task, folder: pathlib.Path, found: Results, keep: Callable[[], None]) -> None:
+    """Adds to `found` the losses of a narrow net that are missing."""
+    for name in (EXACT, *CONTESTANTS):
+        if name in found:
+            continue
+        result = {"seconds": []}
         try:
-            off = check_equal(losses_of(name, contestants, options.python))
-        except DifferenceError as error:
-            report(f"{name}: {error}. Nothing is timed.")
-            return 1
-        times = timed(
-            name, contestants, options.python, turns=options.turns, full=not options.narrow
-        )
-        images, side = NETS[name].small if options.narrow else NETS[name].batch
-        rows.append(row(name, times, off, f"{images}×{side}²"))
-        report(" | ".join(rows[-1]))
-    head = ("net", *contestants, "best PyTorch / zoo", "mark", "losses apart")
-    print(f"Medians of {options.turns} steps, {THREADS} threads.\n")
-    print(table(head, *rows))
-    return 0
+            losses = visit(name, task, folder, STEPS + 1)["losses"]
+            expected = losses if name == EXACT else found[EXACT].get("losses")
+            if expected is None:
+                raise RuntimeError(f"its losses are compared with those of {EXACT}, which has none")
+            result |= compared(losses, expected)
+        except RuntimeError as error:
+            result["reason"] = short(str(error))
+        found[name] = result
+        said = result.get("reason") or f"the losses differ by {result['difference']:.0e}"
+        report(f"{key_of(task)}, {STEPS} steps of a narrow net, {name}: {said}")
+        keep()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def measure(task: Task, folder: pathlib.Path, found: Results, keep: Callable[[], None]) -> None:
+    """Adds to `found` the seconds that are missing, and calls `keep()` after each visit."""
+    order = random.Random(0)
+    for turn in range(1, ROUNDS + 1):
+        for name in order.sample(list(CONTESTANTS), len(CONTESTANTS)):
+            result = found[name]
+            if "reason" in result or len(result["seconds"]) >= turn * TURNS:
+                continue
+            try:
+                answer = visit(name, task, folder, WARM_UP + TURNS)
+                result["seconds"] += answer["seconds"][WARM_UP:]
+                result["peak"] = max(answer["peak"], result.get("peak", 0))
+            except RuntimeError as error:
+                result["reason"] = short(str(error))
+            said = result.get("reason") or f"{statistics.median(result['seconds']):.3f} s"
+            report(f"{key_of(task)}, round {turn}, {name}: {said}")
+            keep()
+
+
+def run(
+    out: pathlib.Path,
+    *,
+    nets: Sequence[str] = tuple(NETS),
+    batches: Sequence[int] = BATCHES,
+    narrow: bool = False,
+) -> dict[str, Results]:
+    """Measures what is missing in `out/training.json`, for these nets and batches.
+
+    Raises:
+        kept.UnableError: PyTorch is not installed; or the file was measured elsewhere, or with
+            other versions.
+    """
+    if find_spec("torch") is None:
+        raise kept.UnableError(NO_PYTORCH)
+    from recipes.training.environment import hardware
+
+    where = f"{hardware()}, {THREADS} threads"
+    conditions = kept.conditions(where, PACKAGES, narrow=narrow)
+    every, keep = kept.opened(out / FILE, conditions)
+    for net in nets:
+        images, side = NETS[net].batch
+        small_images, small_side = NETS[net].small
+        for batch in batches or (images,):
+            task = Task(net, side, batch, narrow)
+            found = every.setdefault(key_of(task), {})
+            with kept.scratch(out) as folder:
+                compare(Task(net, small_side, small_images, True), folder, found, keep)
+            with kept.scratch(out) as folder:
+                measure(task, folder, found, keep)
+    return every
+
+
+def complete(every: Mapping[str, Results]) -> bool:
+    """Whether all nets were measured with their own batches, or could not be."""
+    keys = {key_of(Task(net, x.batch[1], x.batch[0], False)) for net, x in NETS.items()}
+    return keys <= set(every) and all(
+        "reason" in found.get(name, {})
+        or len(found.get(name, {"seconds": ()})["seconds"]) >= ROUNDS * TURNS
+        for found in every.values()
+        for name in CONTESTANTS
+    )
+
+
+def medians(found: Results) -> dict[str, float]:
+    """The median seconds of a step of each contestant that was timed."""
+    return {
+        name: statistics.median(one["seconds"])
+        for name, one in found.items()
+        if one["seconds"] and "reason" not in one
+    }
+
+
+def section(every: Mapping[str, Results], folder: pathlib.Path) -> str:
+    """The text about the training step; it has no plots."""
+
+    def shown(cell: Callable[[Results, str], str]) -> str:
+        rows = [(name, *(cell(found, name) for found in every.values())) for name in CONTESTANTS]
+        return table(("contestant", *every), *rows)
+
+    def ratio(found: Results, name: str) -> str:
+        times = medians(found)
+        return f"{times[name] / times[ZOO]:.2f}" if {name, ZOO} <= set(times) else "–"
+
+    def seconds(found: Results, name: str) -> str:
+        times = medians(found)
+        return f"{times[name]:.3f}" if name in times else "–"
+
+    def peak(found: Results, name: str) -> str:
+        return f"{found[name]['peak'] / 1e9:.2f}" if name in medians(found) else "–"
+
+    def difference(found: Results, name: str) -> str:
+        one = found.get(name, {})
+        return f"{one['difference']:.0e}" if "difference" in one else "–"
+
+    reasons = [
+        f"- {name}, {key}: {one['reason']}."
+        for key, found in every.items()
+        for name, one in found.items()
+        if "reason" in one
+    ]
+    return TEXT.format(
+        threads=THREADS,
+        turns=ROUNDS * TURNS,
+        steps=STEPS,
+        tolerance=TOLERANCE,
+        exact=EXACT,
+        ratios=shown(ratio),
+        seconds=shown(seconds),
+        peak=shown(peak),
+        differences=shown(difference),
+        reasons="\n".join(reasons) or "All were timed.",
+    )
+
+
+TEXT = """\
+Forward and backward pass and SGD with momentum, of the same net with the same random weights and
+images: the authors' widths without dropout, float32, {threads} threads, one process at a time,
+medians of {turns} steps. `zoo` is the step of `zoo train`, also with its options `--no-fast` and
+`--recompute`; PyTorch has the same net written in PyTorch, in both layouts of its images. The first
+table has the time divided by that of the zoo: below 1 is faster.
+
+{ratios}
+
+### Seconds of a training step
+
+{seconds}
+
+### Peak memory of the training process, in GB
+
+{peak}
+
+### Losses
+
+Before it was timed, each contestant took {steps} steps of a narrow net with small images. The table
+has the difference of its last loss from that of `{exact}`, divided by the first loss. Up to
+{tolerance} the losses count as equal.
+
+{differences}
+
+### Training steps that were not timed
+
+{reasons}
+"""

@@ -1,10 +1,9 @@
 """One contestant of `benchmarks.training`, in a process of its own.
 
-    python -m benchmarks.training_step CONTESTANT FOLDER
+    python -m benchmarks.training_step CONTESTANT FOLDER STEPS
 
-The folder has `task.json`, `weights.npz` with arrays by `layer/variable`, and `batch.npz` with
-images and labels. For each line that it reads the process takes a step, and answers in a line of
-JSON: the loss before the step, its seconds, and the most memory that the process has held so far.
+The folder has the files of `benchmarks.training_files`. The process prints a line of JSON: the
+`losses` before each step, the `seconds` of each, and `peak`, the most bytes that it has held.
 """
 
 import functools
@@ -17,6 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from benchmarks.training_files import BATCH, TASK, WEIGHTS
 
 THREADS = 2
 MOMENTUM = 0.9
@@ -117,22 +118,23 @@ CONTESTANTS = {
 }
 
 
-def main(contestant: str, folder: pathlib.Path) -> None:
-    """Answers until its input ends."""
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what an engine prints must not get between the replies
-    task = json.loads((folder / "task.json").read_text())
-    arrays = [dict(np.load(folder / f"{name}.npz")) for name in ("weights", "batch")]
+def main(contestant: str, folder: pathlib.Path, steps: int) -> None:
+    """Takes the steps and prints what they gave."""
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what an engine prints must not get between the lines
+    task = json.loads((folder / TASK).read_text(encoding="utf-8"))
+    arrays = [dict(np.load(folder / name)) for name in (WEIGHTS, BATCH)]
     step = CONTESTANTS[contestant](task, *arrays)
     del arrays
-    for _ in sys.stdin:
+    losses, seconds = [], []
+    for _ in range(steps):
         start = time.perf_counter()
-        loss = step()
-        seconds = time.perf_counter() - start
-        status = pathlib.Path("/proc/self/status").read_text().splitlines()
-        peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-        print(json.dumps([loss, seconds, peak]), file=replies, flush=True)
+        losses.append(step())
+        seconds.append(time.perf_counter() - start)
+    status = pathlib.Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+    print(json.dumps({"losses": losses, "seconds": seconds, "peak": peak}), file=answer, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], pathlib.Path(sys.argv[2]))
+    main(sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]))
