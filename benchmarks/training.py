@@ -228,7 +228,9 @@ def section(every: Mapping[str, Results], folder: pathlib.Path) -> str:
 
     def difference(found: Results, name: str) -> str:
         one = found.get(name, {})
-        return f"{one['difference']:.0e}" if "difference" in one else "–"
+        if "difference" not in one:
+            return "–"
+        return f"{one['difference']:.0e}, {1 - one['losses'][-1] / one['losses'][0]:.0e}"
 
     reasons = [
         f"- {name}, {key}: {one['reason']}."
@@ -270,8 +272,9 @@ table has the time divided by that of the zoo: below 1 is faster.
 ### Losses
 
 Before it was timed, each contestant took {steps} steps of a narrow net with small images. The table
-has the difference of its last loss from that of `{exact}`, divided by the first loss. Up to
-{tolerance} the losses count as equal.
+has the difference of its last loss from that of `{exact}`, and how far its own loss fell, both
+divided by the first loss. Up to a difference of {tolerance} the losses count as equal. Where the
+loss fell no further than that, the comparison says little.
 
 {differences}
 
