@@ -19,6 +19,7 @@ from tests.support.toys import OTHER_TOYS, TOYS, build_toy, difference, scores_o
 from zoo.calls import calls
 from zoo.inference.reach import window_of
 from zoo.models.plain import plain
+from zoo.models.without_values import without_values
 from zoo.weights.layouts import fixed_blobs
 
 # The size of each layer's output, height = width, for an image of 500 × 500 pixels.
@@ -96,11 +97,6 @@ UNET_SIZES = {
     "conv_u0c-d": 388,
     "conv_u0d-score": 388,
 }
-
-
-def without_values() -> keras.StatelessScope:
-    """Nets that are built here have weights without values: 134 million take seconds and 0.5 GB."""
-    return keras.StatelessScope(initialize_variables=False)
 
 
 def sizes_at(model: keras.Model, size: int | tuple[int, int]) -> dict[str, tuple]:
