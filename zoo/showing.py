@@ -46,13 +46,11 @@ def _draw(chosen: argparse.Namespace) -> int:
     name, options = _what(chosen.model, chosen.options)
     out = _checked(chosen.out or pathlib.Path(f"{name}.svg"), ".svg")
     quiet.import_tensorflow()
-    import keras
-
     from zoo import drawing
     from zoo.models.plain import plain
+    from zoo.models.without_values import without_values
 
-    # Weights are not made in this scope: a net of 252 million parameters is drawn in a moment.
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         model = registry.build(name, **options)
         model = plain(model, chosen.head or model.spec.head)
     text = drawing.svg(model, chosen.size and tuple(chosen.size))

@@ -104,20 +104,20 @@ def signatures(
     limits = Limits(ports.channels, max_pixels, max_batch, max_bytes, max_request_pixels)
     check_channels(model, ports)
     check_classes(model)
+    asked = _scores_once(model, ports)
 
     def class_maps(outputs: Mapping[str, str | None]) -> Callable:
         """Gives the class map of a head as each output."""
 
         def serving_default(**images: tf.Tensor) -> dict[str, tf.Tensor]:
-            found = scores_by_head(model, requests.checked(images, limits, ports))
+            found = asked(requests.checked(images, limits, ports))
             return {output: class_map_of(found[head]) for output, head in outputs.items()}
 
         return _traced(serving_default, image_specs(ports))
 
     found = {}
     for head, classes in classes_by_head(model).items():
-        scores_of = functools.partial(_scores_of_head, model, head)
-        of_head = _of_head(scores_of, limits, ports)
+        of_head = _of_head(functools.partial(_of_one, asked, head), limits, ports)
         outputs = {CLASS_MAP: head}
         if head == ports.heads[0]:
             outputs = {ports.name_of(CLASS_MAP, one): one for one in ports.heads}
@@ -136,8 +136,21 @@ def scores_by_head(model: keras.Model, images: Images) -> dict[str | None, tf.Te
     return found if isinstance(found, dict) else {None: found}
 
 
-def _scores_of_head(model: keras.Model, head: str | None, images: Images) -> tf.Tensor:
-    return scores_by_head(model, images)[head]
+def _scores_once(model: keras.Model, ports: Ports) -> Callable:
+    """`scores_by_head` as one function that every signature calls.
+
+    The model is traced once and lies in the file once, not with each signature. Where a signature
+    runs, TensorFlow puts the function in the place of the call, and takes out what is not asked.
+    """
+    specs = {
+        name: tf.TensorSpec([None, None, None, channels], tf.uint8)
+        for name, channels in ports.inputs.items()
+    }
+    return tf.function(functools.partial(scores_by_head, model), input_signature=[specs])
+
+
+def _of_one(asked: Callable, head: str | None, images: Images) -> tf.Tensor:
+    return asked(images)[head]
 
 
 def image_specs(ports: Ports) -> dict[str, tf.TensorSpec]:

@@ -80,8 +80,11 @@ def test_each_head_has_signatures_of_its_own(model, version):
 
 
 def test_both_class_maps_come_from_one_pass_of_the_trunk(model):
-    graph = signatures(model)["serving_default"].graph
-    nodes = collections.Counter(node.type for node in graph.get_operations())
+    graph = signatures(model)["serving_default"].graph.as_graph_def()
+    functions = graph.library.function
+    nodes = collections.Counter(
+        node.op for part in (graph.node, *(one.node_def for one in functions)) for node in part
+    )
     convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
     assert nodes["Conv2D"] == len(convolutions)
 

@@ -13,13 +13,14 @@ import zoo
 from tests.support.toys import ALL, build_toy
 from zoo.drawing import svg
 from zoo.models.plain import plain
+from zoo.models.without_values import without_values
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
 
 def full_size(name: str) -> keras.Model:
     """Without the memory of its weights; of several heads the first."""
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         return plain(zoo.build(name), next(iter(zoo.describe(name).heads), None))
 
 

@@ -19,6 +19,7 @@ from tests.support.toys import OTHER_TOYS, TOYS, build_toy, difference, scores_o
 from zoo.calls import calls
 from zoo.inference.reach import window_of
 from zoo.models.plain import plain
+from zoo.models.without_values import without_values
 from zoo.weights.layouts import fixed_blobs
 
 # The size of each layer's output, height = width, for an image of 500 × 500 pixels.
@@ -105,7 +106,8 @@ def sizes_at(model: keras.Model, size: int | tuple[int, int]) -> dict[str, tuple
     made = [x for x in calls(model) if not isinstance(x.operation, keras.layers.InputLayer)]
     image = keras.KerasTensor((1, height, width, model.inputs[0].shape[-1]))
     outputs = [call.outputs[0] for call in made]
-    specs = keras.Model(model.input, outputs).compute_output_spec(image)
+    with without_values():
+        specs = keras.Model(model.input, outputs).compute_output_spec(image)
     return {call.operation.name: spec.shape for call, spec in zip(made, specs, strict=True)}
 
 
@@ -122,11 +124,12 @@ def trainable(model: keras.Model) -> int:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_fcn_has_the_authors_counts_and_sizes(name):
-    model = zoo.build(name)
+    with without_values():
+        model = zoo.build(name)
     # The fixed bilinear kernels and the at-once scales hold no weights here.
     assert model.count_params() == trainable(model) == zoo.describe(name).parameters
     check_sizes(model, 500, SIZES[name])
-    for layer in model.layers:
+    for layer in zoo.build(name, **TOYS[name].options).layers:
         if layer.name.startswith("score_") and layer.weights:
             assert not any(weights.any() for weights in layer.get_weights()), layer.name
 
@@ -143,7 +146,7 @@ OTHER_COUNTS = {
 
 @pytest.mark.parametrize("name", OTHER_COUNTS)
 def test_nets_of_several_heads_or_inputs_have_the_authors_counts_and_sizes(name):
-    with keras.StatelessScope(initialize_variables=False):  # without the memory of 1 GB
+    with without_values():
         model = zoo.build(name)
         everything, learned = OTHER_COUNTS[name]
         assert model.count_params() == trainable(model) == zoo.describe(name).parameters == learned
@@ -191,7 +194,8 @@ GOOGLENET_SIZES = {
 
 def test_fcn_googlenet_has_the_counts_of_its_papers():
     """5,973,552 numbers in the convolutions of BVLC's definition; the scores are 1024 × 21 + 21."""
-    model = zoo.build("fcn_googlenet")
+    with without_values():
+        model = zoo.build("fcn_googlenet")
     assert model.count_params() == trainable(model) == 5_973_552 + 21_525
     assert zoo.describe("fcn_googlenet").parameters == 5_995_077
     check_sizes(model, 500, GOOGLENET_SIZES)
@@ -231,13 +235,22 @@ def test_the_field_of_googlenet_says_where_its_trunk_ends(final_pooling, field):
 
 
 def test_deconvnet_has_the_authors_counts_and_sizes():
-    model = zoo.build("deconvnet")
+    with without_values():
+        model = zoo.build("deconvnet")
     assert trainable(model) == zoo.describe("deconvnet").parameters == 251_805_653
     normalizations = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     assert len(normalizations) == 29
     # Keras's moving mean and variance, which the authors fold in after training.
     assert model.count_params() == 251_805_653 + 33_408
     check_sizes(model, 224, DECONVNET_SIZES)
+
+
+def test_deconvnet_begins_as_the_authors():
+    """Narrow; the scores and the last stage are as wide as theirs."""
+    keras.utils.set_random_seed(0)
+    model = zoo.build("deconvnet", stages=(64,) * 5, fc_filters=64)
+    normalizations = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(normalizations) == 29
     for layer in normalizations:
         gamma, beta, _, _ = layer.get_weights()
         assert layer.epsilon == 1e-9
@@ -270,7 +283,8 @@ def test_unet_has_the_papers_counts_and_sizes():
 
 def test_the_released_unet_has_other_counts_and_sizes():
     """phseg_v5 of the release of 2015: twice the features after the last up-convolution."""
-    model = zoo.build("unet", channels=1, border="valid", definition="release")
+    with without_values():
+        model = zoo.build("unet", channels=1, border="valid", definition="release")
     assert model.count_params() == 31_100_354
     check_sizes(model, 572, UNET_SIZES)
     up = model.get_layer("upconv_u1d_u0a")
@@ -280,7 +294,8 @@ def test_the_released_unet_has_other_counts_and_sizes():
 
 def test_batch_normalization_takes_the_place_of_the_biases():
     """18 convolutions of 5888 filters in all: a scale and a shift in the place of each bias."""
-    model = zoo.build("unet", batch_norm=True)
+    with without_values():
+        model = zoo.build("unet", batch_norm=True)
     assert trainable(model) == 31_031_810 + 5888 == 31_037_698
     assert model.count_params() == 31_037_698 + 2 * 5888
     names = [layer.name for layer in model.layers]
@@ -297,7 +312,8 @@ def test_batch_normalization_takes_the_place_of_the_biases():
 
 def test_the_unet_on_vgg16_has_its_counts_and_sizes():
     """VGG-16's 14,714,688, the bottom's 4,719,616, five levels and the scores."""
-    model = zoo.build("unet_vgg16")
+    with without_values():
+        model = zoo.build("unet_vgg16")
     levels = 2 * 8_128_000 + 2_294_528 + 573_824 + 143_552
     assert trainable(model) == 14_714_688 + 4_719_616 + levels + 21 * 65 == 38_703_573
     assert model.count_params() == zoo.describe("unet_vgg16").parameters
@@ -376,10 +392,11 @@ def test_segnet_subtracts_no_mean_and_takes_bgr():
 )
 def test_an_encoder_decoder_has_the_levels_of_unet(options, count):
     """Two convolutions of 3 × 3 a level, and 1 × 1 or 3 × 3 between; summed up by hand."""
-    model = zoo.build("encoder_decoder", **options)
+    with without_values():
+        model = zoo.build("encoder_decoder", **options)
+        unet = sizes_at(zoo.build("unet", border="valid"), 204)
     assert model.count_params() == trainable(model) == count
     shapes = sizes_at(model, 64)
-    unet = sizes_at(zoo.build("unet", border="valid"), 204)
     for level in range(5):
         for ours, theirs in (("1", "a-b"), ("2", "b-c")):
             width = unet[f"conv_d{level}{theirs}"][-1]
