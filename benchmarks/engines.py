@@ -244,7 +244,10 @@ def section(every: Mapping[str, Results], folder: pathlib.Path) -> str:
         for name in CONTESTANTS
         if "reason" in found.get(name, {})
     ]
-    bars = {key: ratios(found) for key, found in every.items()}
+    bars = {}
+    for key, found in every.items():
+        given = ratios(found)
+        bars[key] = {name: given[name] for name in CONTESTANTS if name in given}
     write(plot.bars(bars, x_label="time / that of the zoo"), folder / PLOT)
     return TEXT.format(
         threads=THREADS,
