@@ -24,7 +24,7 @@ from zoo.inference.scorers import scorer
 from zoo.models.plain import plain
 from zoo.weights import catalog, imagenet
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MODULES = {"exports": exports, "keras": keras, "np": np, "pathlib": pathlib, "tf": tf, "zoo": zoo}
 
 NOT_RUN = {
@@ -183,7 +183,7 @@ def check_answers(code: str, names: dict[str, Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:encoder_weights left")  # as README says
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_python_of_a_document_runs(path, folder):
     """Its blocks one after the other, as its readers run them."""
     names = given("")
@@ -224,7 +224,7 @@ def test_nothing_is_left_out_that_is_not_there():
     assert set(NOT_RUN) <= there
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_commands_of_a_document_are_understood(path):
     refused = {
         " ".join(words): why
