@@ -1,0 +1,38 @@
+"""Brings the documents at the top of the project into the site, with links that fit there."""
+
+import pathlib
+import re
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = pathlib.Path(__file__).parents[2]
+PLACES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+    "LICENSE": "LICENSE.txt",
+}
+"""Of a document at the top, its place in the site."""
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Adds the documents at the top to the pages of docs."""
+    for name, place in PLACES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        files.append(File.generated(config, place, content=relinked(text)))
+    return files
+
+
+def relinked(text: str) -> str:
+    """The text with links from the top of the project as links from docs.
+
+    >>> relinked("[a page](docs/training.md#scores), [how](CONTRIBUTING.md)")
+    '[a page](training.md#scores), [how](contributing.md)'
+    """
+
+    def moved(link: re.Match) -> str:
+        return f"]({PLACES.get(link[1], link[1].removeprefix('docs/'))}"
+
+    return re.sub(r"\]\((?!https?:)([^)#]+)", moved, text)
