@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import runpy
 import subprocess
 import sys
 
@@ -74,6 +75,16 @@ def test_what_is_loaded_is_seen():
         "<style>@font-face { src: url(https://a/e.woff) }</style>"
     )
     assert loaded(page) == ["https://a/b.css", "//a/c.js", "d.png", "https://a/e.woff"]
+
+
+@needs_mkdocs
+def test_text_is_changed_for_it_as_said():
+    hooks, prompts = (runpy.run_path(CONFIG.with_name(f"{x}.py")) for x in ("hooks", "prompts"))
+    text = "[a](docs/training.md#scores), [b](CONTRIBUTING.md), [c](https://a/docs/b.md)"
+    moved = "[a](training.md#scores), [b](contributing.md), [c](https://a/docs/b.md)"
+    assert hooks["relinked"](text) == moved
+    text = "So:\n\n>>> 1 + 1\n2\n\nThere."
+    assert prompts["fenced"](text) == "So:\n\n```pycon\n>>> 1 + 1\n2\n```\n\nThere."
 
 
 def test_each_model_is_in_the_menu():

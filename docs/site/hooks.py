@@ -26,11 +26,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def relinked(text: str) -> str:
-    """The text with links from the top of the project as links from docs.
-
-    >>> relinked("[a page](docs/training.md#scores), [how](CONTRIBUTING.md)")
-    '[a page](training.md#scores), [how](contributing.md)'
-    """
+    """The text with links from the top of the project as links from docs."""
 
     def moved(link: re.Match) -> str:
         return f"]({PLACES.get(link[1], link[1].removeprefix('docs/'))}"

@@ -16,9 +16,5 @@ class Prompts(griffe.Extension):
 
 
 def fenced(text: str) -> str:
-    """The text with each paragraph that begins with a prompt in a block of code.
-
-    >>> fenced("An example:" + 2 * chr(10) + ">>> 1 + 1")
-    'An example:\\n\\n```pycon\\n>>> 1 + 1\\n```'
-    """
+    """The text with each paragraph that begins with a prompt in a block of code."""
     return re.sub(r"^(>>> .*(?:\n.+)*)", r"```pycon\n\1\n```", text, flags=re.MULTILINE)
