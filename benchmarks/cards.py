@@ -68,9 +68,9 @@ def card(name: str, cost: dict[str, str]) -> str:
     known = zoo.describe(name)
     head = f", its head `{known.heads[0]}`" if known.heads else ""
     parts = [
-        f"# {name}\n\n{WRITTEN}",
+        f"# {name}",
         f"{known.summary} `zoo.build({name!r})` builds it.".replace("'", '"'),
-        f"![the stages of {name}{head}, with their sizes and skips]({name}.svg)",
+        f"[![the stages of {name}{head}, with their sizes and skips]({name}.svg)]({name}.svg)",
         "## What it takes",
         table(
             ("at the default options", ""),
@@ -100,6 +100,7 @@ def card(name: str, cost: dict[str, str]) -> str:
         *speed(name),
         "## Published weights",
         *published(name),
+        WRITTEN,
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -204,8 +205,6 @@ def index(counts: dict[str, dict[str, str]]) -> str:
 INDEX = """\
 # Models
 
-{written}
-
 | you have | take |
 |---|---|
 | photographs, and a few hundred labels | `fcn8s` or `unet_vgg16`, which start from ImageNet |
@@ -222,6 +221,8 @@ INDEX = """\
 
 GMAC are 10⁹ multiplications for an image of {side} × {side}; MB is the memory for its answer,
 beside the weights. Both are counted from the layers.
+
+{written}
 """
 
 

@@ -1,4 +1,4 @@
-"""Brings the documents at the top of the project into the site, with links that fit there."""
+"""Brings the documents at the top into the site, and a drawing in the place of a graph."""
 
 import pathlib
 import re
@@ -32,3 +32,9 @@ def relinked(text: str) -> str:
         return f"]({PLACES.get(link[1], link[1].removeprefix('docs/'))}"
 
     return re.sub(r"\]\((?!https?:)([^)#]+)", moved, text)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The text of a page with the drawing of the graph, which `benchmarks.rooms` made."""
+    image = "![the rooms of the code, and which imports which](images/architecture.svg)"
+    return re.sub(r"^```mermaid\n.*?^```$", image, markdown, flags=re.DOTALL | re.MULTILINE)
