@@ -10,6 +10,7 @@ from benchmarks import quoted
 from benchmarks.documents import table
 from recipes import runs
 
+FIRST, HIDDEN = ("recipe", "split", "mean_iou"), ("model", "data", "versions", "date")
 NUMBERS = ("accuracy", "iou", "steps", "minutes")
 """Of the columns of results.csv those whose names end so are numbers."""
 
@@ -26,13 +27,13 @@ def listed(names: Iterable[str], *, models: str | None = None) -> str:
 
 
 def scores(found: Sequence[Mapping[str, str]]) -> str:
-    """Rows of results.csv as a table, the numbers last."""
-    columns = [x for x in found[0] if x not in ("model", "data") and any(row[x] for row in found)]
-    columns.sort(key=lambda x: x.endswith(NUMBERS))
+    """Rows of results.csv as a table: what was run, the numbers, and on what they were measured."""
+    known = [x for x in found[0] if x not in (*FIRST, *HIDDEN) and any(row[x] for row in found)]
+    rest = [x for x in known if not x.endswith(NUMBERS)]
+    columns = [*FIRST, *(x for x in known if x not in rest), *rest]
     head = [quoted.words(x) for x in columns]
-    left = sum(not x.endswith(NUMBERS) for x in columns)
     lines = [[f"`{row[x]}`" if x == "recipe" else row[x] for x in columns] for row in found]
-    return table(head, *lines, left=left)
+    return table(head, *lines, left=2, behind=len(rest))
 
 
 def page() -> str:
@@ -53,13 +54,14 @@ Written by `python -m benchmarks.cards`; run it again instead of editing.
 
 A run is a file in `recipes/runs/` that says what is trained on which data and how.
 `zoo train NAME --workdir runs/NAME` trains it, and resumes it; with data of your own folder behind
-`--data-dir`. `zoo train NAME --help` shows its card and its options, and [training.md](training.md)
+`--data-dir`. `zoo train NAME --help` shows its card and its options, and [training](training.md)
 explains them.
 
 ## Results
 
-What was measured here, by `zoo evaluate runs/NAME --record`, from [results.csv](results.csv). What
-the papers' authors report about their own weights is in the [cards of the models](models/index.md).
+What was measured here, by `zoo evaluate runs/NAME --record`: [results.csv](results.csv) has the
+versions and the dates, too. What the authors report about their own weights is in the [cards of the
+models](models/index.md).
 
 {scores}
 

@@ -36,5 +36,6 @@ def relinked(text: str) -> str:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The text of a page with the drawing of the graph, which `benchmarks.rooms` made."""
-    image = "![the rooms of the code, and which imports which](images/architecture.svg)"
+    drawing = "images/architecture.svg"
+    image = f"[![the rooms of the code, and which imports which]({drawing})]({drawing})"
     return re.sub(r"^```mermaid\n.*?^```$", image, markdown, flags=re.DOTALL | re.MULTILINE)
