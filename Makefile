@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: .venv/ready
 	.venv/bin/python -m recipes.demonstration --workdir runs/demonstration
@@ -16,6 +16,10 @@ test: lint .venv/mediapipe/ready
 lint: .venv/ready
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+
+# The site, in build/site. A link to nowhere is an error.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 # Done again only when what is installed changes: the stamp is written after a whole installation.
 .venv/ready: pyproject.toml constraints.txt

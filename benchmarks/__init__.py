@@ -1,1 +1,1 @@
-"""Programs that compare the zoo with other systems; each prints a table."""
+"""Programs that compare the zoo with other systems, each of which prints a table; and its pages."""

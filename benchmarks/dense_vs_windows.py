@@ -34,6 +34,7 @@ import tensorflow as tf
 import zoo
 from benchmarks.documents import table, write
 from recipes.training import environment
+from zoo.anatomy import multiplications
 from zoo.inference.windows import Classifier, classifier
 
 OWN = {"fcn_alexnet": 227, "fcn32s": 226}
@@ -111,16 +112,13 @@ def step(parts: Classifier, crops: tf.Tensor, rows: slice, columns: slice, which
     return lambda: forward(crops) if which == "forward" else backward(crops)[0]
 
 
-def multiplications(parts: Classifier, side: int, cells: int) -> int:
+def multiplications_of(parts: Classifier, side: int, cells: int) -> int:
     """Of the convolutions over a square crop, of which cells × cells are scored."""
-    count, needed = 0, cells + parts.window - 1
-    for model, length in ((parts.trunk, side), (parts.head, needed)):
-        shape = (1, length, length, model.input_shape[-1])
-        for layer in model.layers[1:]:
-            shape = layer.compute_output_shape(shape)
-            if isinstance(layer, keras.layers.Conv2D):
-                count += int(np.prod(shape)) * int(np.prod(layer.kernel.shape[:3]))
-    return count
+    needed = cells + parts.window - 1
+    return sum(
+        multiplications(model, (length, length))
+        for model, length in ((parts.trunk, side), (parts.head, needed))
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +139,7 @@ def ways(name: str, parts: Classifier, image: np.ndarray, which: str, batch: int
     for grid, cells in CELLS.items():
         part, place = field.crop(cells, PADDED)
         crop = tf.identity(padded[:, part, part])
-        takes = {grid: (1, multiplications(parts, crop.shape[1], len(cells)))}
+        takes = {grid: (1, multiplications_of(parts, crop.shape[1], len(cells)))}
         found[f"dense {grid}"] = Way(step(parts, crop, place, place, which), takes)
     # Neighbours of one row in the middle.
     row, place = field.crop(range(FIRST, FIRST + 1), PADDED)
@@ -153,7 +151,7 @@ def ways(name: str, parts: Classifier, image: np.ndarray, which: str, batch: int
         ("exact", exact, place),
         ("own", exact[:, start : start + own, start : start + own], slice(0, 1)),
     ):
-        each = multiplications(parts, crops.shape[1], 1)
+        each = multiplications_of(parts, crops.shape[1], 1)
         for how, some in (("in batches", crops), ("one by one", crops[:1])):
             takes = {
                 grid: (len(cells) ** 2 / len(some), len(cells) ** 2 * each)

@@ -6,10 +6,14 @@ import sys
 from zoo import files
 
 
-def table(*rows: tuple, left: int = 1) -> str:
-    """A Markdown table. The columns from `left` on are aligned right, as numbers."""
+def table(*rows: tuple, left: int = 1, behind: int = 0) -> str:
+    """A Markdown table. Its columns are aligned right, as numbers, but the first and the last ones.
+
+    `left` columns are before the numbers, and `behind` columns behind them.
+    """
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    rule = "|" + "---|" * left + "--:|" * (len(rows[0]) - left)
+    numbers = len(rows[0]) - left - behind
+    rule = "|" + "---|" * left + "--:|" * numbers + "---|" * behind
     return "\n".join([lines[0], rule, *lines[1:]])
 
 

@@ -9,7 +9,7 @@ import zoo
 from zoo.commands import table
 
 ROOT = pathlib.Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text()
 
 
@@ -23,7 +23,7 @@ def test_the_versions_agree():
     assert f"## {zoo.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_the_documents_name_is_there(path):
     """What is in capitals in a path stands for any name."""
     text = path.read_text(encoding="utf-8")

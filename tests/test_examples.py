@@ -1,5 +1,6 @@
 """The examples in the documents and docstrings run, and the commands are ones that there are."""
 
+import contextlib
 import doctest
 import functools
 import importlib
@@ -17,14 +18,18 @@ from PIL import Image
 
 import exports
 import zoo
-from tests.support import examples
+from tests.support import examples, serving_double
 from tests.support.examples import ROOT, Example
 from tests.support.toys import ALL_TOYS, TOYS, keras_vgg, toy_images
+from zoo.__main__ import main
 from zoo.inference.scorers import scorer
 from zoo.models.plain import plain
 from zoo.weights import catalog, imagenet
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TUTORIALS = [ROOT / f"docs/tutorials/{name}.md" for name in ("own_data", "phone", "large_images")]
+"""Each goes on with the files of those before it."""
+CHINESE = ROOT / "docs/zh/own_data.md"
 MODULES = {"exports": exports, "keras": keras, "np": np, "pathlib": pathlib, "tf": tf, "zoo": zoo}
 
 NOT_RUN = {
@@ -183,7 +188,11 @@ def check_answers(code: str, names: dict[str, Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:encoder_weights left")  # as README says
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in DOCUMENTS if path not in (*TUTORIALS, CHINESE)],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_the_python_of_a_document_runs(path, folder):
     """Its blocks one after the other, as its readers run them."""
     names = given("")
@@ -224,7 +233,7 @@ def test_nothing_is_left_out_that_is_not_there():
     assert set(NOT_RUN) <= there
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_commands_of_a_document_are_understood(path):
     refused = {
         " ".join(words): why
@@ -232,3 +241,34 @@ def test_the_commands_of_a_document_are_understood(path):
         if (why := examples.refusal(words))
     }
     assert not refused
+
+
+def test_the_tutorials_run_from_the_first_line_to_the_last(tmp_path, monkeypatch):
+    """As their readers run them, but that training is a toy's, and a stand-in is the server."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for path in TUTORIALS:
+        for language, code in examples.steps(path):
+            if language == "python":
+                check_answers(code, names)
+                continue
+            for words in examples.lines_of(code):
+                run_command(words)
+    assert np.asarray(Image.open("masks/photograph-mask.png")).shape == (303, 384)
+
+
+def run_command(words: list[str]) -> None:
+    if words[0] == "docker":
+        return
+    assert words[0] == "zoo", f"a tutorial has a command that is not run: {words}"
+    more = ["--toy"] if words[1] == "train" else []
+    with contextlib.ExitStack() as stack:
+        if words[1] == "ask":
+            place = pathlib.Path("served", "unet", "1")
+            model = stack.enter_context(serving_double.served(place, "unet"))
+            more = ["--url", stack.enter_context(serving_double.rest(model))]
+        assert main([*words[1:], *more]) == 0, words
+
+
+def test_the_tutorial_in_chinese_has_the_code_of_the_one_in_english():
+    assert examples.steps(CHINESE) == examples.steps(TUTORIALS[0])

@@ -4,6 +4,8 @@ All is read from the layers of the model; nothing is computed.
 """
 
 import dataclasses
+import math
+from typing import Any
 
 import keras
 
@@ -122,6 +124,33 @@ def anatomy(model: keras.Model, size: tuple[int, int]) -> tuple[list[Stage], lis
     return stages, skips
 
 
+def multiplications(model: keras.Model, size: tuple[int, int]) -> int:
+    """How many multiplications the convolutions of a model take to answer one image.
+
+    Those with zeros at a border count. The fixed up-samplings of the FCNs do not: they hold no
+    weights, and take less than a thousandth of the rest.
+
+    ```python
+    multiplications(model, (500, 500)) / 1e9  # GMAC
+    ```
+
+    Args:
+        model: A model of the zoo; its weights need not be there. With several inputs each has the
+            size, and all heads count.
+        size: Height and width of the image.
+    """
+    sizes, count = {}, 0
+    for call, shape in _answers(model, size):
+        sizes[id(call.outputs[0])] = shape
+        layer = call.operation
+        if isinstance(layer, keras.layers.Conv2D):
+            count += math.prod((*shape[:2], *layer.kernel.shape))
+        elif isinstance(layer, keras.layers.Conv2DTranspose):
+            # Each pixel of what it takes is multiplied by the whole kernel.
+            count += math.prod((*sizes[id(call.input_tensors[0])][:2], *layer.kernel.shape))
+    return count
+
+
 def _walked(model: keras.Model, size: tuple[int, int]) -> _Node:
     """The node of the model's answer."""
     made, node = {}, None
@@ -150,11 +179,15 @@ def _walked(model: keras.Model, size: tuple[int, int]) -> _Node:
 
 def _sizes(model: keras.Model, size: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
     """The size that each layer gives, by its name."""
+    return {call.operation.name: shape for call, shape in _answers(model, size)}
+
+
+def _answers(model: keras.Model, size: tuple[int, int]) -> list[tuple[Any, tuple[int, int, int]]]:
+    """Each call of a layer, in the order of computation, with the size of what it gives."""
+    images = keras.tree.map_structure(
+        lambda x: keras.KerasTensor((1, *size, x.shape[-1])), model.input
+    )
+    made = calls(model)
     # Not the outputs of the layers: one that models share has those of all of them.
-    made = [x for x in calls(model) if not isinstance(x.operation, keras.layers.InputLayer)]
-    outputs = [call.outputs[0] for call in made]
-    image = keras.KerasTensor((1, *size, model.input_shape[-1]))
-    specs = keras.Model(model.input, outputs).compute_output_spec(image)
-    shapes = [tuple(spec.shape[1:]) for spec in specs]
-    found = {call.operation.name: shape for call, shape in zip(made, shapes, strict=True)}
-    return found | {model.layers[0].name: image.shape[1:]}
+    specs = keras.Model(model.input, [call.outputs[0] for call in made]).compute_output_spec(images)
+    return [(call, tuple(spec.shape[1:])) for call, spec in zip(made, specs, strict=True)]

@@ -180,8 +180,8 @@ def table(pattern: str = "*") -> str:
     for name in zoo.list_models(pattern):
         card = zoo.describe(name)
         rows.append(
-            f"| `{name}` | {card.parameters:,} | {card.stride} | {card.receptive_field} "
-            f"| {card.classes} | {card.paper} | {card.weights_licence} |"
+            f"| [`{name}`](docs/models/{name}.md) | {card.parameters:,} | {card.stride} "
+            f"| {card.receptive_field} | {card.classes} | {card.paper} | {card.weights_licence} |"
         )
     return "\n".join(rows)
 

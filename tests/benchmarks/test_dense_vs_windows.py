@@ -40,7 +40,7 @@ def test_multiplications_are_those_of_the_table_of_alexnet():
         + 4096 * 4096
         + 4096 * 21
     )
-    assert benchmark.multiplications(parts, 227, 1) == by_hand
+    assert benchmark.multiplications_of(parts, 227, 1) == by_hand
 
 
 def test_crops_with_other_scores_are_not_timed(few, capsys, monkeypatch):

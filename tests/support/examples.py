@@ -116,23 +116,32 @@ def _resolved(node: ast.expr, known: Mapping[str, Any]) -> Any:
     return None
 
 
+def steps(path: pathlib.Path) -> list[tuple[str, str]]:
+    """The blocks of a document that are run, each behind its language: python or sh."""
+    text = path.read_text(encoding="utf-8")
+    return re.findall(r"^```(python|sh)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def lines_of(block: str) -> list[list[str]]:
+    """The words of each command in a block of sh."""
+    found: list[list[str]] = [[]]
+    # A comment ends with its line, and so does a command.
+    lexer = shlex.shlex(
+        block.replace("\\\n", " ").replace("\n", "\n; "), posix=True, punctuation_chars=";&|"
+    )
+    lexer.whitespace_split = True
+    for word in lexer:
+        if set(word) <= set(";&|"):
+            found.append([])
+        else:
+            found[-1].append(word)
+    return [words for words in found if words]
+
+
 def commands(text: str) -> list[list[str]]:
     """The words of each command in the ```sh blocks that is one of ours: `zoo` or `python -m`."""
-    found = []
-    for block in fenced(text, "sh"):
-        # A comment ends with its line, and so does a command.
-        text = block.replace("\\\n", " ").replace("\n", "\n; ")
-        lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|")
-        lexer.whitespace_split = True
-        words: list[str] = []
-        for word in [*lexer, ";"]:
-            if not set(word) <= set(";&|"):
-                words.append(word)
-                continue
-            if words[:1] == ["zoo"] or words[:2] == ["python", "-m"]:
-                found.append(words)
-            words = []
-    return found
+    found = [words for block in fenced(text, "sh") for words in lines_of(block)]
+    return [words for words in found if words[0] == "zoo" or words[:2] == ["python", "-m"]]
 
 
 class _ParsedError(Exception):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.support.toys import ALL, build_toy
-from zoo.anatomy import anatomy
+import zoo
+from tests.support.toys import ALL, ALL_TOYS, build_toy
+from zoo.anatomy import anatomy, multiplications
 
 
 def test_fcn8s_has_two_skips_of_scores():
@@ -63,3 +64,25 @@ def test_every_layer_that_has_weights_is_in_it(name):
     assert convolutions <= shown
     # Of SegNet the lowest switches go to the next stage: they are a way of their own even there.
     assert all(skip.start < skip.end - (0 if skip.switches else 1) for skip in skips)
+
+
+def test_multiplications_are_those_of_a_unet_by_hand():
+    """Of a tile of 92 × 108 without a mirror: each convolution of 3 × 3 loses two pixels."""
+    model = zoo.build("unet", filters=4, depth=1, border="valid")
+    by_hand = 9 * (90 * 106 * 3 * 4 + 88 * 104 * 4 * 4)  # down
+    by_hand += 9 * (42 * 50 * 4 * 8 + 40 * 48 * 8 * 8)  # at the bottom
+    by_hand += 40 * 48 * 2 * 2 * 8 * 4  # the up-convolution
+    by_hand += 9 * (78 * 94 * 8 * 4 + 76 * 92 * 4 * 4)  # up
+    assert multiplications(model, (92, 108)) == by_hand + 76 * 92 * 4 * 2
+
+
+def test_two_trunks_take_twice_the_multiplications():
+    late, one = (
+        multiplications(build_whole(x), (60, 80)) for x in ("fcn32s_late_fusion", "fcn32s")
+    )
+    assert late == 2 * one
+
+
+def build_whole(name):
+    """A toy with all its inputs."""
+    return zoo.build(name, **ALL_TOYS[name].options)

@@ -1,0 +1,104 @@
+"""The cards of the models are current, and small; what they quote is found where it is said."""
+
+import csv
+import shutil
+
+import pytest
+
+import zoo
+from benchmarks import cards, quoted, recipes_page
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    """What the program would write; no weights are made for it."""
+    return cards.pages()
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    """A copy of the documents that may be changed."""
+    shutil.copytree(quoted.DOCS, tmp_path / "docs")
+    monkeypatch.setattr(quoted, "DOCS", tmp_path / "docs")
+    return tmp_path / "docs"
+
+
+def test_the_cards_are_current(pages):
+    assert cards.stale(pages) == [], "Run `python -m benchmarks.cards`."
+
+
+def test_each_model_has_a_card_with_its_drawing(pages):
+    for name in zoo.list_models():
+        assert f"]({name}.svg)" in pages[f"models/{name}.md"]
+        assert f"[`{name}`]({name}.md)" in pages["models/index.md"]
+        assert pages[f"models/{name}.svg"].startswith("<svg")
+
+
+def test_the_drawings_are_small():
+    sizes = [path.stat().st_size for path in (quoted.DOCS / "models").glob("*.svg")]
+    assert max(sizes) < 200_000
+    assert sum(sizes) < 600_000
+
+
+def test_what_is_changed_missing_or_left_over_is_written_anew(docs, monkeypatch, pages):
+    (docs / "models/unet.md").write_text("# other\n")
+    (docs / "models/fcn8s.svg").unlink()
+    (docs / "models/gone.md").touch()
+    assert cards.stale(pages) == ["models/fcn8s.svg", "models/unet.md", "models/gone.md"]
+    monkeypatch.setattr(cards, "pages", lambda: pages)
+    assert cards.main([]) == 0
+    assert cards.stale(pages) == []
+
+
+def test_a_card_says_what_a_new_row_of_the_results_says(docs):
+    def said() -> str:
+        return "\n".join([*cards.results("fullres"), recipes_page.page()])
+
+    assert "No run of this model has been recorded yet." in said()
+    assert "0.7531" not in said()
+    with open(docs / "results.csv", encoding="utf-8", newline="") as stream:
+        row = next(csv.DictReader(stream))
+    row |= {"recipe": "shapes_fullres", "model": "fullres", "mean_iou": "0.7531"}
+    with open(docs / "results.csv", "a", encoding="utf-8", newline="") as stream:
+        csv.DictWriter(stream, row).writerow(row)
+    assert said().count("0.7531") == 2
+    assert "No run of this model" not in said()
+
+
+def test_speed_is_that_of_the_model_alone(docs):
+    page = docs / "performance.md"
+    page.write_text(
+        "### Seconds\n\n| engine | unet, 9 × 9 | unet_vgg16, 9 × 9 |\n|---|--:|--:|\n"
+        "| zoo | 1.25 | 2.5 |\n\n### Peak memory of the process, in GB\n\n"
+        "| engine | unet, 9 × 9 | unet_vgg16, 9 × 9 |\n|---|--:|--:|\n| zoo | 0.75 | 1.5 |\n"
+    )
+    assert list(cards.speed("unet"))[-1].splitlines()[-1] == "| zoo | 1.25 | 0.75 |"
+    assert list(cards.speed("fcn8s")) == []
+
+
+def test_a_heading_that_is_gone_is_named():
+    with pytest.raises(LookupError, match=r"no heading 'Seconds'\. Write what it is called"):
+        quoted.section("# Hours\n", "Seconds")
+
+
+def test_a_section_ends_at_the_next_heading():
+    assert quoted.section("## One\n\na\n\n### Two\n\nb\n", "One") == "\na\n\n"
+
+
+def test_a_list_in_a_docstring_is_one_in_markdown():
+    text = quoted.definition("deconvnet")
+    assert "Deviations:\n\n- The authors train" in text
+    assert "here\n  Keras keeps" in text
+    assert "of the whole batch.\n- The authors take" in text
+
+
+def test_an_option_has_its_default_and_its_meaning():
+    (row,) = [row for row in cards.options("unet") if row[0] == "depth"]
+    assert row == ["depth", "4", "Number of poolings; the default is Figure 1's."]
+
+
+def test_the_fields_of_a_run_are_read():
+    said = quoted.run_fields("camvid_unet_small")
+    assert said["what"].startswith("A narrow U-Net learns CamVid from scratch")
+    assert said["Command"].endswith("--data-dir path/to/CamVid")
+    assert {"Data", "Start", "Time", "Result"} < set(said)
