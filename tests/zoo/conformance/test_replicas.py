@@ -21,6 +21,8 @@ def test_two_replicas_give_the_numbers_of_one(name, tolerance, mirrored):
         for layer in model.layers:
             if isinstance(layer, keras.layers.Dropout):
                 layer.rate = 0.0  # each replica draws its own mask
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True  # as --sync-batch-norm sets it
 
         def replica_step(image, label):
             with tf.GradientTape() as tape:
