@@ -217,6 +217,9 @@ INDEX = """\
 | no labels, but ImageNet's classes | `vgg16_heatmap` |
 | a course to teach | `fullres`, `encoder_decoder`, then `unet` |
 
+This is what the papers made them for. What was measured here is in [recipes and
+results](../recipes.md).
+
 {models}
 
 GMAC are 10⁹ multiplications for an image of {side} × {side}; MB is the memory for its answer,

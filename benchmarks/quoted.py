@@ -48,11 +48,7 @@ def results(model: str | None = None) -> list[dict[str, str]]:
 
 
 def words(column: str) -> str:
-    """The name of a score as a table shows it.
-
-    >>> words("mean_iou")
-    'mean IoU'
-    """
+    """The name of a score as a table shows it: "mean IoU" for mean_iou."""
     return column.replace("_", " ").replace("iou", "IoU")
 
 

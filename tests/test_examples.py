@@ -29,6 +29,8 @@ from zoo.weights import catalog, imagenet
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TUTORIALS = [ROOT / f"docs/tutorials/{name}.md" for name in ("own_data", "phone", "large_images")]
 """Each goes on with the files of those before it."""
+SMALL = ("--steps", "40", "--validate-every", "20", "--options", '{"filters": 8, "depth": 1}')
+"""The training of a tutorial in a few seconds; the last one of an option counts."""
 CHINESE = ROOT / "docs/zh/own_data.md"
 MODULES = {"exports": exports, "keras": keras, "np": np, "pathlib": pathlib, "tf": tf, "zoo": zoo}
 
@@ -261,7 +263,7 @@ def run_command(words: list[str]) -> None:
     if words[0] == "docker":
         return
     assert words[0] == "zoo", f"a tutorial has a command that is not run: {words}"
-    more = ["--toy"] if words[1] == "train" else []
+    more = list(SMALL) if words[1] == "train" else []
     with contextlib.ExitStack() as stack:
         if words[1] == "ask":
             place = pathlib.Path("served", "unet", "1")
