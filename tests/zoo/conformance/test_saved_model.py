@@ -1,6 +1,5 @@
 """A SavedModel gives the class map of the model."""
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
