@@ -38,7 +38,7 @@ from typing import Any
 from benchmarks import kept
 from benchmarks.documents import report, table
 from benchmarks.engine_files import Task, key_of
-from benchmarks.engines import LIMIT, short
+from benchmarks.engines import LIMIT, have_their_turns, short
 from benchmarks.training_files import NETS, TASK
 from benchmarks.training_step import CONTESTANTS, THREADS
 
@@ -191,12 +191,7 @@ def run(
 def complete(every: Mapping[str, Results]) -> bool:
     """Whether all nets were measured with their own batches, or could not be."""
     keys = {key_of(Task(net, x.batch[1], x.batch[0], False)) for net, x in NETS.items()}
-    return keys <= set(every) and all(
-        "reason" in found.get(name, {})
-        or len(found.get(name, {"seconds": ()})["seconds"]) >= ROUNDS * TURNS
-        for found in every.values()
-        for name in CONTESTANTS
-    )
+    return keys <= set(every) and have_their_turns(every, CONTESTANTS, ROUNDS * TURNS)
 
 
 def medians(found: Results) -> dict[str, float]:

@@ -8,10 +8,9 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
-from recipes.training.step import make_optimizer, make_step
 from tests.support.toys import build_toy, toy_images
+from tests.support.training_step import one_step
 from zoo import fast_copy
 
 RECIPE = Recipe(
@@ -40,21 +39,6 @@ def made(monkeypatch):
     return copies
 
 
-def one_step(recipe, strategy, *batch):
-    """The loss of a step and the variables after it."""
-    with strategy.scope():
-        keras.utils.set_random_seed(3)  # of dropout
-        model = build_toy(recipe.model)
-        optimizer = make_optimizer(recipe)
-        optimizer.build(model.trainable_variables)
-    data = tf.data.Dataset.from_tensor_slices(batch).batch(2)
-    distributed = strategy.experimental_distribute_dataset(data)
-    step = make_step(recipe, State(model, optimizer), strategy, distributed.element_spec)
-    loss, broken, _ = step(next(iter(distributed)), tf.constant(0), last=True)
-    assert not broken
-    return float(loss), [variable.numpy() for variable in model.variables]
-
-
 @pytest.mark.parametrize(
     ("changes", "replicas"),
     [
@@ -69,9 +53,13 @@ def test_the_step_is_the_same_but_for_rounding(changes, replicas, made, mirrored
     strategy = mirrored if replicas == 2 else tf.distribute.get_strategy()
     images = toy_images(recipe.model, 2).astype("uint8")
     labels = (images[..., 0] // 128).astype("uint8")
-    exact = one_step(dataclasses.replace(recipe, fast=False), strategy, images, labels)
+
+    def build() -> keras.Model:
+        return build_toy(recipe.model)
+
+    exact = one_step(dataclasses.replace(recipe, fast=False), strategy, build, images, labels)
     assert not made
-    fast = one_step(recipe, strategy, images, labels)
+    fast = one_step(recipe, strategy, build, images, labels)
     (copy,) = made
     forms = {type(layer).__name__ for layer in copy.layers}
     assert "WinogradConv2D" in forms
@@ -83,5 +71,6 @@ def test_the_step_is_the_same_but_for_rounding(changes, replicas, made, mirrored
 def test_on_a_gpu_the_layers_stay_as_they_are(made, monkeypatch):
     monkeypatch.setattr("recipes.training.step.on_processor", lambda: False)
     images = toy_images("unet", 2).astype("uint8")
-    one_step(RECIPE, tf.distribute.get_strategy(), images, images[..., 0] // 128)
+    build, strategy = lambda: build_toy("unet"), tf.distribute.get_strategy()
+    one_step(RECIPE, strategy, build, images, images[..., 0] // 128)
     assert not made

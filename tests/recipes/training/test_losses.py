@@ -14,6 +14,7 @@ from recipes.training.checkpoints import State
 from recipes.training.recipe import Recipe
 from recipes.training.step import make_optimizer, make_step
 from tests.support.toys import build_toy, toy_images
+from tests.support.training_step import one_step
 
 RECIPE = Recipe(
     name="coins_unet",
@@ -105,23 +106,6 @@ def test_void_has_no_gradient_and_only_void_no_loss(loss, batch):
         assert not gradient[truth == 255].any()
         assert np.isfinite(gradient).all()
         assert (float(value) == pytest.approx(0, abs=1e-6)) == (truth is not labels)
-
-
-def one_step(recipe, strategy, build, *batch):
-    """The loss and the variables after one step on a batch."""
-    with strategy.scope():
-        model = build()
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Dropout):
-                layer.rate = 0  # replicas and compilers draw numbers of their own
-        optimizer = make_optimizer(recipe)
-        optimizer.build(model.trainable_variables)
-    data = tf.data.Dataset.from_tensor_slices(batch).batch(2)
-    distributed = strategy.experimental_distribute_dataset(data)
-    step = make_step(recipe, State(model, optimizer), strategy, distributed.element_spec)
-    loss, broken, _ = step(next(iter(distributed)), tf.constant(0), last=True)
-    assert not broken
-    return float(loss), [variable.numpy() for variable in model.weights]
 
 
 @pytest.mark.parametrize(
