@@ -45,7 +45,6 @@ def faster(
     - Convolutions with many channels are computed by Winograd's minimal filtering, large windows as
       a product of matrices; see `zoo.layers.WinogradConv2D` and `ProductConv2D`. The shape of a
       layer decides.
-    - A transposed convolution with a stride of 1 is a convolution with the kernel turned.
     - Kernels are transformed once, and each normalization is part of the kernel before it, if the
       copy is not trained.
     - What is constant in the 100 pixels of zeros around the image of an FCN is not computed.
@@ -165,11 +164,6 @@ def _to_use(
         kernel, bias = kernel * factor, bias * factor + shift
     gains = _gains(layer) and not keep
     by_product = transposed and _is_large(layer)
-    common = {
-        "activation": keras.activations.serialize(layer.activation),
-        "dtype": layer.dtype_policy,
-        "name": layer.name,
-    }
     if gains and not by_product:
         padding = {"valid": "full"}.get(layer.padding, "same") if transposed else layer.padding
         copy = layers.PreparedConv2D(
@@ -177,30 +171,17 @@ def _to_use(
             layer.kernel_size[0],
             padding=padding,
             groups=getattr(layer, "groups", 1),
-            **common,
+            activation=keras.activations.serialize(layer.activation),
+            dtype=layer.dtype_policy,
+            name=layer.name,
         )
         if transposed:
             kernel = kernel[::-1, ::-1]
         return copy, [layers.transformed_kernel(kernel, copy.groups), bias]
-    if transposed and not keep and _is_turned(layer):
-        copy = keras.layers.Conv2D(layer.filters, layer.kernel_size, padding="same", **common)
-        return copy, [kernel[::-1, ::-1], bias]
     if transposed:
         kernel = kernel.swapaxes(2, 3)
     kind = layers.ProductConv2DTranspose if gains and by_product else type(layer)
     return kind.from_config(config | {"use_bias": True}), [kernel, bias]
-
-
-def _is_turned(layer: keras.Layer) -> bool:
-    """Whether a transposed convolution is a convolution with the kernel turned by 180°.
-
-    TensorFlow computes it as a gradient, which takes up to four times as long.
-    """
-    return (
-        {*layer.strides, *layer.dilation_rate} == {1}
-        and all(side % 2 for side in layer.kernel_size)
-        and (layer.padding, layer.data_format) == ("same", "channels_last")
-    )
 
 
 def _is_large(layer: keras.Layer) -> bool:

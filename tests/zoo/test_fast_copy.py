@@ -179,18 +179,6 @@ def test_any_convolution_and_its_normalization(kind, options, trainable, always,
     assert difference(scores_of(copy, images), scores_of(model, images)) < tolerance.engine
 
 
-@pytest.mark.parametrize("size", [3, (5, 1)])
-def test_a_narrow_transposed_convolution_is_a_convolution(size, tolerance):
-    image = keras.Input((None, None, 4))
-    options = {"padding": "same", "activation": "tanh", "bias_initializer": "normal"}
-    x = keras.layers.Conv2DTranspose(6, size, name="deconv", **options)(image)
-    model = keras.Model(image, x)
-    copy = zoo.faster(model)
-    assert type(copy.get_layer("deconv")) is keras.layers.Conv2D
-    images = np.random.default_rng(0).normal(size=(2, 11, 14, 4)).astype("float32")
-    assert difference(scores_of(copy, images), scores_of(model, images)) < tolerance.engine
-
-
 @pytest.mark.parametrize(
     ("channels", "filters", "window", "gains"),
     [
