@@ -27,6 +27,7 @@ from zoo import drawing
 from zoo.anatomy import multiplications
 from zoo.inference.memory import bytes_per_pixel
 from zoo.models.plain import plain
+from zoo.models.without_values import without_values
 from zoo.weights import catalog
 
 SIDE = 500  # of the image whose costs are counted
@@ -43,8 +44,7 @@ def pages() -> dict[str, str]:
     """Every page and drawing by its path in docs."""
     found, counts = {}, {}
     for name in zoo.list_models():
-        # Weights are not made in this scope.
-        with keras.StatelessScope(initialize_variables=False):
+        with without_values():
             model = zoo.build(name)
             found[f"models/{name}.svg"] = drawing.svg(plain(model, model.spec.head))
             counts[name] = costs(model)
