@@ -4,9 +4,10 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from recipes.plotting import save
 
 Points = Sequence[tuple[float, float]]
 
@@ -46,7 +47,5 @@ def bars(panels: Mapping[str, Mapping[str, float]], *, x_label: str) -> str:
 
 def _text(figure: Figure) -> str:
     content = io.StringIO()
-    # The same numbers give the same file.
-    with mpl.rc_context({"svg.hashsalt": "segmentation-zoo", "svg.fonttype": "none"}):
-        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    save(figure, content, "svg")
     return content.getvalue()

@@ -4,7 +4,7 @@ import argparse
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from zoo import files, quiet, terminal
 from zoo import workdir as workdirs
@@ -62,7 +62,7 @@ def _plot(given: argparse.Namespace) -> int:
                 terminal.tell(f"{run.name} has no {what} yet")
     figure = draw(curves, smooth=given.smooth)
     with files.creating(given.out) as unfinished:
-        _save(figure, unfinished, given.out.suffix.lower()[1:])
+        save(figure, unfinished, given.out.suffix.lower()[1:])
     terminal.tell(f"written: {given.out}")
     return 0
 
@@ -190,10 +190,10 @@ def _add_legend(figure: "Figure", lines: list, texts: list[str]) -> None:
         shown.set_text(terminal.printable(text))
 
 
-def _save(figure: "Figure", file: pathlib.Path, kind: str) -> None:
+def save(figure: "Figure", file: pathlib.Path | IO, kind: str) -> None:
+    """Writes a figure as "png" or "svg"; the same numbers give the same file."""
     import matplotlib as mpl
 
-    # The same numbers give the same file.
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with mpl.rc_context({"svg.hashsalt": "segmentation-zoo", "svg.fonttype": "none"}):
         figure.savefig(file, format=kind, dpi=150, metadata=metadata)
