@@ -50,7 +50,7 @@ def plot(arguments: list[str]) -> int:
 
 
 def _plot(given: argparse.Namespace) -> int:
-    _check(given.out)
+    files.check_new(given.out, ENDINGS, what="A plot")
     quiet.import_tensorflow()
     curves = [
         read(workdir, name)
@@ -65,16 +65,6 @@ def _plot(given: argparse.Namespace) -> int:
         save(figure, unfinished, given.out.suffix.lower()[1:])
     terminal.tell(f"written: {given.out}")
     return 0
-
-
-def _check(out: pathlib.Path) -> None:
-    if out.suffix.lower() not in ENDINGS:
-        raise ValueError(
-            f"A plot is written as {' or '.join(ENDINGS)}; received {out.name!r}. Name it "
-            f"{out.with_suffix('.png').name}, for example."
-        )
-    if out.exists():
-        raise FileExistsError(f"{out} exists and is not overwritten. Name another file with --out.")
 
 
 def names(folders: Sequence[pathlib.Path]) -> list[str]:

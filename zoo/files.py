@@ -13,7 +13,7 @@ import platform
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 try:
@@ -71,6 +71,30 @@ def creating(target: str | os.PathLike) -> Iterator[pathlib.Path]:
         yield unfinished
         sync(unfinished)
         move(unfinished, target)
+
+
+def check_new(target: pathlib.Path, endings: Sequence[str], *, what: str) -> pathlib.Path:
+    """Checks where a file is to be written, before the work for it is done; returns the path.
+
+    Args:
+        target: The file that will be written, by `creating`.
+        endings: That its name may have, as ".png".
+        what: What the file holds, with its article, for the message.
+
+    Raises:
+        ValueError: The name has none of the endings.
+        FileExistsError: Something is there.
+    """
+    if target.suffix.lower() not in endings:
+        *others, last = endings
+        known = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(
+            f"{what} is written as {known}; received {target.name!r}. Name it "
+            f"{target.stem or 'new'}{endings[0]}, for example."
+        )
+    if os.path.lexists(target):
+        raise FileExistsError(f"{target} exists and is not overwritten. Name another file.")
+    return target
 
 
 def write_text(target: str | os.PathLike, text: str) -> None:

@@ -44,7 +44,7 @@ def draw(arguments: list[str]) -> int:
 
 def _draw(chosen: argparse.Namespace) -> int:
     name, options = _what(chosen.model, chosen.options)
-    out = _checked(chosen.out or pathlib.Path(f"{name}.svg"), ".svg")
+    out = files.check_new(chosen.out or pathlib.Path(f"{name}.svg"), (".svg",), what="A drawing")
     quiet.import_tensorflow()
     from zoo import drawing
     from zoo.models.plain import plain
@@ -126,7 +126,7 @@ def activations(arguments: list[str]) -> int:
 
 
 def _activations(chosen: argparse.Namespace) -> int:
-    out = _checked(chosen.out, ".png")
+    out = files.check_new(chosen.out, (".png",), what="A picture")
     quiet.import_tensorflow()
     from zoo import depths, loading
     from zoo.inference import activations as shown
@@ -145,18 +145,6 @@ def _activations(chosen: argparse.Namespace) -> int:
         picture.save(unfinished, "PNG")
     tell(f"written: {out}")
     return 0
-
-
-def _checked(out: pathlib.Path, ending: str) -> pathlib.Path:
-    """Where something new may be written."""
-    if out.suffix.lower() != ending:
-        raise ValueError(
-            f"--out is a file that ends in {ending}; received {out}. Pass "
-            f"{out.with_suffix(ending).name or f'picture{ending}'}."
-        )
-    if out.exists():
-        raise FileExistsError(f"{out} exists and is not overwritten. Name another file with --out.")
-    return out
 
 
 def _side(text: str) -> int:

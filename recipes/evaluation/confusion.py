@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,24 +12,8 @@ from zoo import files
 
 
 def check(file: pathlib.Path) -> None:
-    """Checks the name of a file for `write`, and its folder, before anything is scored.
-
-    Raises:
-        ValueError: It has another ending.
-        FileExistsError: It is there already.
-        FileNotFoundError: Its folder does not exist.
-    """
-    if file.suffix.lower() not in _WRITERS:
-        raise ValueError(
-            f"A confusion matrix is written as {', '.join(_WRITERS)}; received {file.name!r}. Name "
-            f"it {file.with_suffix('.png').name}, for example."
-        )
-    if os.path.lexists(file):
-        raise FileExistsError(f"Nothing is overwritten; {file} is there already. Name another.")
-    if not file.parent.is_dir():
-        raise FileNotFoundError(
-            f"The folder of a confusion matrix exists; received {file}. Make {file.parent} first."
-        )
+    """Checks the name of a file for `write`, before anything is scored; see `files.check_new`."""
+    files.check_new(file, tuple(_WRITERS), what="A confusion matrix")
 
 
 def write(
@@ -46,10 +29,11 @@ def write(
 
     Raises:
         ValueError: The file has another ending.
-        OSError: It cannot be written.
+        OSError: It is there already, or cannot be written.
     """
     check(file)
-    _WRITERS[file.suffix.lower()](file, matrices, class_names)
+    with files.creating(file) as unfinished:
+        _WRITERS[file.suffix.lower()](unfinished, matrices, class_names)
 
 
 def _write_csv(
@@ -61,7 +45,7 @@ def _write_csv(
     for path, matrix in matrices.items():
         for name, counts in zip(class_names, matrix.tolist(), strict=True):
             rows.writerow([path, name, *counts])
-    files.write_text(file, text.getvalue())
+    file.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
 def _write_markdown(
@@ -75,19 +59,17 @@ def _write_markdown(
         for name, counts in zip(names, matrix.tolist(), strict=True):
             lines.append(f"| {name} | {' | '.join(f'{count:,}' for count in counts)} |")
         lines.append("")
-    files.write_text(file, "\n".join(lines))
+    file.write_text("\n".join(lines), encoding="utf-8", newline="")
 
 
 def _write_picture(
     file: pathlib.Path, matrices: Mapping[str, np.ndarray], class_names: Sequence[str]
 ) -> None:
-    picture = matrix_picture.draw(matrices, class_names)
-    with files.replacing(file) as unfinished:
-        picture.save(unfinished, "PNG")
+    matrix_picture.draw(matrices, class_names).save(file)
 
 
 _WRITERS: dict[str, Callable[[pathlib.Path, Mapping[str, np.ndarray], Sequence[str]], None]] = {
+    ".png": _write_picture,
     ".csv": _write_csv,
     ".md": _write_markdown,
-    ".png": _write_picture,
 }

@@ -40,7 +40,7 @@ def text(path: str) -> str:
     ("words", "message"),
     [
         (["fcn9s"], "no model is called 'fcn9s'. Did you mean 'fcn8s'"),
-        (["fcn8s", "--out", "a.png"], "a file that ends in .svg; received a.png. Pass a.svg."),
+        (["fcn8s", "--out", "a.png"], "is written as .svg; received 'a.png'. Name it a.svg"),
         (["fcn8s", "--out", "image.png/a.svg"], "image.png"),
         (["fcn8s", "--size", "0", "1"], "pixels from 1 to 100000; received '0'. Pass 500"),
         (["fcn8s", "--options", '{"filters": 2}'], "fcn8s has no option 'filters'"),
@@ -79,7 +79,7 @@ def test_the_activations_of_a_trained_model_are_drawn(folder, capsys):
         (["net.weights.h5", "image.png"], "required: --out"),
         (
             ["net.weights.h5", "image.png", "--out", "a.jpg"],
-            "ends in .png; received a.jpg. Pass a.",
+            "is written as .png; received 'a.jpg'. Name it a.png",
         ),
         (["net.weights.h5", "none.png", "--out", "a.png"], "none.png"),
         (["none.h5", "image.png", "--out", "a.png"], "there is none at none.h5"),

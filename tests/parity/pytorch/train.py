@@ -1,11 +1,12 @@
 """Trains the U-Net of a run on CamVid in plain PyTorch: the same task, written a second time.
 
-    python tests/parity/pytorch/train.py camvid_unet_small --data-dir CamVid --workdir runs/pytorch
-    zoo plot runs/camvid_unet_small runs/pytorch --out curves.png
+    zoo train camvid_unet_small --workdir runs/zoo --data-dir CamVid
+    python tests/parity/pytorch/train.py runs/zoo --workdir runs/pytorch --data-dir CamVid
+    zoo plot runs/zoo runs/pytorch --out curves.png
 
 Reading, augmentation, class weights, net, initial weights, loss, solver, schedule and scores are
 written here from the papers and the recipe's fields, with Pillow, NumPy and PyTorch alone; of the
-zoo only the fields of the recipe are read. If both curves are alike, then the zoo's loss,
+zoo only the recipe of the run is read. If both curves are alike, then the zoo's loss,
 augmentation and solver do what they should; they are not equal, as the random numbers are others.
 
 Needs PyTorch, and the packages of the zoo, from the root of the repository. Writes `log.csv` and
@@ -27,8 +28,9 @@ from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[3]))
 
-from recipes import runs
+from recipes.training import recipe as recipes
 from recipes.training.recipe import Recipe
+from zoo import workdir as workdirs
 
 CLASSES, VOID = 11, 255
 UNLABELLED = 11  # in the files
@@ -213,12 +215,15 @@ def add_row(file: pathlib.Path, row: dict[str, float]) -> None:
 def main() -> None:
     """Trains and scores a run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="a run of U-Net on CamVid, such as camvid_unet_small")
+    parser.add_argument("run", type=pathlib.Path, help="the workdir of a run of the zoo")
     parser.add_argument("--data-dir", type=pathlib.Path, required=True)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    recipe = runs.find(given.run)
+    recorded = workdirs.read_recipe(given.run)
+    if recorded is None:
+        parser.error(f"{given.run} is not the workdir of a run: it has no recipe.json")
+    recipe = recipes.read(recorded["recipe"])
     if (recipe.model, recipe.data, recipe.options.get("border")) != ("unet", "camvid", "same"):
         parser.error(f"{given.run} is no U-Net on CamVid that pads with zeros")
     torch.set_num_threads(given.threads)

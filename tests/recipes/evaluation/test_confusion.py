@@ -67,8 +67,14 @@ def test_matrices_lie_below_each_other_and_long_names_are_cut(tmp_path):
 
 
 def test_another_ending_is_refused_before_anything_is_scored(tmp_path):
-    text = "A confusion matrix is written as .csv, .md, .png; received 'm.txt'. Name it m.png"
+    text = "A confusion matrix is written as .png, .csv or .md; received 'm.txt'. Name it m.png"
     with pytest.raises(ValueError, match=re.escape(text)):
         confusion.check(tmp_path / "m.txt")
-    with pytest.raises(FileNotFoundError, match=r"Make .*nowhere first"):
-        confusion.check(tmp_path / "nowhere" / "m.csv")
+    (tmp_path / "m.csv").touch()
+    with pytest.raises(FileExistsError, match=r"m\.csv exists and is not overwritten"):
+        confusion.check(tmp_path / "m.csv")
+
+
+def test_the_folder_of_a_matrix_is_made(tmp_path):
+    confusion.write(tmp_path / "new" / "m.csv", MATRICES, NAMES)
+    assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "m.csv"]

@@ -139,7 +139,7 @@ def test_the_confusion_matrix_is_written_in_each_form(run, capsys, tmp_path):
     with Image.open(files[2]) as picture:
         assert picture.mode == "RGB"
     wrong = refused(capsys, run[0], "--confusion", tmp_path / "m.txt")
-    assert wrong.startswith("zoo evaluate: A confusion matrix is written as .csv, .md, .png; ")
+    assert wrong.startswith("zoo evaluate: A confusion matrix is written as .png, .csv or .md; ")
 
 
 def test_a_score_without_pixels_is_null_in_json(run, capsys, monkeypatch):
