@@ -21,14 +21,14 @@ from recipes.training.recipe import Recipe
 
 RECIPE = Recipe(
     model="unet",
-    options={"filters": 16, "border": "same"},
+    options={"filters": 16, "border": "same", "batch_norm": True},
     data="camvid",
-    steps=2000,
+    steps=1500,
     batch_size=4,
     crop=224,
     augment=("scale", "flip", "light"),
     class_weights="balanced",
     learning_rate=1e-3,
     schedule="cosine",
-    validate_every=250,
+    validate_every=500,
 )
