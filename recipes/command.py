@@ -112,7 +112,7 @@ def evaluate(arguments: list[str]) -> int:
 
 def _evaluate(given: argparse.Namespace) -> int:
     quiet.import_tensorflow()
-    from recipes.evaluation import confusion, results
+    from recipes.evaluation import confusion, gallery, results
     from recipes.evaluation.evaluate import heads as heads_of_all
 
     method = methods.of_options(given)
@@ -123,10 +123,13 @@ def _evaluate(given: argparse.Namespace) -> int:
         results.check(given.paths, given.checkpoint)
     for file in given.confusion:
         confusion.check(file)
+    if given.gallery:
+        gallery.check(given.gallery)
     heads = [given.head] if given.head else heads_of_all(given.paths, checkpoint=given.checkpoint)
-    if given.confusion and len(heads) > 1:
+    written = "--confusion" if given.confusion else "--gallery" if given.gallery else None
+    if written and len(heads) > 1:
         raise ValueError(
-            f"--confusion writes the matrix of one head; {given.paths[0]} has "
+            f"{written} writes a file for one head; {given.paths[0]} has "
             f"{' and '.join(heads)}. Pass --head {heads[0]} too."
         )
     objects = {head: _score(given, method, how, head) for head in heads}
@@ -141,7 +144,7 @@ def _score(
 ) -> dict[str, Any]:
     """Scores a head of all paths, and writes what is asked for; gives the object of --json."""
     from recipes import scoring
-    from recipes.evaluation import confusion, results
+    from recipes.evaluation import confusion, gallery, results
     from recipes.evaluation.evaluate import evaluate as score
     from recipes.evaluation.evaluate import member
     from recipes.evaluation.table import as_json, as_table
@@ -176,6 +179,9 @@ def _score(
         matrices = {path: one.matrix for path, one in found.items()}
         confusion.write(file, matrices, dataset.class_names)
         print(terminal.printable(f"written: {file}"), file=sys.stderr)
+    if given.gallery:
+        gallery.write(given.gallery, dataset, found)
+        print(terminal.printable(f"written: {given.gallery}"), file=sys.stderr)
     if given.record:
         file = results.add(given.paths[0], dataset, scores[str(given.paths[0])])
         print(terminal.printable(f"added to {file}"), file=sys.stderr)
@@ -183,7 +189,7 @@ def _score(
         **{"data": dataset.name, "split": dataset.split, "images": len(dataset)},
         **{"left_out": left_out, "method": how},
         "scores": {
-            path: {"file": str(one.file), **as_json(one.scores, dataset.class_names)}
+            path: {"file": str(one.scored.file), **as_json(one.scores, dataset.class_names)}
             for path, one in found.items()
         },
     }
@@ -255,6 +261,13 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="FILE",
         help="write the confusion matrix as a table (.csv, .md) or a picture (.png); repeatable",
+    )
+    data.add_argument(
+        "--gallery",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="write a picture (.png, .jpg): the images whose answers by the first path have the "
+        "best, the median and the worst mean IoU, each beside its label and all answers",
     )
     data.add_argument(
         "--record",

@@ -45,7 +45,7 @@ def confusion_matrix(
     *,
     indices: range | None = None,
     stopped: Callable[[], bool] = lambda: False,
-    seen: Callable[[np.ndarray, np.ndarray], None] = lambda label, class_map: None,
+    seen: Callable[[np.ndarray, np.ndarray, np.ndarray], None] = lambda *_: None,
 ) -> np.ndarray:
     """Counts the pixels of a split: int64 `[classes, classes]`, rows are the truth.
 
@@ -55,7 +55,7 @@ def confusion_matrix(
         indices: The examples that are counted; None for all. The matrices of parts add up to that
             of the split.
         stopped: Called before each image; when it returns True, the matrix so far is returned.
-        seen: Called with the label and the class map of each image that is counted.
+        seen: Called with the label, the class map and the matrix of each image that is counted.
 
     Raises:
         ValueError: A class map has another size than its label, or a class that the data set does
@@ -75,8 +75,9 @@ def confusion_matrix(
         except MemoryError as error:
             raise MemoryError(f"{dataset.files[index][0]}: {error}") from error
         _check(class_map, label, dataset, index)
-        matrix += zoo.metrics.confusion_matrix(label, class_map, classes=classes)
-        seen(label, class_map)
+        counts = zoo.metrics.confusion_matrix(label, class_map, classes=classes)
+        matrix += counts
+        seen(label, class_map, counts)
     return matrix
 
 

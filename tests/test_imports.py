@@ -96,7 +96,7 @@ MAY = {
     "recipes.runs": ("recipes.training.recipe",),
     "recipes.evaluation": (
         *("recipes.evaluation", "recipes.training", "recipes.scoring", "recipes.data"),
-        *("recipes.runs", "zoo"),
+        *("recipes.plotting", "recipes.runs", "zoo"),
     ),
     "recipes.options": (
         *("recipes.data", "recipes.runs", "recipes.training.recipe", "recipes.training.rules"),

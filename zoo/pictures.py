@@ -124,8 +124,8 @@ def overlay(
             is looked for on this system; if there is none, a warning says so. Names that run from
             right to left or join their letters are laid out as in `zoo.fonts`.
         hidden: Numbers of classes that are drawn as the background is.
-        legend: Numbers of the classes in the legend; None for those that occur, whose number
-            decides how high the picture becomes.
+        legend: Numbers of the classes in the legend, none for no legend; None for those that
+            occur, whose number decides how high the picture becomes.
         smallest: Pixels on the longer side, below which the image is enlarged; 1 for never.
 
     Returns:
@@ -157,14 +157,22 @@ def overlay(
     strength = np.where(is_plain, 0, opacity)
     strength[_outline(class_map) & ~is_plain] = 1
     tinted = image + strength[..., None] * (palette[class_map] - image.astype(float))
-    entries = [
-        (
-            class_names[number] if number < len(class_names) else "void",
-            None if number in untinted else tuple(int(part) for part in palette[number]),
-        )
-        for number in (occurring if legend is None else legend)
-    ]
-    return _with_legend(Image.fromarray(np.round(tinted).astype(np.uint8)), entries, font)
+    picture = Image.fromarray(np.round(tinted).astype(np.uint8))
+    numbers = occurring if legend is None else legend
+    return with_legend(picture, class_names, numbers, untinted=untinted, palette=palette, font=font)
+
+
+def visible(image: np.ndarray) -> np.ndarray:
+    """An image `[h, w, channels]` for a picture of it, uint8 `[h, w, 3]` or `[h, w, 1]`.
+
+    Of other numbers of channels than 1 and 3 the first three are taken for red, green and blue, or
+    the first alone. Numbers that are not uint8 are drawn over the range that they have.
+    """
+    image = image[..., : 3 if image.shape[-1] >= 3 else 1]
+    if image.dtype == np.uint8:
+        return image
+    low, high = image.min(), image.max()
+    return np.rint(255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
 
 
 def _outline(class_map: np.ndarray) -> np.ndarray:
@@ -174,12 +182,38 @@ def _outline(class_map: np.ndarray) -> np.ndarray:
     return np.logical_or.reduce([neighbour != class_map for neighbour in neighbours])
 
 
-def _with_legend(
+def with_legend(
     image: Image.Image,
-    entries: list[tuple[str, tuple[int, int, int] | None]],
-    font: str | pathlib.Path | None,
+    class_names: Sequence[str],
+    numbers: Sequence[int],
+    *,
+    untinted: Collection[int] = (),
+    palette: np.ndarray | None = None,
+    font: str | pathlib.Path | None = None,
 ) -> Image.Image:
-    """Puts swatches and names below an image, on white, in as many lines as they need."""
+    """Puts swatches and names below a picture, on white, in as many lines as they need.
+
+    Args:
+        image: The picture.
+        class_names: The name of each class, in the order of their numbers.
+        numbers: Of the classes in the legend; 255 is void. Without any the picture stays as it is.
+        untinted: Of these the classes without a colour, whose swatch is crossed out.
+        palette: uint8 `[256, 3]`; `bright_palette()` if None.
+        font: As for `overlay`.
+
+    Returns:
+        An RGB image of Pillow.
+    """
+    if not numbers:
+        return image
+    palette = _checked_palette(bright_palette() if palette is None else palette)
+    entries = [
+        (
+            class_names[number] if number < len(class_names) else "void",
+            None if number in untinted else tuple(int(part) for part in palette[number]),
+        )
+        for number in numbers
+    ]
     size = max(14, max(image.size) // 40)
     gap, line = size // 2, size * 3 // 2
     chosen = fonts.for_names((name for name, _ in entries), size, font=font)

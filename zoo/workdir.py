@@ -76,6 +76,8 @@ def _check(content: Any) -> None:
         # bool is an int of Python, and no step.
         if kept is not None and (not isinstance(kept, dict) or type(kept.get("step")) is not int):
             raise ValueError(f"{name} is not an object with a step")
+        if kept is not None and type(kept.get("memory_gb", 0)) not in (int, float):
+            raise ValueError(f"memory_gb of {name} is not a number")
     class_weights = content.get("class_weights")
     if class_weights is not None and (
         not isinstance(class_weights, list) or not all(type(x) is float for x in class_weights)

@@ -17,14 +17,17 @@ from zoo.terminal import tell
 
 
 class Result(NamedTuple):
-    """The file that was read, its confusion matrix, and its scores.
+    """What was scored, its confusion matrix, and its scores.
 
-    The scores are those of `zoo.metrics.scores`, and those that were asked for.
+    The scores are those of `zoo.metrics.scores`, and those that were asked for. `image_ious` is the
+    mean IoU of each image by itself: over the classes that its label or its answer shows, and NaN
+    where nothing is labelled.
     """
 
-    file: pathlib.Path
+    scored: Scored
     matrix: np.ndarray
     scores: dict[str, Any]
+    image_ious: np.ndarray
 
 
 def heads(
@@ -151,13 +154,15 @@ def _result(
     """The scores over a split, of which each image is answered once."""
     classes = len(dataset.class_names)
     counts, cells, answer = np.zeros((2, classes), np.int64), [], np.empty(0)
+    image_ious = []
 
     def predict(image: np.ndarray) -> np.ndarray:
         nonlocal answer
         answer = scored.probabilities(image)
         return answer.argmax(-1)
 
-    def seen(label: np.ndarray, class_map: np.ndarray) -> None:
+    def seen(label: np.ndarray, class_map: np.ndarray, matrix: np.ndarray) -> None:
+        image_ious.append(scoring.scores(matrix, dataset)["mean_iou"])
         if boundary is not None:
             counts[:] += zoo.metrics.boundary_counts(
                 label, class_map, classes=classes, distance=boundary
@@ -175,7 +180,7 @@ def _result(
     if boundary is not None:
         absent = map(dataset.class_names.index, scoring.left_out(matrix, dataset))
         scores |= zoo.metrics.boundary_scores(counts, unscored=tuple(absent))
-    return Result(scored.file, matrix, scores)
+    return Result(scored, matrix, scores, np.array(image_ious))
 
 
 def chosen(splits: dict[str, data.Dataset], split: str) -> data.Dataset:

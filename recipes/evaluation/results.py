@@ -15,11 +15,11 @@ from zoo import workdir as workdirs
 COLUMNS = (
     *("recipe", "model", "data", "split"),
     *scoring.SCORES,
-    *("steps", "hardware", "minutes", "versions", "date"),
+    *("steps", "hardware", "minutes", "memory_gb", "versions", "date", "class_ious"),
 )
 
-
-_TOLD = ("hardware", "tensorflow", "keras", "minutes")  # what a row takes from recipe.json
+_TOLD = ("hardware", "tensorflow", "keras", "minutes", "memory_gb")
+"""What a row takes from recipe.json."""
 
 
 def results_file() -> pathlib.Path:
@@ -86,8 +86,13 @@ def add(workdir: pathlib.Path, dataset: Dataset, scores: dict[str, Any]) -> path
         "steps": recorded["weights"]["step"],
         "hardware": started["hardware"],
         "minutes": recorded["weights"]["minutes"],
+        "memory_gb": recorded["weights"]["memory_gb"],
         "versions": f"tensorflow {started['tensorflow']}, keras {started['keras']}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "class_ious": "; ".join(
+            f"{name} {iou:.4f}"
+            for name, iou in zip(dataset.class_names, scores["iou_per_class"], strict=True)
+        ),
     }
     rows = []
     if file.exists():

@@ -45,7 +45,7 @@ class Board:
             image, label = (_middle(array) for array in dataset.example(index))
             left, right = (
                 zoo.pictures.overlay(
-                    *(_visible(image), classes),
+                    *(zoo.pictures.visible(image), classes),
                     dataset.class_names,
                     background=dataset.background,
                     palette=palette,
@@ -83,15 +83,6 @@ class Board:
 def _middle(array: np.ndarray) -> np.ndarray:
     starts = (max(side - MAX_SIDE, 0) // 2 for side in array.shape[:2])
     return array[tuple(slice(start, start + MAX_SIDE) for start in starts)]
-
-
-def _visible(image: np.ndarray) -> np.ndarray:
-    """The image as uint8 with three channels or one: the first ones, floats over their range."""
-    image = image[..., : 3 if image.shape[-1] >= 3 else 1]
-    if image.dtype == np.uint8:
-        return image
-    low, high = image.min(), image.max()
-    return np.rint(255 * (image - low) / max(high - low, 1e-6)).astype(np.uint8)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,9 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import resource
 import subprocess
+import sys
 import tomllib
 from typing import Any
 
@@ -96,6 +98,17 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head.strip() + "+" * bool(changed)
+
+
+def peak_memory() -> float:
+    """The most memory, in GB, that this process has held of the first GPU, or without one at all.
+
+    A process counts what the program that started it held then: little, if that was a shell.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def hardware() -> str:

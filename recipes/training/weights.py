@@ -11,6 +11,7 @@ import keras
 import zoo.weights
 from recipes.training import records
 from recipes.training.checkpoints import first_line
+from recipes.training.environment import peak_memory
 from recipes.training.recipe import RunError
 from recipes.training.run import Run
 from zoo import workdir as workdirs
@@ -32,8 +33,13 @@ def write_newest(run: Run) -> None:
     if are_written(run.workdir, run.step):
         return
     _write(run, run.state.model, workdirs.WEIGHTS)
-    minutes = round(float(run.state.seconds) / 60, 2)
-    records.update(run.out, weights={"step": run.step, "minutes": minutes})
+    before = (workdirs.read_recipe(run.out) or {}).get("weights") or {}
+    written = {
+        "step": run.step,
+        "minutes": round(float(run.state.seconds) / 60, 2),
+        "memory_gb": max(round(peak_memory(), 2), before.get("memory_gb", 0)),
+    }
+    records.update(run.out, weights=written)
 
 
 def write_best(run: Run, model: keras.Model, score: float) -> None:

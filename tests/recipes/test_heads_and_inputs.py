@@ -137,7 +137,7 @@ def test_a_confusion_matrix_is_of_one_head(trained, capsys, tmp_path):
     given = [str(trained[TWO_HEADS]), "--confusion", str(file)]
     assert command.evaluate(given) == 2
     assert capsys.readouterr().err == (
-        "zoo evaluate: --confusion writes the matrix of one head; "
+        "zoo evaluate: --confusion writes a file for one head; "
         f"{trained[TWO_HEADS]} has semantic and geometric. Pass --head semantic too.\n"
     )
     assert command.evaluate([*given, "--head", "geometric"]) == 0

@@ -15,7 +15,7 @@ import exports
 import zoo
 from recipes import command, demonstration, runs, scoring
 from recipes.data.sets import coins, shapes
-from recipes.evaluation import predictors, results
+from recipes.evaluation import gallery, predictors, results
 from recipes.runs import coins_unet
 from recipes.training import environment, train
 from tests.parity.caffe import definitions, messages
@@ -142,6 +142,15 @@ def test_the_confusion_matrix_is_written_in_each_form(run, capsys, tmp_path):
     assert wrong.startswith("zoo evaluate: A confusion matrix is written as .png, .csv or .md; ")
 
 
+def test_the_gallery_shows_the_answers_of_all_paths(run, exported, capsys, tmp_path):
+    file = tmp_path / "answers.png"
+    evaluated(capsys, run[0], *exported, "--gallery", file)
+    with Image.open(file) as picture:
+        width = picture.width
+    assert width // gallery.WIDTH == 2 + 3
+    assert "is not overwritten" in refused(capsys, run[0], "--gallery", file)
+
+
 def test_a_score_without_pixels_is_null_in_json(run, capsys, monkeypatch):
     image, label = coins.load(None)["val"].example(0)
     unlabelled = dataclasses.replace(
@@ -236,6 +245,10 @@ def test_a_row_is_recorded_on_request_only(run, capsys, results_file, monkeypatc
     assert (first["steps"], float(first["mean_iou"]) > 0.4) == ("30", True)
     assert "tensorflow 2." in first["versions"]
     assert all(first.values())
+    background, coin = first["class_ious"].split("; ")
+    assert background.startswith("background 0.")
+    assert coin.startswith("coin 0.")
+    assert 0.1 < float(first["memory_gb"]) < 20
 
 
 def test_a_row_is_of_a_finished_run(run, exported, capsys, tmp_path, monkeypatch, results_file):
@@ -253,7 +266,7 @@ def test_a_row_is_of_a_finished_run(run, exported, capsys, tmp_path, monkeypatch
     assert not results_file.exists()
 
 
-@pytest.mark.parametrize("lacking", ["hardware", "keras", "minutes", "environments"])
+@pytest.mark.parametrize("lacking", ["hardware", "keras", "minutes", "memory_gb", "environments"])
 def test_a_record_that_lacks_what_a_row_tells(
     run, capsys, results_file, tmp_path, monkeypatch, lacking
 ):
