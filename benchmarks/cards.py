@@ -1,4 +1,5 @@
-"""Writes the cards of the models, docs/models/NAME.md, and the page of the runs, docs/recipes.md.
+"""Writes the cards of the models, docs/models/NAME.md, and the pages of the runs, docs/recipes.md
+and docs/gallery.md.
 
     python -m benchmarks.cards
 
@@ -49,7 +50,12 @@ def pages() -> dict[str, str]:
             found[f"models/{name}.svg"] = drawing.svg(plain(model, model.spec.head))
             counts[name] = costs(model)
         found[f"models/{name}.md"] = card(name, counts[name])
-    return {"models/index.md": index(counts), "recipes.md": recipes_page.page(), **found}
+    return {
+        "models/index.md": index(counts),
+        "recipes.md": recipes_page.page(),
+        "gallery.md": recipes_page.gallery(),
+        **found,
+    }
 
 
 def costs(model: keras.Model) -> dict[str, str]:
@@ -142,6 +148,10 @@ def results(name: str) -> Iterable[str]:
     else:
         yield "No run of this model has been recorded yet."
     own = [run for run in runs.names() if runs.find(run).model == name]
+    for run in quoted.gallery():
+        if run in own:
+            yield f"Images with the best, the median and the worst answer of `{run}`:"
+            yield recipes_page.picture(run, "../")
     if own:
         yield "Runs that train it ([all](../recipes.md)):"
         yield recipes_page.listed(own)

@@ -47,9 +47,14 @@ def results(model: str | None = None) -> list[dict[str, str]]:
     return [row for row in found if model in (None, row["model"])]
 
 
+def gallery() -> list[str]:
+    """The runs of which docs/images/gallery has a picture."""
+    return sorted(path.stem for path in (DOCS / "images/gallery").glob("*.jpg"))
+
+
 def words(column: str) -> str:
-    """The name of a score as a table shows it: "mean IoU" for mean_iou."""
-    return column.replace("_", " ").replace("iou", "IoU")
+    """The name of a column as a table shows it: "mean IoU" for mean_iou, "memory GB"."""
+    return column.replace("_", " ").replace("iou", "IoU").replace("gb", "GB")
 
 
 def options(builder: Callable) -> Rows:

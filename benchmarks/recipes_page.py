@@ -1,7 +1,7 @@
-"""The page of the runs, docs/recipes.md: what each trains, and what it has reached.
+"""The pages of the runs: docs/recipes.md, what each trains and has reached, and the gallery.
 
-`python -m benchmarks.cards` writes it. All is quoted from the cards of the runs and from
-docs/results.csv.
+`python -m benchmarks.cards` writes them. All is quoted from the cards of the runs, from
+docs/results.csv and from the pictures in docs/images/gallery.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,41 +10,87 @@ from benchmarks import quoted
 from benchmarks.documents import table
 from recipes import runs
 
-FIRST, HIDDEN = ("recipe", "split", "mean_iou"), ("model", "data", "versions", "date")
-NUMBERS = ("accuracy", "iou", "steps", "minutes")
+Row = Mapping[str, str]
+
+FIRST, HIDDEN = (
+    ("recipe", "split", "mean_iou"),
+    ("model", "data", "versions", "date", "class_ious"),
+)
+NUMBERS = ("accuracy", "iou", "steps", "minutes", "gb")
 """Of the columns of results.csv those whose names end so are numbers."""
 
 
-def listed(names: Iterable[str], *, models: str | None = None) -> str:
+def listed(names: Sequence[str], *, models: str | None = None) -> str:
     """A table of runs; with the folder of the cards their models are linked to."""
+    cards = {name: quoted.run_fields(name) for name in names}
+    reported = any("Paper" in card for card in cards.values())
     lines = []
-    for name in names:
-        said, model = quoted.run_fields(name), runs.find(name).model
+    for name, said in cards.items():
+        model = runs.find(name).model
         link = () if models is None else (f"[`{model}`]({models}/{model}.md)",)
-        lines.append((f"`{name}`", *link, said["what"], said["Time"], said["Result"]))
-    head = ("run", *(() if models is None else ("model",)), "what", "time", "result")
+        paper = (said.get("Paper", ""),) if reported else ()
+        lines.append((f"`{name}`", *link, said["what"], said["Time"], said["Result"], *paper))
+    head = (
+        *("run", *(() if models is None else ("model",)), "what", "time", "result"),
+        *(("a paper's number",) if reported else ()),
+    )
     return table(head, *lines, left=len(head))
 
 
-def scores(found: Sequence[Mapping[str, str]]) -> str:
-    """Rows of results.csv as a table: what was run, the numbers, and on what they were measured."""
+def scores(found: Sequence[Row]) -> str:
+    """Rows of results.csv as a table: what was scored, the numbers, and how they came about."""
     known = [x for x in found[0] if x not in (*FIRST, *HIDDEN) and any(row[x] for row in found)]
     rest = [x for x in known if not x.endswith(NUMBERS)]
     columns = [*FIRST, *(x for x in known if x not in rest), *rest]
     head = [quoted.words(x) for x in columns]
-    lines = [[f"`{row[x]}`" if x == "recipe" else row[x] for x in columns] for row in found]
+    lines = [[_run(row) if x == "recipe" else row[x] for x in columns] for row in found]
     return table(head, *lines, left=2, behind=len(rest))
 
 
+def classes(found: Sequence[Row]) -> Iterable[str]:
+    """The IoU of each class, a table for each split: a row for a class, a column for a run."""
+    known = [row for row in found if row["class_ious"]]
+    for split in dict.fromkeys(row["split"] for row in known):
+        own = [row for row in known if row["split"] == split]
+        ious = [
+            dict(one.rpartition(" ")[::2] for one in row["class_ious"].split("; ")) for row in own
+        ]
+        lines = [(name, *(one[name] for one in ious)) for name in ious[0]]
+        yield f"The IoU of each class, split {split}:"
+        yield table(("class", *(_run(row) for row in own)), *lines)
+
+
+def _run(row: Row) -> str:
+    """What was scored: a run, or a baseline, which has no model."""
+    return f"`{row['recipe']}`" if row["model"] else row["recipe"]
+
+
 def page() -> str:
-    """The text of the page."""
-    names = runs.names()
-    sets = sorted({runs.find(name).data for name in names})
-    parts = []
-    for data in sets:
+    """The text of docs/recipes.md."""
+    names, found, parts = runs.names(), quoted.results(), []
+    for data in dict.fromkeys(row["data"] for row in found):
+        own = [row for row in found if row["data"] == data]
+        parts += [f"### Results on {data}", scores(own), *classes(own)]
+    tables = []
+    for data in sorted({runs.find(name).data for name in names}):
         own = [name for name in names if runs.find(name).data == data]
-        parts.append(f"### {data}\n\n{listed(own, models='models')}")
-    return TEXT.format(scores=scores(quoted.results()), runs="\n\n".join(parts))
+        tables.append(f"### {data}\n\n{listed(own, models='models')}")
+    return TEXT.format(scores="\n\n".join(parts), runs="\n\n".join(tables))
+
+
+def gallery() -> str:
+    """The text of docs/gallery.md: the pictures, each with what its run is and has reached."""
+    parts = []
+    for name in quoted.gallery():
+        said = quoted.run_fields(name)
+        parts += [f"## {name}", f"{said['what']} Result: {said['Result']}.", picture(name, "")]
+    return GALLERY.format(pictures="\n\n".join(parts))
+
+
+def picture(name: str, docs: str) -> str:
+    """The picture of a run, for a page from which `docs` leads to the documents."""
+    said = f"images of {runs.find(name).data}, their labels, and what {name} answers"
+    return f"![{said}]({docs}images/gallery/{name}.jpg)"
 
 
 TEXT = """\
@@ -59,8 +105,10 @@ explains them.
 
 ## Results
 
-What was measured here, by `zoo evaluate runs/NAME --record`: [results.csv](results.csv) has the
-versions and the dates, too. What the authors report about their own weights is in the [cards of the
+What was measured here, by `zoo evaluate runs/NAME --baselines --record`, also with `--split test`:
+[results.csv](results.csv) has the versions and the dates, too. Rows without a run need no net: they
+know the training labels alone. Minutes and memory are those of training. Some of the answers are in
+the [gallery](gallery.md). What the authors report about their own weights is in the [cards of the
 models](models/index.md).
 
 {scores}
@@ -68,4 +116,24 @@ models](models/index.md).
 ## Runs by data set
 
 {runs}
+"""
+
+GALLERY = """\
+# Gallery
+
+Written by `python -m benchmarks.cards`; run it again instead of editing.
+
+What the recorded runs answer on images that training has not seen. Nobody chose them: of each split
+they are the images whose answers have the best, the median and the worst mean IoU, over the classes
+of that image. The pictures come from
+
+```sh
+zoo evaluate runs/NAME --split test --gallery docs/images/gallery/NAME.jpg
+```
+
+without `--split test` for data without test labels. The road scenes are of CamVid (Brostow,
+Fauqueur and Cipolla, Pattern Recognition Letters 2009), the cells of the ISBI challenge of 2012
+(Arganda-Carreras et al., Frontiers in Neuroanatomy 2015; Cardona et al., PLoS Biology 2010).
+
+{pictures}
 """

@@ -161,6 +161,7 @@ def _score(
             split=given.split,
             boundary=given.boundary,
             membrane=given.membrane,
+            with_baselines=given.baselines,
             channels=given.channels,
             checkpoint=given.checkpoint,
             model=given.model,
@@ -184,12 +185,17 @@ def _score(
         print(terminal.printable(f"written: {given.gallery}"), file=sys.stderr)
     if given.record:
         file = results.add(given.paths[0], dataset, scores[str(given.paths[0])])
+        for name in scores.keys() - set(map(str, given.paths)):
+            results.add_baseline(name, dataset, scores[name])
         print(terminal.printable(f"added to {file}"), file=sys.stderr)
     return {
         **{"data": dataset.name, "split": dataset.split, "images": len(dataset)},
         **{"left_out": left_out, "method": how},
         "scores": {
-            path: {"file": str(one.scored.file), **as_json(one.scores, dataset.class_names)}
+            path: {
+                "file": one.scored.file and str(one.scored.file),
+                **as_json(one.scores, dataset.class_names),
+            }
             for path, one in found.items()
         },
     }
@@ -252,6 +258,12 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         metavar="CLASS",
         help="of data with two classes, the one that separates cells: score the cells, too "
         "(default: that of the EM images of isbi)",
+    )
+    data.add_argument(
+        "--baselines",
+        action="store_true",
+        help="score two answers that need no net, too: the most frequent class of the training "
+        "labels, and that of each place of the image",
     )
     data.add_argument("--json", action="store_true", help="print JSON instead of a table")
     data.add_argument(

@@ -8,7 +8,7 @@ import numpy as np
 
 import zoo.metrics
 from recipes import data, scoring
-from recipes.evaluation import membranes
+from recipes.evaluation import baselines, membranes
 from recipes.evaluation.predictors import Scored, predictor
 from zoo import loading
 from zoo import workdir as workdirs
@@ -82,6 +82,7 @@ def evaluate(
     split: str = "val",
     boundary: int | None = None,
     membrane: str | None = None,
+    with_baselines: bool = False,
     channels: int | None = None,
     checkpoint: str | None = None,
     model: str | None = None,
@@ -100,13 +101,15 @@ def evaluate(
         boundary: Score the Boundary IoU too, within this distance of the contours in pixels.
         membrane: The class that separates cells, to score these, too; of EM images of `isbi` it is
             "membrane".
+        with_baselines: Score what the training labels alone tell, too; see `baselines.of`.
         channels: That the images of a folder are read with; those of the workdirs' run if None.
         checkpoint: Of the workdirs, as for `zoo.load`.
         model: As for `zoo.load`, for files that do not say it.
         options: As for `zoo.load`.
 
     Returns:
-        The split, and a result for each path by its text.
+        The split, and a result for each path by its text, then those of the baselines by their
+        names.
 
     Raises:
         FileNotFoundError: Nothing is at a path.
@@ -145,7 +148,18 @@ def evaluate(
     for path, scored in predictors.items():
         tell(f"{path}: {scored.file}{_step_of(path, scored.file, runs)}")
         results[str(path)] = _result(scored, dataset, boundary, membrane)
+    if with_baselines:
+        train = _of_head(chosen(splits, "train"), head, paths)
+        for name, predict in baselines.of(train).items():
+            tell(f"{name}, of the labels of {train.split}")
+            results[name] = _result(_baseline(predict, dataset), dataset, boundary, membrane)
     return dataset, results
+
+
+def _baseline(predict: scoring.Predictor, dataset: data.Dataset) -> Scored:
+    """A baseline as something to score, whose probabilities are 0 and 1."""
+    each = np.eye(len(dataset.class_names))
+    return Scored(None, predict, lambda image: each[predict(image)])
 
 
 def _result(

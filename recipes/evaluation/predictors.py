@@ -19,12 +19,12 @@ from zoo.terminal import tell
 
 
 class Scored(NamedTuple):
-    """Something to score: the file that is read, and how it answers.
+    """Something to score: the file that is read, None for no file, and how it answers.
 
     `probabilities` answers a whole image, `[h, w, classes]`.
     """
 
-    file: pathlib.Path
+    file: pathlib.Path | None
     predict: scoring.Predictor
     probabilities: Scorer
 

@@ -3,7 +3,7 @@
 import csv
 import datetime
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from recipes import runs, scoring
@@ -75,19 +75,41 @@ def check(paths: Sequence[pathlib.Path], checkpoint: str | None) -> None:
 
 def add(workdir: pathlib.Path, dataset: Dataset, scores: dict[str, Any]) -> pathlib.Path:
     """Adds a row with the scores of a run's trained weights; returns the file."""
-    recorded, file = workdirs.read_recipe(workdir), results_file()
+    recorded = workdirs.read_recipe(workdir)
     started = recorded["environments"][-1]
     row = {
         "recipe": recorded["recipe"]["name"],
         "model": recorded["recipe"]["model"],
-        "data": dataset.name,
-        "split": dataset.split,
-        **{name: f"{scores[name]:.4f}" for name in scoring.SCORES},
         "steps": recorded["weights"]["step"],
         "hardware": started["hardware"],
         "minutes": recorded["weights"]["minutes"],
         "memory_gb": recorded["weights"]["memory_gb"],
         "versions": f"tensorflow {started['tensorflow']}, keras {started['keras']}",
+    }
+    return _write(row, dataset, scores, replaced=lambda other: False)
+
+
+def add_baseline(name: str, dataset: Dataset, scores: dict[str, Any]) -> pathlib.Path:
+    """Writes the row of a baseline, which has no model, in the place of an older one."""
+    same = {"recipe": name, "data": dataset.name, "split": dataset.split}
+    return _write(
+        {"recipe": name}, dataset, scores, replaced=lambda other: same.items() <= other.items()
+    )
+
+
+def _write(
+    row: dict[str, Any],
+    dataset: Dataset,
+    scores: dict[str, Any],
+    *,
+    replaced: Callable[[dict[str, str]], bool],
+) -> pathlib.Path:
+    """Adds a row with scores to the file, without the rows that it replaces; returns the file."""
+    file = results_file()
+    row |= {
+        "data": dataset.name,
+        "split": dataset.split,
+        **{name: f"{scores[name]:.4f}" for name in scoring.SCORES},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "class_ious": "; ".join(
             f"{name} {iou:.4f}"
@@ -98,5 +120,6 @@ def add(workdir: pathlib.Path, dataset: Dataset, scores: dict[str, Any]) -> path
     if file.exists():
         with open(file, encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-    tables.replace_csv(file, COLUMNS, [*rows, row])
+    kept = [other for other in rows if not replaced(other)]
+    tables.replace_csv(file, COLUMNS, [*kept, row])
     return file

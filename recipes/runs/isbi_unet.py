@@ -15,7 +15,8 @@ Data      membranes or moving cells: see recipes/data/sets/isbi.py
 Start     random weights, as the paper draws them
 Command   zoo train isbi_unet --workdir runs/isbi_unet --data-dir path/to/isbi
 Time      not yet run; the authors report 10 hours on a Titan GPU
-Result    not yet run; the authors report a warping error of 0.000353 on the challenge's test images
+Result    not yet run
+Paper     the authors report a warping error of 0.000353 on the challenge's test images
 """
 
 from recipes.training.recipe import Recipe

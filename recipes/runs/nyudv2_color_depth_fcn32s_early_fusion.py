@@ -15,7 +15,8 @@ Command   zoo train nyudv2_color_depth_fcn32s_early_fusion \
               --workdir runs/nyudv2_color_depth_fcn32s_early_fusion \
               --data-dir path/to/nyudv2
 Time      not yet run
-Result    not yet run; the CVPR paper of 2015 reports a mean IoU of 30.5
+Result    not yet run
+Paper     the CVPR paper of 2015 reports a mean IoU of 30.5
 """
 
 from recipes.training.recipe import Recipe

@@ -17,7 +17,8 @@ Command   zoo train nyudv2_color_hha_fcn32s_late_fusion \
               --workdir runs/nyudv2_color_hha_fcn32s_late_fusion \
               --data-dir path/to/nyudv2
 Time      not yet run
-Result    not yet run; the CVPR paper of 2015 reports a mean IoU of 32.8
+Result    not yet run
+Paper     the CVPR paper of 2015 reports a mean IoU of 32.8
 """
 
 from recipes.training.recipe import Recipe

@@ -13,7 +13,8 @@ Start     VGG-16 as trained on ImageNet, which Keras fetches
 Command   zoo train nyudv2_fcn32s --workdir runs/nyudv2_fcn32s \
               --data-dir path/to/nyudv2
 Time      not yet run
-Result    not yet run; the CVPR paper of 2015 reports a mean IoU of 29.2
+Result    not yet run
+Paper     the CVPR paper of 2015 reports a mean IoU of 29.2
 """
 
 from recipes.training.recipe import Recipe

@@ -13,8 +13,9 @@ Start     the weights in runs/pascal_context_fcn32s; of another run: --encoder-w
 Command   zoo train pascal_context_fcn16s --workdir runs/pascal_context_fcn16s \
               --data-dir VOCdevkit/VOC2010
 Time      not yet run
-Result    not yet run; an earlier version of the paper (arXiv:1411.4038v2) reports a mean IoU of
-          34.8 of the 59 classes; here the background counts too
+Result    not yet run
+Paper     an earlier version of the paper (arXiv:1411.4038v2) reports a mean IoU of 34.8 of the 59
+          classes; here the background counts too
 """
 
 from recipes.training.recipe import Recipe

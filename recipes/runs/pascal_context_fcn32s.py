@@ -13,8 +13,9 @@ Start     VGG-16 as trained on ImageNet, which Keras fetches
 Command   zoo train pascal_context_fcn32s --workdir runs/pascal_context_fcn32s \
               --data-dir VOCdevkit/VOC2010
 Time      not yet run
-Result    not yet run; an earlier version of the paper (arXiv:1411.4038v2) reports a mean IoU of
-          31.8 of the 59 classes; here the background counts too
+Result    not yet run
+Paper     an earlier version of the paper (arXiv:1411.4038v2) reports a mean IoU of 31.8 of the 59
+          classes; here the background counts too
 """
 
 from recipes.training.recipe import Recipe

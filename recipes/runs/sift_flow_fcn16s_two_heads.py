@@ -15,8 +15,9 @@ Start     the weights in runs/sift_flow_fcn32s_two_heads; of another run:
 Command   zoo train sift_flow_fcn16s_two_heads --workdir runs/sift_flow_fcn16s_two_heads \
               --data-dir path/to/sift_flow
 Time      not yet run
-Result    not yet run; the CVPR paper of 2015 reports a mean IoU of 39.5, and a pixel accuracy of
-          94.3 for the geometric classes
+Result    not yet run
+Paper     the CVPR paper of 2015 reports a mean IoU of 39.5, and a pixel accuracy of 94.3 for the
+          geometric classes
 """
 
 from recipes.training.recipe import Recipe

@@ -17,8 +17,9 @@ Start     the weights in runs/voc_deconvnet_objects; of another run: --encoder-w
 Command   zoo train voc_deconvnet_proposals --workdir runs/voc_deconvnet_proposals \
               --data-dir path/to/sbd
 Time      not yet run
-Result    not yet run; the authors report a mean IoU of 69.6 on VOC2012's test images, by joining 50
-          windows of each
+Result    not yet run
+Paper     the authors report a mean IoU of 69.6 on VOC2012's test images, by joining 50 windows of
+          each
 """
 
 from recipes.training.recipe import Recipe

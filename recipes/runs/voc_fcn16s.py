@@ -10,7 +10,8 @@ Data      VOC2011 with SBD's labels, 8,498 images and 736 to score: see recipes/
 Start     the weights in runs/voc_fcn32s; of another run: --encoder-weights WORKDIR
 Command   zoo train voc_fcn16s --workdir runs/voc_fcn16s --data-dir path/to/sbd
 Time      not yet run
-Result    not yet run; the authors report a mean IoU of 65.0 on the 736 images
+Result    not yet run
+Paper     the authors report a mean IoU of 65.0 on the 736 images
 """
 
 from recipes.training.recipe import Recipe

@@ -10,7 +10,8 @@ Data      VOC2011 with SBD's labels, 8,498 images and 736 to score: see recipes/
 Start     VGG-16 as trained on ImageNet, which Keras fetches
 Command   zoo train voc_fcn8s_atonce --workdir runs/voc_fcn8s_atonce --data-dir path/to/sbd
 Time      not yet run
-Result    not yet run; the authors report a mean IoU of 65.4 on the 736 images
+Result    not yet run
+Paper     the authors report a mean IoU of 65.4 on the 736 images
 """
 
 from recipes.training.recipe import Recipe

@@ -11,7 +11,8 @@ Start     bvlc_reference_caffenet.caffemodel, in this folder or from `zoo fetch`
           `zoo weights fcn_alexnet`
 Command   zoo train voc_fcn_alexnet --workdir runs/voc_fcn_alexnet --data-dir path/to/sbd
 Time      not yet run
-Result    not yet run; the authors report a mean IoU of 48.0 on the 736 images
+Result    not yet run
+Paper     the authors report a mean IoU of 48.0 on the 736 images
 """
 
 from recipes.training.recipe import Recipe

@@ -251,6 +251,26 @@ def test_a_row_is_recorded_on_request_only(run, capsys, results_file, monkeypatc
     assert 0.1 < float(first["memory_gb"]) < 20
 
 
+def test_baselines_are_scored_and_recorded_once(run, capsys, results_file, monkeypatch):
+    monkeypatch.setattr(coins_unet, "RECIPE", COINS)
+    for _ in range(2):
+        shown = evaluated(capsys, run[0], "--baselines", "--record")
+    assert "most frequent class  class of each place" in shown
+    with open(results_file, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sorted(row["recipe"] for row in rows) == [
+        *("class of each place", "coins_unet", "coins_unet", "most frequent class")
+    ]
+    for row in rows:
+        assert (row["model"] == "") == (row["recipe"] != "coins_unet") == (row["steps"] == "")
+    (frequent,) = [row for row in rows if row["recipe"] == "most frequent class"]
+    label = coins.load(None)["val"].example(0)[1]
+    assert float(frequent["pixel_accuracy"]) == pytest.approx((label == 0).mean(), abs=1e-3)
+    assert frequent["class_ious"].endswith("; coin 0.0000")
+    found = json.loads(evaluated(capsys, run[0], "--baselines", "--json"))["scores"]
+    assert found["class of each place"]["file"] is None
+
+
 def test_a_row_is_of_a_finished_run(run, exported, capsys, tmp_path, monkeypatch, results_file):
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
     for weights, step in (({"step": 7, "minutes": 1}, 7), (None, 0)):
@@ -324,14 +344,15 @@ def test_a_stopped_run_is_scored_exported_and_resumed_by_its_workdir_only(
 
 def test_every_card_states_its_newest_recorded_result():
     with open(results.results_file(), newline="") as file:
-        rows = {row["recipe"]: row for row in csv.DictReader(file)}
-    assert {"coins_unet", "shapes_fcn8s"} <= rows.keys() <= set(runs.names())
+        rows = list(csv.DictReader(file))
+    assert all(tuple(row) == results.COLUMNS for row in rows)
+    rows = {row["recipe"]: row for row in rows if row["model"]}
     for row in rows.values():
-        assert tuple(row) == results.COLUMNS
         assert all(0 <= float(row[score]) <= 1 for score in scoring.SCORES)
     for name in runs.names():
         result = f"mean IoU {rows[name]['mean_iou']} on" if name in rows else "not yet run"
         assert f"\nResult    {result}" in runs.card(name)
+    assert {"coins_unet", "shapes_fcn8s"} <= rows.keys() <= set(runs.names())
 
 
 @pytest.mark.parametrize(
