@@ -6,7 +6,7 @@ MICCAI 2015, with 16 to 256 instead of 64 to 1024 filters.
 Its border is padded with zeros: a crop with the image around it, as the paper's tile, would cost
 three times as much.
 
-Our choice: crops, balanced class weights and Adam, the same for all of camvid_…_small, so that the
+Our choice: crops and Adam, the same for all of camvid_…_small, so that the
 nets can be compared.
 
 Data      CamVid, 367 images, 101 in val and 233 in test: see recipes/data/sets/camvid.py
@@ -27,7 +27,6 @@ RECIPE = Recipe(
     batch_size=4,
     crop=224,
     augment=("scale", "flip", "light"),
-    class_weights="balanced",
     learning_rate=1e-3,
     schedule="cosine",
     validate_every=500,
