@@ -40,6 +40,40 @@ def test_the_drawings_are_small():
     assert sum(sizes) < 600_000
 
 
+def test_the_pictures_of_the_gallery_are_small_and_of_recorded_runs():
+    recorded = {row["recipe"] for row in quoted.results()}
+    assert recorded >= set(quoted.gallery())
+    for name in quoted.gallery():
+        assert (quoted.DOCS / f"images/gallery/{name}.jpg").stat().st_size < 200_000
+
+
+def test_a_picture_is_in_the_gallery_and_in_the_card_of_its_model(docs):
+    (docs / "images/gallery").mkdir(exist_ok=True)
+    (docs / "images/gallery/shapes_fullres.jpg").touch()
+    assert "\n## shapes_fullres\n\nA small net at the" in recipes_page.gallery()
+    assert "](images/gallery/shapes_fullres.jpg)" in recipes_page.gallery()
+    assert "](../images/gallery/shapes_fullres.jpg)" in "\n".join(cards.results("fullres"))
+    assert "shapes_fullres.jpg" not in "\n".join(cards.results("segnet"))
+
+
+def test_the_classes_of_a_split_are_rows():
+    run = {"recipe": "a", "model": "unet", "split": "val", "class_ious": "x 0.5; two words 0.25"}
+    prior = {**run, "recipe": "no net", "model": "", "class_ious": "x nan; two words 0.1"}
+    older = {**run, "class_ious": ""}
+    said, found = recipes_page.classes([run, prior, older])
+    assert said == "The IoU of each class, split val:"
+    assert quoted.rows(found) == [
+        *(["class", "`a`", "no net"], ["x", "0.5", "nan"], ["two words", "0.25", "0.1"])
+    ]
+
+
+def test_what_a_paper_reports_has_a_column_of_its_own():
+    head, _, row = recipes_page.listed(["voc_fcn32s"]).splitlines()
+    assert head == "| run | what | time | result | a paper's number |"
+    assert row.endswith("| not yet run | the authors report a mean IoU of 63.6 on the 736 images |")
+    assert "paper" not in recipes_page.listed(["shapes_unet"]).splitlines()[0]
+
+
 def test_what_is_changed_missing_or_left_over_is_written_anew(docs, monkeypatch, pages):
     (docs / "models/unet.md").write_text("# other\n")
     (docs / "models/fcn8s.svg").unlink()
