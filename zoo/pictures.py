@@ -190,6 +190,7 @@ def with_legend(
     untinted: Collection[int] = (),
     palette: np.ndarray | None = None,
     font: str | pathlib.Path | None = None,
+    size: int | None = None,
 ) -> Image.Image:
     """Puts swatches and names below a picture, on white, in as many lines as they need.
 
@@ -200,6 +201,8 @@ def with_legend(
         untinted: Of these the classes without a colour, whose swatch is crossed out.
         palette: uint8 `[256, 3]`; `bright_palette()` if None.
         font: As for `overlay`.
+        size: Of the letters, in pixels; a fortieth of the longer side of the picture if None, at
+            least 14.
 
     Returns:
         An RGB image of Pillow.
@@ -214,7 +217,7 @@ def with_legend(
         )
         for number in numbers
     ]
-    size = max(14, max(image.size) // 40)
+    size = size or max(14, max(image.size) // 40)
     gap, line = size // 2, size * 3 // 2
     chosen = fonts.for_names((name for name, _ in entries), size, font=font)
     lengths = [one.getlength(name) for one, (name, _) in zip(chosen, entries, strict=True)]

@@ -96,6 +96,7 @@ def draw(dataset: Dataset, results: Mapping[str, Result]) -> Image.Image:
         sorted(shown),
         untinted={dataset.background} - {None},
         palette=palette,
+        size=_LETTER,
     )
 
 
