@@ -73,9 +73,12 @@ def draw(dataset: Dataset, results: Mapping[str, Result]) -> Image.Image:
     for index, why in picked(next(iter(results.values())).image_ious).items():
         image, label = dataset.example(index)
         maps = [label, *(result.scored.predict(image) for result in results.values())]
+        # Of a large image every n-th pixel: colours are mixed in floats, which are large.
+        step = max(1, label.shape[1] // (2 * WIDTH))
+        image, *maps = (pixels[::step, ::step] for pixels in (image, *maps))
         shown.update(*(np.unique(one).tolist() for one in maps))
         visible = zoo.pictures.visible(image)
-        panels = [_panel(np.broadcast_to(visible, (*label.shape, 3)))]
+        panels = [_panel(np.broadcast_to(visible, (*visible.shape[:2], 3)))]
         for class_map in maps:
             drawn = zoo.pictures.overlay(
                 visible,

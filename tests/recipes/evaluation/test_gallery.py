@@ -105,6 +105,16 @@ def test_images_of_other_kinds_are_shown(channels, kind):
     assert bright[0] - dark[0] == (255 if kind == "float32" else 100)
 
 
+def test_a_large_image_is_shown_in_the_size_of_the_others():
+    label = np.zeros((1600, 3200), np.uint8)
+    label[:, 1600:] = 1
+    image = np.repeat(label[..., np.newaxis], 3, -1) * np.uint8(100)
+    sheet = gallery.draw(dataset(example=lambda index: (image, label)), RESULTS)
+    assert sheet.size == gallery.draw(dataset(), RESULTS).size
+    assert middle(sheet, 0, 0, across=0.25) == (0, 0, 0)
+    assert middle(sheet, 0, 0, across=0.75) == (100, 100, 100)
+
+
 def test_a_long_name_is_cut_at_its_beginning_and_paths_of_one_name_are_told_apart(tmp_path):
     two = {f"runs/{'x' * 80}/unet": RESULTS["runs/a"], "other/unet": RESULTS["runs/b"]}
     gallery.write(tmp_path / "new" / "g.jpg", dataset(), two)
