@@ -209,11 +209,12 @@ def index(counts: dict[str, dict[str, str]]) -> str:
             )
         )
     head = ("model", "what it is", "parameters", "GMAC", "MB")
-    roads = [x for x in quoted.results() if (x["data"], x["split"]) == ("camvid", "test")]
+    measured = quoted.results()
+    roads = [row for row in measured if (row["data"], row["split"]) == ("camvid", "test")]
     return INDEX.format(
         written=WRITTEN,
         side=SIDE,
-        measured=recipes_page.scores(roads),
+        measured=recipes_page.scores(recipes_page.ranked(roads)),
         models=table(head, *lines, left=2),
     )
 

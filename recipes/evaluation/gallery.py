@@ -13,7 +13,7 @@ from recipes.plotting import names
 from zoo import files, fonts
 
 ENDINGS = (".png", ".jpg", ".jpeg")
-WIDTH = 320  # of an image in the picture, in pixels
+WIDTH = 240  # of an image in the picture, in pixels
 OPACITY = 0.65
 _LETTER = 14  # the height of a line of text, in pixels
 _GAP = 6
@@ -62,7 +62,7 @@ def write(file: pathlib.Path, dataset: Dataset, results: Mapping[str, Result]) -
     check(file)
     sheet = draw(dataset, results)
     with files.creating(file) as unfinished:
-        sheet.save(unfinished, quality=85)
+        sheet.save(unfinished)
 
 
 def draw(dataset: Dataset, results: Mapping[str, Result]) -> Image.Image:

@@ -3,8 +3,7 @@
 Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmentation", TPAMI 2017,
 with 16 to 64 instead of 64 to 512 filters.
 
-Our choice: crops and Adam, the same for all of camvid_…_small, so that the
-nets can be compared.
+Our choice: crops and Adam, the same for all of camvid_…_small, so that the nets can be compared.
 
 Data      CamVid, 367 images, 101 in val and 233 in test: see recipes/data/sets/camvid.py
 Start     random weights

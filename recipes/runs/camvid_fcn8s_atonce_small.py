@@ -3,15 +3,18 @@
 Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmentation", TPAMI 2017,
 with 16 to 64 instead of 64 to 512 filters.
 
-Our choice: crops and Adam, the same for all of camvid_…_small, so that the
-nets can be compared.
+Our choice: crops and Adam, the same for all of camvid_…_small, so that the nets can be compared.
+All classes weigh the same, unlike in SegNet's paper: with --class-weights balanced the mean IoU on
+val was 0.2049 in the place of 0.2235, and 44 % of the pixels were right in the place of 63 %. After
+so few steps the rare classes were found, and drawn over much else; the mean accuracy, in which each
+class counts alike, was 0.42 in the place of 0.34.
 
 Data      CamVid, 367 images, 101 in val and 233 in test: see recipes/data/sets/camvid.py
 Start     random weights
 Command   zoo train camvid_fcn8s_atonce_small --workdir runs/camvid_fcn8s_atonce_small \
               --data-dir path/to/CamVid
-Time      not yet run; meant for about 20 minutes on 2 cores
-Result    not yet run
+Time      13 minutes, 1.39 GB, on 2 cores of an AMD EPYC without AVX-512
+Result    mean IoU 0.2110 on the 233 images of test, 0.2235 on the 101 of val
 """
 
 from recipes.training.recipe import Recipe

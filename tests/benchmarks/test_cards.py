@@ -56,6 +56,22 @@ def test_a_picture_is_in_the_gallery_and_in_the_card_of_its_model(docs):
     assert "shapes_fullres.jpg" not in "\n".join(cards.results("segnet"))
 
 
+def test_the_readme_has_the_rows_of_the_results():
+    readme = (quoted.DOCS.parent / "README.md").read_text(encoding="utf-8")
+    head, *rows = quoted.rows(quoted.section(readme, "What was measured"))
+    assert head == ["", "mean IoU", "pixel accuracy", "minutes", "GB"]
+    recorded = {
+        (f"`{row['recipe']}`" if row["model"] else row["recipe"]): row
+        for row in quoted.results()
+        if (row["data"], row["split"]) == ("camvid", "test")
+    }
+    assert len(rows) == len(recorded)
+    for name, *cells in rows:
+        row = recorded[name]
+        columns = ("mean_iou", "pixel_accuracy", "minutes", "memory_gb")
+        assert cells == [row[column] for column in columns]
+
+
 def test_the_classes_of_a_split_are_rows():
     run = {"recipe": "a", "model": "unet", "split": "val", "class_ious": "x 0.5; two words 0.25"}
     prior = {**run, "recipe": "no net", "model": "", "class_ious": "x nan; two words 0.1"}

@@ -169,6 +169,7 @@ def test_a_folder_of_something_else_is_named(tmp_path, copied):
         ({"recipe": {"name": "a", "model": 3, "data": "coins"}}, "model of its recipe is not a t"),
         ({"recipe": {"model": "unet", "data": "coins"}}, "name of its recipe is not a text"),
         ({"weights": 7}, "weights is not an object with a step"),
+        ({"weights": {"step": 7, "memory_gb": "2"}}, "memory_gb of weights is not a number"),
         ({"weights": {"step": True}}, "weights is not an object with a step"),
         ({"best": {"step": "7"}}, "best is not an object with a step"),
         ({"data": ["train"]}, "data is not an object of texts"),

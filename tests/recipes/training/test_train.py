@@ -917,6 +917,15 @@ def test_a_run_is_trained_and_resumed_whatever_the_name_of_its_folder(tmp_path, 
     assert log(whole.workdir) == log(workdir)
 
 
+def test_the_memory_of_a_run_is_the_most_that_one_of_its_starts_took(tmp_path, monkeypatch):
+    def recorded(limit: int, took: float) -> float:
+        monkeypatch.setattr(weights, "peak_memory", lambda: took)
+        train.train(RECIPE, tmp_path, limit_steps=limit)
+        return workdirs.read_recipe(tmp_path)["weights"]["memory_gb"]
+
+    assert [recorded(1, 1.234), recorded(2, 0.5), recorded(3, 2.0)] == [1.23, 1.23, 2.0]
+
+
 def test_a_limited_run_goes_on(tmp_path, capsys, whole):
     train.train(RECIPE, tmp_path, limit_steps=3)
     assert "--limit-steps 3: stopped at step 3 of 8, and saved." in capsys.readouterr().out
