@@ -185,8 +185,9 @@ def _score(
         print(terminal.printable(f"written: {given.gallery}"), file=sys.stderr)
     if given.record:
         file = results.add(given.paths[0], dataset, scores[str(given.paths[0])])
-        for name in scores.keys() - set(map(str, given.paths)):
-            results.add_baseline(name, dataset, scores[name])
+        for name, one in found.items():
+            if one.scored.file is None:
+                results.add_baseline(name, dataset, one.scores)
         print(terminal.printable(f"added to {file}"), file=sys.stderr)
     return {
         **{"data": dataset.name, "split": dataset.split, "images": len(dataset)},

@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import pathlib
 import platform
-import resource
 import subprocess
 import sys
 import tomllib
@@ -13,6 +12,11 @@ from typing import Any
 import tensorflow as tf
 
 import zoo
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 # Settings of the libraries below that change how numbers are added up.
 _SETTINGS = (
@@ -103,10 +107,13 @@ def commit() -> str | None:
 def peak_memory() -> float:
     """The most memory, in GB, that this process has held of the first GPU, or without one at all.
 
-    A process counts what the program that started it held then: little, if that was a shell.
+    0 where the system does not say. A process counts what the program that started it held then:
+    little, if that was a shell.
     """
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
+    if resource is None:
+        return 0.0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
