@@ -9,12 +9,13 @@ written here from the papers and the recipe's fields, with Pillow, NumPy and PyT
 zoo only the recipe of the run is read. If both curves are alike, then the zoo's loss,
 augmentation and solver do what they should; they are not equal, as the random numbers are others.
 
-Needs PyTorch, and the packages of the zoo, from the root of the repository. Writes `log.csv` and
-`scores.csv` as the zoo does, and prints the scores of "val" and "test" at the end.
+Needs PyTorch, and the packages of the zoo, from the root of the repository. Writes the recipe,
+`log.csv` and `scores.csv` as the zoo does, and prints the scores of "val" and "test" at the end.
 """
 
 import argparse
 import csv
+import json
 import math
 import pathlib
 import sys
@@ -179,7 +180,6 @@ def train(recipe: Recipe, data_dir: pathlib.Path, workdir: pathlib.Path) -> nn.M
     solver = torch.optim.Adam(net.parameters(), recipe.learning_rate, eps=1e-7)  # Keras's epsilon
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(solver, recipe.steps)
     loader = torch.utils.data.DataLoader(Crops(pairs, recipe), recipe.batch_size, num_workers=1)
-    workdir.mkdir(parents=True)
     began, losses = time.monotonic(), []
     for step, (image, mask) in enumerate(loader, 1):
         image = image.contiguous(memory_format=torch.channels_last)
@@ -195,7 +195,7 @@ def train(recipe: Recipe, data_dir: pathlib.Path, workdir: pathlib.Path) -> nn.M
                 workdir / "log.csv", {"step": step, "loss": np.mean(losses), "seconds": seconds}
             )
             losses.clear()
-        if step % recipe.validate_every == 0:
+        if recipe.validate_every and step % recipe.validate_every == 0:
             scores = mean_iou(net, files(data_dir, "val"))
             add_row(workdir / "scores.csv", {"step": step, **scores})
             print(f"step {step}: held-out mean IoU {scores['mean_iou']:.4f}", flush=True)
@@ -227,6 +227,8 @@ def main() -> None:
     if (recipe.model, recipe.data, recipe.options.get("border")) != ("unet", "camvid", "same"):
         parser.error(f"{given.run} is no U-Net on CamVid that pads with zeros")
     torch.set_num_threads(given.threads)
+    given.workdir.mkdir(parents=True)
+    (given.workdir / workdirs.RECIPE).write_text(json.dumps({"recipe": recorded["recipe"]}))
     net = train(recipe, given.data_dir, given.workdir)
     for split in ("val", "test"):
         print(
