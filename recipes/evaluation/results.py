@@ -3,7 +3,7 @@
 import csv
 import datetime
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from recipes import runs, scoring
@@ -86,25 +86,16 @@ def add(workdir: pathlib.Path, dataset: Dataset, scores: dict[str, Any]) -> path
         "memory_gb": recorded["weights"]["memory_gb"],
         "versions": f"tensorflow {started['tensorflow']}, keras {started['keras']}",
     }
-    return _write(row, dataset, scores, replaced=lambda other: False)
+    return _write(row, dataset, scores)
 
 
 def add_baseline(name: str, dataset: Dataset, scores: dict[str, Any]) -> pathlib.Path:
     """Writes the row of a baseline, which has no model, in the place of an older one."""
-    same = {"recipe": name, "data": dataset.name, "split": dataset.split}
-    return _write(
-        {"recipe": name}, dataset, scores, replaced=lambda other: same.items() <= other.items()
-    )
+    return _write({"recipe": name, "model": ""}, dataset, scores)
 
 
-def _write(
-    row: dict[str, Any],
-    dataset: Dataset,
-    scores: dict[str, Any],
-    *,
-    replaced: Callable[[dict[str, str]], bool],
-) -> pathlib.Path:
-    """Adds a row with scores to the file, without the rows that it replaces; returns the file."""
+def _write(row: dict[str, Any], dataset: Dataset, scores: dict[str, Any]) -> pathlib.Path:
+    """Adds a row with scores to the file, one without a model in the place of the older one."""
     file = results_file()
     row |= {
         "data": dataset.name,
@@ -120,6 +111,8 @@ def _write(
     if file.exists():
         with open(file, encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-    kept = [other for other in rows if not replaced(other)]
-    tables.replace_csv(file, COLUMNS, [*kept, row])
+    if not row["model"]:
+        same = {name: row[name] for name in ("recipe", "model", "data", "split")}
+        rows = [other for other in rows if not same.items() <= other.items()]
+    tables.replace_csv(file, COLUMNS, [*rows, row])
     return file
