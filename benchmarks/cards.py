@@ -1,5 +1,6 @@
-"""Writes the cards of the models, docs/models/NAME.md, and the pages of the runs, docs/recipes.md
-and docs/gallery.md.
+"""Writes the cards of the models, docs/models/NAME.md, and two pages of the runs.
+
+These are docs/recipes.md and docs/gallery.md.
 
     python -m benchmarks.cards
 
@@ -234,7 +235,7 @@ INDEX = """\
 | no labels, but ImageNet's classes | `vgg16_heatmap` |
 | a course to teach | `fullres`, `encoder_decoder`, then `unet` |
 
-This is what the papers made them for. What was measured here, on road scenes: narrow forms of five
+This is what the papers made them for. What was measured here, on road scenes: narrow forms of the
 nets, from scratch, with the same crops, solver and steps, on two cores without a GPU. Rows without
 a run need no net. [Recipes and results](../recipes.md) have the classes and the other data, the
 [gallery](../gallery.md) has answers.
