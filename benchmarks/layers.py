@@ -11,7 +11,9 @@ count.
 
 The roof of a layer is what the machine allows at its ratio of work to bytes: the rate of the
 fastest layer of all nets, or what moving its bytes allows at the rate at which NumPy copies memory.
-What oneDNN does not compute, such as padding, up-sampling and concatenation, is one row.
+What oneDNN does not compute, such as padding, up-sampling and concatenation, is one row. TensorFlow
+uses oneDNN by itself only on some processors, and computes convolutions by its own code on others:
+here it is told to use it.
 """
 
 import collections
@@ -60,7 +62,8 @@ def profile(task: Task, folder: pathlib.Path) -> str:
         engine_files.write(form, task, folder)
     command = [sys.executable, "-c", PROGRAM, str(folder / FORMS["exact"])]
     command += [str(folder / engine_files.IMAGES), str(task.batch), str(RUNS)]
-    settings = {"ONEDNN_VERBOSE": "1", "TF_NUM_INTRAOP_THREADS": str(THREADS)}
+    settings = {"ONEDNN_VERBOSE": "1", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    settings |= {"TF_NUM_INTRAOP_THREADS": str(THREADS)}
     run = subprocess.run(
         command,
         cwd=pathlib.Path(__file__).parents[1],

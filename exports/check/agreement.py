@@ -13,7 +13,7 @@ import numpy as np
 # A share of the range of the scores. Through the 29 normalized layers of a DeconvNet, TensorFlow
 # and LiteRT were seen to differ by more than 2e-5.
 ROUNDING = 1e-4
-MAX_TIES = 0.0001  # a share of the pixels; rounding alone makes fewer
+MAX_TIES = 0.0001  # a share of the pixels, but at least one; rounding alone makes fewer
 
 
 class MismatchError(RuntimeError):
@@ -104,7 +104,7 @@ def compare(
         least: The smallest share of the pixels that must agree, ties included.
 
     Raises:
-        MismatchError: Fewer pixels agree, or more than 0.01 % of them are ties.
+        MismatchError: Fewer pixels agree, or more than 0.01 % of them, and than one, are ties.
     """
     expected = scores.argmax(-1)
     if class_map.shape != expected.shape or class_map.max() >= scores.shape[-1]:
@@ -116,12 +116,13 @@ def compare(
     behind = (scores.max(-1) - given) / max(np.ptp(scores), np.finfo(np.float32).tiny)
     same, wrong = class_map == expected, behind > ROUNDING
     ties = int(np.sum(~same & ~wrong))
-    if 1 - np.mean(wrong) < least or ties > MAX_TIES * same.size:
+    most = max(1, int(MAX_TIES * same.size))
+    if 1 - np.mean(wrong) < least or ties > most:
         raise MismatchError(
-            f"{loader}, {signature}: {np.mean(same):.4%} of the pixels have the model's class, and "
-            f"{wrong.sum()} are off by more than rounding: by {behind.max():.1e} of the range of "
-            f"the scores, where {ROUNDING:.0e} is allowed. Export again; if it stays so, report "
-            "the model and its options."
+            f"{loader}, {signature}: {np.mean(same):.4%} of the pixels have the model's class. "
+            f"{wrong.sum()} are off by more than rounding, by up to {behind.max():.1e} of the "
+            f"range of the scores, where {ROUNDING:.0e} is allowed; {ties} are ties, where {most} "
+            "may be. Export again; if it stays so, report the model and its options."
         )
     return Agreement(loader, signature, float(np.mean(same)), ties, len(np.unique(expected)))
 

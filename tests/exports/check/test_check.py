@@ -66,7 +66,7 @@ def test_the_models_own_file_agrees(form, images, files):
 
 @both
 def test_the_file_of_other_weights_does_not(form, files):
-    text = r"[\d.]+% of the pixels have the model's class, and \d+ are off by more than rounding"
+    text = r"[\d.]+% of the pixels have the model's class. \d+ are off by more than rounding"
     with pytest.raises(check.MismatchError, match=text):
         checked(form, changed(0.5), files[form], images=IMAGES)
 
