@@ -40,11 +40,16 @@ def rows(text: str) -> Rows:
     return [cells[0], *cells[2:]] if cells else []
 
 
-def results(model: str | None = None) -> list[dict[str, str]]:
-    """The rows of docs/results.csv, or those of a model."""
+def results(model: str | None = None, *, other_seeds: bool = False) -> list[dict[str, str]]:
+    """The rows of docs/results.csv, or those of a model; of runs with the seed of their recipe."""
     with open(DOCS / "results.csv", encoding="utf-8", newline="") as stream:
         found = list(csv.DictReader(stream))
-    return [row for row in found if model in (None, row["model"])]
+    return [
+        row
+        for row in found
+        if model in (None, row["model"])
+        and (other_seeds or not row["model"] or int(row["seed"]) == runs.find(row["recipe"]).seed)
+    ]
 
 
 def gallery() -> list[str]:

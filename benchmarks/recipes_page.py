@@ -4,6 +4,8 @@
 docs/results.csv and from the pictures in docs/images/gallery.
 """
 
+import collections
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks import quoted
@@ -14,7 +16,7 @@ Row = Mapping[str, str]
 
 FIRST, HIDDEN = (
     ("recipe", "split", "mean_iou"),
-    ("model", "data", "versions", "date", "class_ious"),
+    ("model", "data", "seed", "versions", "date", "class_ious"),
 )
 NUMBERS = ("accuracy", "iou", "steps", "minutes", "gb")
 """Of the columns of results.csv those whose names end so are numbers."""
@@ -65,6 +67,25 @@ def classes(found: Sequence[Row]) -> Iterable[str]:
         yield table(("class", *(_run(row) for row in own)), *lines)
 
 
+def seeds(found: Iterable[Row]) -> str:
+    """How far the mean IoU of runs that were trained with several seeds differs, as a table."""
+    known = collections.defaultdict(dict)
+    for row in found:
+        if row["model"]:
+            known[row["recipe"], row["split"]][row["seed"]] = float(row["mean_iou"])
+    head = ("run", "split", "seeds", "mean IoU of each", "their mean", "most - least")
+    lines = [
+        (
+            *(f"`{recipe}`", split, ", ".join(ious), ", ".join(f"{x:.4f}" for x in ious.values())),
+            f"{statistics.mean(ious.values()):.4f}",
+            f"{max(ious.values()) - min(ious.values()):.4f}",
+        )
+        for (recipe, split), ious in known.items()
+        if len(ious) > 1
+    ]
+    return table(head, *lines, left=4)
+
+
 def _run(row: Row) -> str:
     """What was scored: a run, or a baseline, which has no model."""
     return f"`{row['recipe']}`" if row["model"] else row["recipe"]
@@ -80,7 +101,8 @@ def page() -> str:
     for data in sorted({runs.find(name).data for name in names}):
         own = [name for name in names if runs.find(name).data == data]
         tables.append(f"### {data}\n\n{listed(own, models='models')}")
-    return TEXT.format(scores="\n\n".join(parts), runs="\n\n".join(tables))
+    spread = seeds(quoted.results(other_seeds=True))
+    return TEXT.format(scores="\n\n".join(parts), seeds=spread, runs="\n\n".join(tables))
 
 
 def gallery() -> str:
@@ -116,13 +138,21 @@ know the training labels alone. Minutes and memory are those of training. Some o
 the [gallery](gallery.md). What the authors report about their own weights is in the [cards of the
 models](models/index.md).
 
-A row is one run with one seed, so that a few hundredths between two of them may be chance. On the
-road scenes of CamVid, 1,000 steps from scratch are a beginning: the narrow nets find sky, houses
-and road, and no pole, sign or person. U-Net leads, whose skips carry the detail past the bottom.
-DeconvNet, without skips and with two fully connected layers at its bottom, is no better after these
-steps than what the training labels say about each place of the image.
+A row is one run with one seed; [below](#seeds) stands how much another seed changes. On the road
+scenes of CamVid, 1,000 steps from scratch are a beginning: the narrow nets find sky, houses and
+road, and no pole, sign or person. U-Net leads, whose skips carry the detail past the bottom. The
+FCNs and SegNet differ about as much as two seeds do. DeconvNet, without skips and with two fully
+connected layers at its bottom, is no better after these steps than what the training labels say
+about each place of the image.
 
 {scores}
+
+### Seeds
+
+The same run trained again with `--seed`: other weights at the start, other crops, another order of
+the images. What lies between two rows above and is less than this may be chance.
+
+{seeds}
 
 ## Runs by data set
 

@@ -1,6 +1,7 @@
 """Rows of docs/results.csv: what the runs have reached."""
 
 import csv
+import dataclasses
 import datetime
 import pathlib
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from zoo import workdir as workdirs
 COLUMNS = (
     *("recipe", "model", "data", "split"),
     *scoring.SCORES,
-    *("steps", "hardware", "minutes", "memory_gb", "versions", "date", "class_ious"),
+    *("steps", "seed", "hardware", "minutes", "memory_gb", "versions", "date", "class_ious"),
 )
 
 _TOLD = ("hardware", "tensorflow", "keras", "minutes", "memory_gb")
@@ -38,7 +39,7 @@ def results_file() -> pathlib.Path:
 
 
 def check(paths: Sequence[pathlib.Path], checkpoint: str | None) -> None:
-    """Checks that the first path can be recorded: a finished run of a recipe without changes.
+    """Checks that the first path can be recorded: a finished run of a recipe, with any seed.
 
     Raises:
         ValueError: It cannot.
@@ -51,11 +52,13 @@ def check(paths: Sequence[pathlib.Path], checkpoint: str | None) -> None:
             "first path, without --checkpoint."
         )
     name = recorded["recipe"]["name"]
-    changed = difference(runs.find(name), recorded["recipe"])
+    recipe = dataclasses.replace(runs.find(name), seed=recorded["recipe"]["seed"])
+    changed = difference(recipe, recorded["recipe"])
     if changed:
         raise ValueError(
-            f"A row of results.csv is that of a recipe without other options; {paths[0]} is not "
-            f"that of zoo train {name}: {changed}. Train without options, or change the recipe."
+            f"A row of results.csv is that of a recipe without other options than --seed; "
+            f"{paths[0]} is not that of zoo train {name}: {changed}. Train without options, or "
+            "change the recipe."
         )
     weights = recorded.get("weights") or {}
     if weights.get("step") != recorded["recipe"]["steps"]:
@@ -81,6 +84,7 @@ def add(workdir: pathlib.Path, dataset: Dataset, scores: dict[str, Any]) -> path
         "recipe": recorded["recipe"]["name"],
         "model": recorded["recipe"]["model"],
         "steps": recorded["weights"]["step"],
+        "seed": recorded["recipe"]["seed"],
         "hardware": started["hardware"],
         "minutes": recorded["weights"]["minutes"],
         "memory_gb": recorded["weights"]["memory_gb"],

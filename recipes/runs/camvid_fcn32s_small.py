@@ -9,8 +9,8 @@ Data      CamVid, 367 images, 101 in val and 233 in test: see recipes/data/sets/
 Start     random weights
 Command   zoo train camvid_fcn32s_small --workdir runs/camvid_fcn32s_small \
               --data-dir path/to/CamVid
-Time      not yet run; meant for about 20 minutes on 2 cores
-Result    not yet run
+Time      15 minutes, 1.35 GB, on 2 cores of an AMD EPYC without AVX-512
+Result    mean IoU 0.1995 on the 233 images of test, 0.2047 on the 101 of val
 """
 
 from recipes.training.recipe import Recipe

@@ -83,6 +83,23 @@ def test_the_classes_of_a_split_are_rows():
     ]
 
 
+def test_runs_with_several_seeds_are_a_table_of_their_own(docs):
+    with open(docs / "results.csv", encoding="utf-8", newline="") as stream:
+        row = next(row for row in csv.DictReader(stream) if row["recipe"] == "shapes_unet")
+    before = recipes_page.page()
+    with open(docs / "results.csv", "a", encoding="utf-8", newline="") as stream:
+        for seed, iou in (("7", "0.9"), ("8", "0.5")):
+            csv.DictWriter(stream, row).writerow(row | {"seed": seed, "mean_iou": iou})
+    first, text = float(row["mean_iou"]), recipes_page.page()
+    line = (
+        f"| `shapes_unet` | val | 0, 7, 8 | {first:.4f}, 0.9000, 0.5000 | "
+        f"{(first + 1.4) / 3:.4f} | 0.4000 |"
+    )
+    assert line in text
+    assert text.replace(f"\n{line}", "") == before
+    assert line not in before
+
+
 def test_what_a_paper_reports_has_a_column_of_its_own():
     head, _, row = recipes_page.listed(["voc_fcn32s"]).splitlines()
     assert head == "| run | what | time | result | a paper's number |"

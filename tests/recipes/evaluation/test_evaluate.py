@@ -13,6 +13,7 @@ from PIL import Image
 
 import exports
 import zoo
+from benchmarks import quoted
 from recipes import command, demonstration, runs, scoring
 from recipes.data.sets import coins, shapes
 from recipes.evaluation import gallery, predictors, results
@@ -251,6 +252,18 @@ def test_a_row_is_recorded_on_request_only(run, capsys, results_file, monkeypatc
     assert 0.1 < float(first["memory_gb"]) < 20
 
 
+def test_a_row_may_be_of_another_seed(run, capsys, results_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(coins_unet, "RECIPE", COINS)
+    other = shutil.copytree(run[0], tmp_path / "other")
+    recorded = workdir.read_recipe(other)
+    recorded["recipe"]["seed"] = 3
+    (other / "recipe.json").write_text(json.dumps(recorded))
+    for one in (run[0], other):
+        evaluated(capsys, one, "--record")
+    with open(results_file, newline="") as stream:
+        assert [row["seed"] for row in csv.DictReader(stream)] == ["0", "3"]
+
+
 def test_baselines_are_scored_and_recorded_once(run, capsys, results_file, monkeypatch):
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
     for _ in range(2):
@@ -343,10 +356,10 @@ def test_a_stopped_run_is_scored_exported_and_resumed_by_its_workdir_only(
 
 
 def test_every_card_states_its_newest_recorded_result():
-    with open(results.results_file(), newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert all(tuple(row) == results.COLUMNS for row in rows)
-    rows = {row["recipe"]: row for row in rows if row["model"]}
+    every = quoted.results(other_seeds=True)
+    assert all(tuple(row) == results.COLUMNS for row in every)
+    assert {row["recipe"] for row in every} == {row["recipe"] for row in quoted.results()}
+    rows = {row["recipe"]: row for row in quoted.results() if row["model"]}
     for row in rows.values():
         assert all(0 <= float(row[score]) <= 1 for score in scoring.SCORES)
     for name in runs.names():
