@@ -16,10 +16,11 @@ RECIPE = Recipe(
     model="fcn_alexnet",
     options={"stages": [16, 32, 48, 48, 32], "fc_filters": 128},
     data="shapes",
-    steps=800,
-    batch_size=8,
+    steps=2000,
+    batch_size=4,
     crop=96,
     augment=("flip", "turn"),
     learning_rate=1e-3,
     schedule="cosine",
+    class_weights="balanced",
 )
