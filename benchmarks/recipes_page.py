@@ -45,13 +45,20 @@ def ranked(found: Iterable[Row]) -> list[Row]:
 
 
 def scores(found: Sequence[Row]) -> str:
-    """Rows of results.csv as a table: what was scored, the numbers, and how they came about."""
+    """Rows of results.csv as a table: what was scored, the numbers, and how they came about.
+
+    On which steps and hardware all runs were trained is said once, behind the table.
+    """
     known = [x for x in found[0] if x not in (*FIRST, *HIDDEN) and any(row[x] for row in found)]
-    rest = [x for x in known if not x.endswith(NUMBERS)]
-    columns = [*FIRST, *(x for x in known if x not in rest), *rest]
+    values = {x: {row[x] for row in found if row["model"]} for x in ("steps", "hardware")}
+    alike = {x: several.pop() for x, several in values.items() if len(several) == 1}
+    rest = [x for x in known if not x.endswith(NUMBERS) and x not in alike]
+    columns = [*FIRST, *(x for x in known if x not in (*rest, *alike)), *rest]
     head = [quoted.words(x) for x in columns]
     lines = [[_run(row) if x == "recipe" else row[x] for x in columns] for row in found]
-    return table(head, *lines, left=2, behind=len(rest))
+    said = "; ".join(f"{name}: {value}" for name, value in alike.items())
+    rows = table(head, *lines, left=2, behind=len(rest))
+    return f"{rows}\n\n{said[0].upper()}{said[1:]}." if said else rows
 
 
 def classes(found: Sequence[Row]) -> Iterable[str]:

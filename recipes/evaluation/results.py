@@ -1,7 +1,6 @@
 """Rows of docs/results.csv: what the runs have reached."""
 
 import csv
-import dataclasses
 import datetime
 import pathlib
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ COLUMNS = (
     *("steps", "seed", "hardware", "minutes", "memory_gb", "versions", "date", "class_ious"),
 )
 
-_TOLD = ("hardware", "tensorflow", "keras", "minutes", "memory_gb")
+_TOLD = ("seed", "hardware", "tensorflow", "keras", "minutes", "memory_gb")
 """What a row takes from recipe.json."""
 
 
@@ -52,8 +51,8 @@ def check(paths: Sequence[pathlib.Path], checkpoint: str | None) -> None:
             "first path, without --checkpoint."
         )
     name = recorded["recipe"]["name"]
-    recipe = dataclasses.replace(runs.find(name), seed=recorded["recipe"]["seed"])
-    changed = difference(recipe, recorded["recipe"])
+    recipe = runs.find(name)
+    changed = difference(recipe, recorded["recipe"] | {"seed": recipe.seed})
     if changed:
         raise ValueError(
             f"A row of results.csv is that of a recipe without other options than --seed; "
@@ -68,6 +67,7 @@ def check(paths: Sequence[pathlib.Path], checkpoint: str | None) -> None:
             f"{paths[0]}{' --patience 0' if recorded['recipe'].get('patience') else ''} first."
         )
     told = {**(recorded.get("environments") or [{}])[-1], **weights}
+    told["seed"] = recorded["recipe"].get("seed")
     missing = [name for name in _TOLD if not isinstance(told.get(name), str | int | float)]
     if missing:
         raise ValueError(

@@ -83,6 +83,24 @@ def test_the_classes_of_a_split_are_rows():
     ]
 
 
+def test_what_all_runs_have_in_common_is_said_once():
+    run = {"recipe": "a", "model": "unet", "split": "val", "mean_iou": "0.5", "steps": "7"}
+    run |= {"minutes": "2", "hardware": "2 cores"}
+    other = run | {"recipe": "b", "steps": "8"}
+    prior = {**dict.fromkeys(run, ""), "recipe": "no net", "split": "val", "mean_iou": "0.1"}
+    text = recipes_page.scores([run, other, prior])
+    assert quoted.rows(text) == [
+        ["recipe", "split", "mean IoU", "steps", "minutes"],
+        ["`a`", "val", "0.5", "7", "2"],
+        ["`b`", "val", "0.5", "8", "2"],
+        ["no net", "val", "0.1", "", ""],
+    ]
+    assert text.endswith("\n\nHardware: 2 cores.")
+    assert recipes_page.scores([run, prior]).endswith("\n\nSteps: 7; hardware: 2 cores.")
+    different = recipes_page.scores([run, other | {"hardware": "4 cores"}])
+    assert different.splitlines()[-1] == "| `b` | val | 0.5 | 8 | 2 | 4 cores |"
+
+
 def test_runs_with_several_seeds_are_a_table_of_their_own(docs):
     with open(docs / "results.csv", encoding="utf-8", newline="") as stream:
         row = next(row for row in csv.DictReader(stream) if row["recipe"] == "shapes_unet")

@@ -299,13 +299,16 @@ def test_a_row_is_of_a_finished_run(run, exported, capsys, tmp_path, monkeypatch
     assert not results_file.exists()
 
 
-@pytest.mark.parametrize("lacking", ["hardware", "keras", "minutes", "memory_gb", "environments"])
+@pytest.mark.parametrize(
+    "lacking", ["seed", "hardware", "keras", "minutes", "memory_gb", "environments"]
+)
 def test_a_record_that_lacks_what_a_row_tells(
     run, capsys, results_file, tmp_path, monkeypatch, lacking
 ):
     monkeypatch.setattr(coins_unet, "RECIPE", COINS)
     recorded = workdir.read_recipe(run[0])
-    for entry in (recorded["environments"][0], recorded["weights"], recorded):
+    records = (recorded["environments"][0], recorded["weights"], recorded["recipe"], recorded)
+    for entry in records:
         entry.pop(lacking, None)
     (tmp_path / "recipe.json").write_text(json.dumps(recorded))
     message = refused(capsys, tmp_path, "--record")
