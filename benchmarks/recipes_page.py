@@ -101,7 +101,7 @@ def _run(row: Row) -> str:
 def page() -> str:
     """The text of docs/recipes.md."""
     names, found, parts = runs.names(), quoted.results(), []
-    for data in dict.fromkeys(row["data"] for row in reversed(found)):  # the newest first
+    for data in sorted({row["data"] for row in found}):
         own = ranked(row for row in found if row["data"] == data)
         parts += [f"### Results on {data}", scores(own), *classes(own)]
     tables = []

