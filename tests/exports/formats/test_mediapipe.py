@@ -205,7 +205,9 @@ def test_every_toy_in_mediapipe(name, tmp_path):
     path = exported(name, tmp_path, mediapipe_python=PYTHON, class_names=NAMES)
     recorded = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert [one["loader"] for one in recorded["checks"]] == ["LiteRT", "MediaPipe"]
-    assert min(one["agreement"] for one in recorded["checks"]) > 0.9999
+    height, width = TOYS[name].size
+    turned = [(1 - one["agreement"]) * height * width for one in recorded["checks"]]
+    assert max(turned) < 1.5  # pixels: one tie
     with process.loaded(path, "mediapipe", python=PYTHON) as ask:
         answer = ask("", {"image": toy_images(name, 1).astype(np.uint8)}).outputs
     assert answer["labels"].tolist() == NAMES
