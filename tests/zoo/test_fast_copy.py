@@ -88,18 +88,22 @@ def test_a_copy_to_train_shares_the_weights_and_has_the_gradients(name, always, 
 @pytest.mark.parametrize("trunk", ["vgg16", "vgg19"])
 @pytest.mark.parametrize("size", [(1, 1), (33, 36), (64, 67), (95, 160)])
 def test_the_constant_part_of_the_padding_is_repeated_to_the_bit(trunk, size):
-    """In whole numbers, which have no rounding: how sums are rounded may depend on the size."""
-    options = ALL_TOYS["fcn8s"].options | {"trunk": trunk}
+    """In whole numbers: how an engine rounds sums may depend on the size of the map.
+
+    A quarter of the weights are 1 or -1, so that no sum up to the third ring is near 2⁵³. Behind it
+    the sizes are the same.
+    """
+    options = ALL_TOYS["fcn8s"].options | {"trunk": trunk, "mean": (104, 117, 123)}
     with dtype_policy("float64"):
         model = zoo.build("fcn8s", **options)
         rng = np.random.default_rng(0)
-        few = [rng.choice([-1, 0, 1], x.shape, p=[0.05, 0.85, 0.1]) for x in model.weights]
-        model.set_weights(few)
+        kernels = [rng.choice([-1, 0, 1], x.shape, p=[0.1, 0.75, 0.15]) for x in model.weights]
+        model.set_weights([x if x.ndim > 1 else rng.integers(1, 4, x.shape) for x in kernels])
         copy = zoo.faster(model)
         assert count(copy, "RepeatNearBorder") == 3
         images = rng.integers(0, 256, (1, *size, 3)).astype("float64")
         found, expected = (one(images).numpy() for one in (copy, model))
-    assert 2**20 < np.abs(expected).max() < 2**40
+    assert len(np.unique(expected)) > 2
     np.testing.assert_array_equal(found, expected)
 
 
