@@ -145,7 +145,7 @@ know the training labels alone. Minutes and memory are those of training. Some o
 the [gallery](gallery.md). What the authors report about their own weights is in the [cards of the
 models](models/index.md).
 
-A row is one run with one seed; [below](#seeds) stands how much another seed changes. On the road
+A row is one run with one seed; [another seed](#seeds) changes its mean IoU a little. On the road
 scenes of CamVid, 1,000 steps from scratch are a beginning: the narrow nets find sky, houses and
 road, and no pole, sign or person. U-Net leads, whose skips carry the detail past the bottom. The
 FCNs and SegNet differ about as much as two seeds do. DeconvNet, without skips and with two fully
@@ -157,7 +157,7 @@ about each place of the image.
 ### Seeds
 
 The same run trained again with `--seed`: other weights at the start, other crops, another order of
-the images. What lies between two rows above and is less than this may be chance.
+the images. A smaller difference between two rows above may be chance.
 
 {seeds}
 
