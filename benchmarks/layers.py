@@ -62,12 +62,16 @@ def profile(task: Task, folder: pathlib.Path) -> str:
         engine_files.write(form, task, folder)
     command = [sys.executable, "-c", PROGRAM, str(folder / FORMS["exact"])]
     command += [str(folder / engine_files.IMAGES), str(task.batch), str(RUNS)]
-    settings = {"ONEDNN_VERBOSE": "1", "TF_ENABLE_ONEDNN_OPTS": "1"}
-    settings |= {"TF_NUM_INTRAOP_THREADS": str(THREADS)}
+    settings = {
+        "ONEDNN_VERBOSE": "1",
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+        "TF_NUM_INTRAOP_THREADS": str(THREADS),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     run = subprocess.run(
         command,
         cwd=pathlib.Path(__file__).parents[1],
-        env=dict(os.environ) | settings | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=dict(os.environ) | settings,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
