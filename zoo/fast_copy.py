@@ -9,16 +9,24 @@ import numpy as np
 
 from zoo import layers
 from zoo.calls import calls
-from zoo.layers.winograd import has_transforms, overlap
+from zoo.layers.winograd import has_transforms, overlap, tile_side
 
 # Multiplications that a layer has to save for each value that its transforms move. Measured on two
-# cores with AVX-512: at 128 (3 × 3, 64 to 128 channels) 5 % are lost, at 192 (128 to 128) 20 % are
-# gained, at 384 (256 to 256) it is 3 times faster.
+# cores with AVX-512, windows of 3 × 3: at 130 (64 to 64 channels) up to 13 % are lost, at 173 (64 to
+# 128) 4 to 11 % are gained, at 260 (128 to 128) 30 %, at 520 (256 to 256) it is 2.5 times faster.
 LEAST_GAIN = 150
+
+# The side of the tiles where rounding may turn a switch: a quarter of the error of tiles of 8 × 8.
+PRECISE = 6
 
 # Sides of the windows that become one product of matrices where a model is trained: to transform a
 # kernel of 400 MB in each step would take what it saves.
 LARGE = 5
+
+# Products of channels and filters from which a window of one pixel becomes a product of matrices.
+# Measured there, with fc7 of the FCNs: 1.2 times faster for 16 × 16 pixels, 1.3 times for four
+# images of it. With 1024 to 1024 channels both take the same time.
+WIDE = 4096 * 4096
 
 # The FCNs pad by 100 pixels. Between the rows of a map that see the outer border of these zeros and
 # those that see the image, all rows are equal, and so are columns. It is enough to pad by 12, and
@@ -42,8 +50,8 @@ def faster(
     model = zoo.faster(zoo.load("runs/coins"))
     ```
 
-    - Convolutions with many channels are computed by Winograd's minimal filtering, large windows as
-      a product of matrices; see `zoo.layers.WinogradConv2D` and `ProductConv2D`. The shape of a
+    - Convolutions with many channels are computed by Winograd's minimal filtering, some as a
+      product of matrices; see `zoo.layers.WinogradConv2D` and `ProductConv2D`. The shape of a
       layer decides.
     - Kernels are transformed once, and each normalization is part of the kernel before it, if the
       copy is not trained.
@@ -78,7 +86,9 @@ def faster(
     normalized = {} if trainable else _normalized(followers)
     absorbed = {layer.name for layer in normalized.values()}
     padded, rings = _rings(followers)
-    kept = _before_switches(followers) if keep_switches else set()
+    switching = _before_switches(followers)
+    kept = switching if keep_switches else set()
+    undone = _undone(followers)
     made = []
 
     def clone(layer: keras.Layer) -> keras.Layer:
@@ -89,7 +99,13 @@ def faster(
         if trainable:
             return _to_train(layer) if _gains(layer) and layer not in kept else layer
         if type(layer) in CONVOLUTIONS:
-            copy, weights = _to_use(layer, normalized.get(layer), keep=layer in kept)
+            copy, weights = _to_use(
+                layer,
+                normalized.get(layer),
+                gains=_gains(layer) and layer not in kept,
+                few_pixels=layer in undone,
+                tile=PRECISE if layer in switching and layer.kernel_size[0] < PRECISE else None,
+            )
         else:
             copy, weights = _copied(layer), layer.get_weights()
         made.append((copy, weights))
@@ -135,7 +151,7 @@ def _copied(layer: keras.Layer) -> keras.Layer:
 def _to_train(layer: keras.Layer) -> keras.Layer:
     """A faster form of a convolution, with the same weights; the layer itself, if it has none."""
     transposed = type(layer) is keras.layers.Conv2DTranspose
-    if _is_large(layer):
+    if _is_product(layer):
         kind = layers.ProductConv2DTranspose if transposed else layers.ProductConv2D
     elif not transposed:
         kind = layers.WinogradConv2D
@@ -151,9 +167,18 @@ def _to_train(layer: keras.Layer) -> keras.Layer:
 
 
 def _to_use(
-    layer: keras.Layer, normalization: keras.Layer | None, *, keep: bool
+    layer: keras.Layer,
+    normalization: keras.Layer | None,
+    *,
+    gains: bool,
+    few_pixels: bool,
+    tile: int | None,
 ) -> tuple[keras.Layer, list[np.ndarray]]:
-    """The form of a convolution and of the normalization behind it, and its weights."""
+    """The form of a convolution and of the normalization behind it, and its weights.
+
+    Where a large window sees few pixels, its kernel is all that takes time, and a transformed one
+    is larger.
+    """
     config, kernel = layer.get_config(), np.asarray(layer.kernel, "float64")
     bias = np.zeros(layer.filters) if layer.bias is None else np.asarray(layer.bias, "float64")
     transposed = type(layer) is keras.layers.Conv2DTranspose
@@ -162,8 +187,8 @@ def _to_use(
     if normalization is not None:
         factor, shift = _line(normalization)
         kernel, bias = kernel * factor, bias * factor + shift
-    gains = _gains(layer) and not keep
-    by_product = transposed and _is_large(layer)
+    alone = transposed or few_pixels or layer.kernel_size == (1, 1)
+    by_product = gains and alone and _is_product(layer)
     if gains and not by_product:
         padding = {"valid": "full"}.get(layer.padding, "same") if transposed else layer.padding
         copy = layers.PreparedConv2D(
@@ -172,22 +197,24 @@ def _to_use(
             padding=padding,
             groups=getattr(layer, "groups", 1),
             activation=keras.activations.serialize(layer.activation),
+            tile=tile,
             dtype=layer.dtype_policy,
             name=layer.name,
         )
         if transposed:
             kernel = kernel[::-1, ::-1]
-        return copy, [layers.transformed_kernel(kernel, copy.groups), bias]
+        return copy, [layers.transformed_kernel(kernel, copy.groups, tile), bias]
     if transposed:
         kernel = kernel.swapaxes(2, 3)
-    kind = layers.ProductConv2DTranspose if gains and by_product else type(layer)
+    product = layers.ProductConv2DTranspose if transposed else layers.ProductConv2D
+    kind = product if by_product else type(layer)
     return kind.from_config(config | {"use_bias": True}), [kernel, bias]
 
 
-def _is_large(layer: keras.Layer) -> bool:
-    """Whether a convolution with a large window can be one product of matrices."""
+def _is_product(layer: keras.Layer) -> bool:
+    """Whether a convolution with a large window, or one pixel, can be one product of matrices."""
     valid = layer.padding == "valid" and getattr(layer, "groups", 1) == 1
-    return valid and layer.kernel_size[0] >= LARGE
+    return valid and (layer.kernel_size[0] >= LARGE or layer.kernel_size == (1, 1))
 
 
 def _line(normalization: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
@@ -208,15 +235,19 @@ def _gains(layer: keras.Layer) -> bool:
         or {*layer.strides, *layer.dilation_rate} != {1}
         or layer.data_format != "channels_last"
         or layer.compute_dtype != "float32"
-        or not has_transforms(layer.kernel_size)
     ):
         return False
     window = layer.kernel_size[0]
+    if layer.kernel_size == (1, 1):
+        return _is_product(layer) and layer.input_spec.axes[-1] * layer.filters >= WIDE
+    if not has_transforms(layer.kernel_size):
+        return False
     if type(layer) is keras.layers.Conv2DTranspose and layer.padding == "same" and not window % 2:
         return False  # its paddings are those of "same" the other way round
     channels, filters = layer.input_spec.axes[-1] // groups, layer.filters // groups
-    moved = overlap(window) * (channels + filters)
-    return (window**2 - overlap(window)) * channels * filters >= LEAST_GAIN * moved
+    values = overlap(window, tile_side(window, channels, filters))
+    saved = (window**2 - values) * channels * filters
+    return saved >= LEAST_GAIN * values * (channels + filters)
 
 
 Followers = Mapping[keras.Layer, list[keras.Layer | None]]
@@ -257,6 +288,27 @@ def _normalized(followers: Followers) -> dict[keras.Layer, keras.Layer]:
         ):
             found[layer] = first
     return found
+
+
+def _undone(followers: Followers) -> set[keras.Layer]:
+    """Convolutions that a transposed one with the same large window undoes: DeconvNet's fc6."""
+
+    def is_undone(layer, window):
+        takers = followers.get(layer, ())
+        if len(takers) != 1 or takers[0] is None:
+            return False
+        (taker,) = takers
+        if type(taker) is keras.layers.Conv2DTranspose:
+            return taker.kernel_size == window and _is_product(taker)
+        return getattr(taker, "kernel_size", (1, 1)) == (1, 1) and is_undone(taker, window)
+
+    return {
+        layer
+        for layer in followers
+        if type(layer) is keras.layers.Conv2D
+        and _is_product(layer)
+        and is_undone(layer, layer.kernel_size)
+    }
 
 
 def _before_switches(followers: Followers) -> set[keras.Layer]:

@@ -12,10 +12,15 @@ from zoo import layers
 
 @dataclasses.dataclass(frozen=True)
 class LayerToy:
-    """What the layer is called with, and a height and width that it takes, odd where it can be."""
+    """What the layer is called with, and a height and width that it takes, odd where it can be.
+
+    `tolerance` is the largest difference between two ways to compute it, relative to the largest
+    value.
+    """
 
     apply: Callable[[Any], Any]
     size: tuple[int, int] = (7, 9)
+    tolerance: float = 1e-5
 
 
 def weighted(layer: keras.Layer, image: Any) -> Any:
@@ -31,8 +36,13 @@ def prepared(image: Any, **options: Any) -> Any:
     layer = layers.PreparedConv2D(6, 3, **options)
     layer.build(image.shape)
     kernel = np.random.default_rng(0).normal(0, 0.2, (3, 3, 4 // layer.groups, 6))
-    layer.set_weights([layers.transformed_kernel(kernel, layer.groups), np.arange(6)])
+    points = layers.transformed_kernel(kernel, layer.groups, layer.tile)
+    layer.set_weights([points, np.arange(6)])
     return layer(image)
+
+
+# Tiles of 8 × 8 pixels round more than a convolution.
+TILES = 5e-5
 
 
 LAYER_TOYS = {
@@ -69,17 +79,20 @@ LAYER_TOYS = {
     "PadToMultiple": LayerToy(lambda image: layers.PadToMultiple(4, minimum=10)(image)),
     "ValidTile": LayerToy(lambda image: layers.ValidTile(1)(image), (18, 20)),
     "WinogradConv2D": LayerToy(
-        lambda image: weighted(layers.WinogradConv2D(6, 3, padding="same"), image)
+        lambda image: weighted(layers.WinogradConv2D(6, 3, padding="same"), image), tolerance=TILES
     ),
     "WinogradConv2D, windows of 4, groups": LayerToy(
-        lambda image: weighted(layers.WinogradConv2D(6, 4, groups=2), image)
+        lambda image: weighted(layers.WinogradConv2D(6, 4, groups=2), image), tolerance=TILES
     ),
     "WinogradConv2DTranspose": LayerToy(
-        lambda image: weighted(layers.WinogradConv2DTranspose(6, 3, padding="same"), image)
+        lambda image: weighted(layers.WinogradConv2DTranspose(6, 3, padding="same"), image),
+        tolerance=TILES,
     ),
-    "PreparedConv2D": LayerToy(lambda image: prepared(image, padding="same", activation="relu")),
-    "PreparedConv2D, full, groups": LayerToy(
-        lambda image: prepared(image, padding="full", groups=2)
+    "PreparedConv2D": LayerToy(
+        lambda image: prepared(image, padding="same", activation="relu"), tolerance=TILES
+    ),
+    "PreparedConv2D, full, groups, small tiles": LayerToy(
+        lambda image: prepared(image, padding="full", groups=2, tile=6)
     ),
     "ProductConv2D": LayerToy(lambda image: weighted(layers.ProductConv2D(6, 5), image)),
     "ProductConv2DTranspose": LayerToy(

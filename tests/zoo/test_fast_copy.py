@@ -192,18 +192,55 @@ def test_any_convolution_and_its_normalization(kind, options, trainable, always,
     [
         (3, 64, 3, False),
         (64, 64, 3, False),
-        (64, 128, 3, False),
-        (128, 128, 3, True),
+        (64, 128, 3, True),
         (512, 512, 3, True),
         (64, 64, 7, False),
         (256, 256, 6, True),
-        (512, 512, 1, False),
+        (1024, 1024, 1, False),
+        (4096, 4096, 1, True),
     ],
 )
 def test_the_shape_of_a_layer_decides(channels, filters, window, gains):
     layer = keras.layers.Conv2D(filters, window)
     layer.build((None, None, None, channels))
     assert fast_copy._gains(layer) is gains
+
+
+def hourglass(window: int, between: int = 1) -> keras.Model:
+    """A window of 7 × 7 that a transposed one takes back, behind another convolution."""
+    image = keras.Input((None, None, 4))
+    x = keras.layers.Conv2D(8, 7, name="down")(image)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Conv2D(8, between, padding="same", name="between")(x)
+    return keras.Model(image, keras.layers.Conv2DTranspose(4, window, name="up")(x))
+
+
+@pytest.mark.parametrize(
+    ("window", "between", "down"),
+    [(7, 1, "ProductConv2D"), (6, 1, "PreparedConv2D"), (7, 3, "PreparedConv2D")],
+)
+def test_a_large_window_that_is_undone_is_a_product(window, between, down, always, tolerance):
+    model = hourglass(window, between)
+    copy = zoo.faster(model)
+    assert type(copy.get_layer("down")).__name__ == down
+    assert type(copy.get_layer("up")).__name__ == "ProductConv2DTranspose"
+    images = np.random.default_rng(0).normal(size=(2, 9, 11, 4)).astype("float32")
+    assert difference(scores_of(copy, images), scores_of(model, images)) < tolerance.engine
+
+
+def test_deconvnet_s_fc6_is_a_product_and_fc7_one_of_its_pixels(monkeypatch):
+    monkeypatch.setattr(fast_copy, "LEAST_GAIN", 0)
+    monkeypatch.setattr(fast_copy, "WIDE", 1)
+    copy = zoo.faster(build_toy("deconvnet"))
+    assert type(copy.get_layer("fc6")).__name__ == "ProductConv2D"
+    assert type(copy.get_layer("fc7")).__name__ == "ProductConv2D"
+    assert type(zoo.faster(build_toy("fcn8s")).get_layer("fc6")).__name__ == "PreparedConv2D"
+
+
+def test_what_gives_switches_has_small_tiles(always):
+    copy = zoo.faster(build_toy("deconvnet"), keep_switches=False)
+    assert {copy.get_layer(f"conv{stage}_2").tile for stage in (1, 2, 3, 4, 5)} == {6}
+    assert copy.get_layer("deconv4_1").tile is None
 
 
 def test_in_half_precision_nothing_changes(always):

@@ -1,6 +1,7 @@
 """How much memory an answer takes, and how much there is."""
 
 import inspect
+import math
 import pathlib
 from typing import Any
 
@@ -54,7 +55,9 @@ def _bytes_of_tiles(call: Any, shapes: dict[int, tuple]) -> float:
     if not isinstance(layer, PreparedConv2D):
         return 0
     image, result = (np.prod(shapes[id(x[0])]) for x in (call.input_tensors, call.outputs))
-    return 4 * overlap(layer.kernel_size) * (image + max(image, result))
+    tile = math.isqrt(layer.kernel.shape[0] // layer.groups)
+    values = overlap(layer.kernel_size, tile)
+    return 4 * values * (image + max(image, result))
 
 
 def _shapes(call: Any, shapes: dict[int, tuple]) -> list[tuple]:

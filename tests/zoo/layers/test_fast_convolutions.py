@@ -16,8 +16,9 @@ from zoo.layers import (
     WinogradConv2D,
     WinogradConv2DTranspose,
     transformed_kernel,
+    winograd,
 )
-from zoo.layers.winograd import OUTPUTS, transforms
+from zoo.layers.winograd import POINTS, WINDOWS, tile_side, transforms
 
 SIDES = st.integers(1, 11)
 
@@ -26,10 +27,9 @@ def values(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
-@pytest.mark.parametrize("window", OUTPUTS)
-def test_the_transforms_are_those_of_a_convolution(window):
-    to_outputs, to_points, to_weights = transforms(window)
-    side = OUTPUTS[window] + window - 1
+@pytest.mark.parametrize(("window", "side"), [(r, n) for r in WINDOWS for n in POINTS if r < n])
+def test_the_transforms_are_those_of_a_convolution(window, side):
+    to_outputs, to_points, to_weights = transforms(window, side)
     tile, kernel = values(side, side), values(window, window)
     products = (to_points @ tile.ravel()) * (to_weights @ kernel.ravel())
     expected = references.convolve(tile[None, ..., None], kernel[..., None, None], (0, 0))
@@ -44,10 +44,11 @@ def test_the_transforms_are_those_of_a_convolution(window):
     channels=st.integers(1, 3),
     filters=st.integers(1, 3),
     groups=st.integers(1, 2),
-    window=st.sampled_from(sorted(OUTPUTS)),
+    window=st.sampled_from(WINDOWS),
     padding=st.sampled_from(["valid", "same", "full"]),
+    tile=st.sampled_from([None, *POINTS]),
 )
-def test_the_double(n, height, width, channels, filters, groups, window, padding):
+def test_the_double(n, height, width, channels, filters, groups, window, padding, tile):
     if padding == "valid":
         height, width = height + window - 1, width + window - 1
     image = values(n, height, width, groups * channels)
@@ -58,10 +59,11 @@ def test_the_double(n, height, width, channels, filters, groups, window, padding
         "full": (window - 1, window - 1),
     }[padding]
     expected = references.convolve(image, kernel, border, groups)
-    layer = PreparedConv2D(groups * filters, window, padding=padding, groups=groups)
+    tile = None if tile is None else max(tile, 8 if window > 5 else 6)
+    layer = PreparedConv2D(groups * filters, window, padding=padding, groups=groups, tile=tile)
     layer.build(image.shape)
     bias = np.arange(groups * filters)
-    layer.set_weights([transformed_kernel(kernel, groups), bias])
+    layer.set_weights([transformed_kernel(kernel, groups, tile), bias])
     assert layer.compute_output_shape(image.shape) == expected.shape
     scale = np.abs(expected).max() + len(bias)
     np.testing.assert_allclose(layer(image), expected + bias, atol=5e-5 * scale)
@@ -71,6 +73,27 @@ def test_the_double(n, height, width, channels, filters, groups, window, padding
     layer.build(image.shape)
     layer.set_weights([kernel])
     np.testing.assert_allclose(layer(image), expected, atol=5e-5 * scale)
+
+
+def test_a_kernel_that_would_be_large_has_smaller_tiles(monkeypatch):
+    """So have its gradients, whose kernel goes from the filters to the channels."""
+    assert [tile_side(3, *size) for size in ((256, 512), (512, 512), (512, 256))] == [8, 6, 8]
+    assert tile_side(7, 512, 4096) == 8
+    image, kernel = tf.constant(values(1, 9, 7, 3)), values(3, 3, 3, 5)
+    found = []
+    for most in (15, 14):
+        monkeypatch.setattr(winograd, "MOST_FOR_LARGE_TILES", most)
+        layer = WinogradConv2D(5, 3, use_bias=False)
+        layer.build(image.shape)
+        layer.set_weights([kernel])
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            result = layer(image)
+            loss = tf.reduce_sum(result**2)
+        found.append([result, *tape.gradient(loss, [image, layer.kernel])])
+        assert len(transformed_kernel(kernel)) == {15: 64, 14: 36}[most]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=3e-5 * np.abs(other).max())
 
 
 @pytest.mark.parametrize("window", [3, 5, 7])
@@ -155,6 +178,8 @@ def test_rows_and_columns_are_repeated(height, width, index, count):
         (lambda: WinogradConv2D(4, 8), r"sides of 2 to 7; received 8 × 8\. Take keras"),
         (lambda: PreparedConv2D(4, 1), r"sides of 2 to 7; received 1 × 1\. Take keras"),
         (lambda: WinogradConv2D(4, 3, strides=2), r"strides \(2, 2\).* Take keras.layers.Conv2D\."),
+        (lambda: PreparedConv2D(4, 3, tile=7), r"6 or 8, .* received 7, and windows of 3\. Leave"),
+        (lambda: PreparedConv2D(4, 6, tile=6), r"received 6, and windows of 6\. Leave it out"),
         (lambda: PreparedConv2D(4, 3, padding="causal"), r"received 'causal'\. Pass padding="),
         (lambda: WinogradConv2DTranspose(4, 3), r"received 'valid' and 3\. Take keras"),
         (lambda: WinogradConv2DTranspose(4, 2, padding="same"), r"received 'same' and 2"),

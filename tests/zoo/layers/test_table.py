@@ -65,15 +65,15 @@ def test_the_keras_file_gives_the_same_layer(name, tmp_path):
 
 
 @every_layer
-def test_a_graph_of_unknown_sizes_gives_the_eager_values(name, tolerance):
+def test_a_graph_of_unknown_sizes_gives_the_eager_values(name):
     model, image = layer_model(name), layer_image(name, 3)
     graph = tf.function(model, input_signature=[tf.TensorSpec((None, None, None, 4))])
     for part in (image, image[:1]):
-        assert_same(outputs_of(graph, part), outputs_of(model, part), tolerance.same)
+        assert_same(outputs_of(graph, part), outputs_of(model, part), LAYER_TOYS[name].tolerance)
 
 
 @every_layer
-def test_xla_gives_the_eager_values_and_gradients(name, tolerance):
+def test_xla_gives_the_eager_values_and_gradients(name):
     model = layer_model(name)
 
     def values_and_gradient(image):
@@ -85,7 +85,11 @@ def test_xla_gives_the_eager_values_and_gradients(name, tolerance):
 
     image = tf.constant(layer_image(name))
     compiled = tf.function(values_and_gradient, jit_compile=True)
-    assert_same(outputs_of(compiled, image), outputs_of(values_and_gradient, image), tolerance.same)
+    assert_same(
+        outputs_of(compiled, image),
+        outputs_of(values_and_gradient, image),
+        LAYER_TOYS[name].tolerance,
+    )
 
 
 @every_layer
@@ -131,7 +135,7 @@ def test_gradients_are_finite_differences(name):
 
 
 @every_layer
-def test_tflite_built_ins_give_the_eager_values(name, tmp_path, tolerance):
+def test_tflite_built_ins_give_the_eager_values(name, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     model, image = layer_model(name), layer_image(name)
@@ -150,12 +154,12 @@ def test_tflite_built_ins_give_the_eager_values(name, tmp_path, tolerance):
         assert_same(
             [outputs[f"output_{i}"] for i in range(len(outputs))],
             outputs_of(model, part),
-            tolerance.same,
+            LAYER_TOYS[name].tolerance,
         )
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_give_tensorflows_values(backend, tmp_path, tolerance):
+def test_other_backends_give_tensorflows_values(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     program = (
@@ -176,4 +180,8 @@ def test_other_backends_give_tensorflows_values(backend, tmp_path, tolerance):
     for number, name in enumerate(LAYER_TOYS):
         with np.load(tmp_path / f"{number}.npz") as file:
             outputs = list(file.values())
-        assert_same(outputs, outputs_of(LAYER_TOYS[name].apply, layer_image(name)), tolerance.same)
+        assert_same(
+            outputs,
+            outputs_of(LAYER_TOYS[name].apply, layer_image(name)),
+            LAYER_TOYS[name].tolerance,
+        )
