@@ -136,8 +136,11 @@ class LocalResponseNormalization(keras.layers.Layer):
         radius, channels = self.size // 2, features.shape[-1]
         squares = ops.pad(ops.square(x), [[0, 0]] * (len(x.shape) - 1) + [[radius, radius]])
         energy = sum(squares[..., first : first + channels] for first in range(self.size))
-        normalized = x * (self.k + self.alpha / self.size * energy) ** -self.beta
-        return ops.cast(normalized, features.dtype)
+        base = self.k + self.alpha / self.size * energy
+        if self.beta == 0.75:  # a tenth of the time of a power, on two cores
+            root = ops.rsqrt(base)
+            return ops.cast(x * root * ops.sqrt(root), features.dtype)
+        return ops.cast(x * base**-self.beta, features.dtype)
 
     def compute_output_shape(self, features_shape):
         return features_shape
