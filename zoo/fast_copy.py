@@ -12,8 +12,9 @@ from zoo.calls import calls
 from zoo.layers.winograd import has_transforms, overlap, tile_side
 
 # Multiplications that a layer has to save for each value that its transforms move. Measured on two
-# cores with AVX-512, windows of 3 × 3: at 130 (64 to 64 channels) up to 13 % are lost, at 173 (64 to
-# 128) 4 to 11 % are gained, at 260 (128 to 128) 30 %, at 520 (256 to 256) it is 2.5 times faster.
+# cores with AVX-512, with windows of 3 × 3: at 130 (64 to 64 channels) up to 13 % are lost, at 173
+# (64 to 128) 4 to 11 % are gained, at 260 (128 to 128) 30 %, at 520 (256 to 256) it is 2.5 times
+# faster.
 LEAST_GAIN = 150
 
 # The side of the tiles where rounding may turn a switch: a quarter of the error of tiles of 8 × 8.
