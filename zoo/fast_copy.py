@@ -100,12 +100,14 @@ def faster(
         if trainable:
             return _to_train(layer) if _gains(layer) and layer not in kept else layer
         if type(layer) in CONVOLUTIONS:
+            precise = layer in switching and layer.kernel_size[0] < PRECISE
+            tile = PRECISE if precise else None
             copy, weights = _to_use(
                 layer,
                 normalized.get(layer),
-                gains=_gains(layer) and layer not in kept,
+                gains=_gains(layer, tile) and layer not in kept,
                 few_pixels=layer in undone,
-                tile=PRECISE if layer in switching and layer.kernel_size[0] < PRECISE else None,
+                tile=tile,
             )
         else:
             copy, weights = _copied(layer), layer.get_weights()
@@ -228,7 +230,7 @@ def _line(normalization: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
     return factor, shift + np.asarray(normalization.beta) if normalization.center else shift
 
 
-def _gains(layer: keras.Layer) -> bool:
+def _gains(layer: keras.Layer, tile: int | None = None) -> bool:
     """Whether a layer is a convolution that has a form with so few multiplications as to gain."""
     groups = getattr(layer, "groups", 1)
     if (
@@ -246,7 +248,7 @@ def _gains(layer: keras.Layer) -> bool:
     if type(layer) is keras.layers.Conv2DTranspose and layer.padding == "same" and not window % 2:
         return False  # its paddings are those of "same" the other way round
     channels, filters = layer.input_spec.axes[-1] // groups, layer.filters // groups
-    values = overlap(window, tile_side(window, channels, filters))
+    values = overlap(window, tile or tile_side(window, channels, filters))
     saved = (window**2 - values) * channels * filters
     return saved >= LEAST_GAIN * values * (channels + filters)
 

@@ -188,22 +188,24 @@ def test_any_convolution_and_its_normalization(kind, options, trainable, always,
 
 
 @pytest.mark.parametrize(
-    ("channels", "filters", "window", "gains"),
+    ("channels", "filters", "window", "tile", "gains"),
     [
-        (3, 64, 3, False),
-        (64, 64, 3, False),
-        (64, 128, 3, True),
-        (512, 512, 3, True),
-        (64, 64, 7, False),
-        (256, 256, 6, True),
-        (1024, 1024, 1, False),
-        (4096, 4096, 1, True),
+        (3, 64, 3, None, False),
+        (64, 64, 3, None, False),
+        (64, 128, 3, None, True),
+        (64, 128, 3, 6, False),
+        (128, 128, 3, 6, True),
+        (512, 512, 3, None, True),
+        (64, 64, 7, None, False),
+        (256, 256, 6, None, True),
+        (1024, 1024, 1, None, False),
+        (4096, 4096, 1, None, True),
     ],
 )
-def test_the_shape_of_a_layer_decides(channels, filters, window, gains):
+def test_the_shape_of_a_layer_decides(channels, filters, window, tile, gains):
     layer = keras.layers.Conv2D(filters, window)
     layer.build((None, None, None, channels))
-    assert fast_copy._gains(layer) is gains
+    assert fast_copy._gains(layer, tile) is gains
 
 
 def hourglass(window: int, between: int = 1) -> keras.Model:
