@@ -192,7 +192,8 @@ def test_any_convolution_and_its_normalization(kind, options, trainable, always,
     [
         (3, 64, 3, None, False),
         (64, 64, 3, None, False),
-        (64, 128, 3, None, True),
+        (64, 128, 3, None, False),
+        (128, 128, 3, None, True),
         (64, 128, 3, 6, False),
         (128, 128, 3, 6, True),
         (512, 512, 3, None, True),
@@ -206,6 +207,13 @@ def test_the_shape_of_a_layer_decides(channels, filters, window, tile, gains):
     layer = keras.layers.Conv2D(filters, window)
     layer.build((None, None, None, channels))
     assert fast_copy._gains(layer, tile) is gains
+
+
+def test_less_has_to_be_gained_where_a_model_is_trained():
+    image = keras.Input((None, None, 64))
+    model = keras.Model(image, keras.layers.Conv2D(128, 3)(image))
+    assert count(zoo.faster(model), "Conv2D") == 1
+    assert count(zoo.faster(model, trainable=True), "WinogradConv2D") == 1
 
 
 def hourglass(window: int, between: int = 1) -> keras.Model:
