@@ -99,7 +99,7 @@ def export(
         max_disagreement: The largest share of the pixels to which a quantized file may give another
             class than the model; 0.05 if None.
         fast: Whether the copy of `zoo.faster` is written: True, False, or None for every format
-            but TFLite's, whose files it makes up to four times larger, if it gives at least 99.99 %
+            but TFLite's, whose files it makes up to 7 times larger, if it gives at least 99.99 %
             of the pixels of `images` and of textures the model's class. With True, anything less is
             an error.
         mediapipe_python: The Python in whose MediaPipe a file for it is checked; this one if None.

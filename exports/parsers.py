@@ -94,7 +94,7 @@ def export_parser() -> terminal.Parser:
         "--fast",
         action="store_true",
         default=None,
-        help="write the fast copy, also as TFLite, whose files it makes up to 4 times larger, but "
+        help="write the fast copy, also as TFLite, whose files it makes up to 7 times larger, but "
         "not in quantized files; that it gives other classes is an error (default: in all other "
         "formats, if 99.99 %% of the checked pixels get the model's class)",
     )
