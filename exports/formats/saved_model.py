@@ -108,9 +108,12 @@ def save(
     """Saves traced functions of a model, with each of its weights once.
 
     With the model itself as an attribute, the C++ loader does not find the variables; Keras's
-    exporters write them twice. An explicit list of the variables is right in both loaders. Custom
-    gradients are left out: a file is asked, not trained. With their names in the graph, each loader
-    would warn that they are not there.
+    exporters write them twice. An explicit list of the variables is right in both loaders. Frozen
+    into the graph, those of an FCN-8s made it 2 % faster, but it took 25 s to load in place of 1,
+    and 14 GB in place of 1.7.
+
+    Custom gradients are left out: a file is asked, not trained. With their names in the graph, each
+    loader would warn that they are not there.
 
     Keras has XLA compile a convolution in groups. TensorFlow Serving refuses XLA, and converters
     cannot read such a function. The attribute is removed, and TensorFlow's own convolution computes
