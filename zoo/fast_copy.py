@@ -14,20 +14,22 @@ from zoo.layers.winograd import has_transforms, overlap, tile_side
 # Multiplications that a layer has to save for each value that its transforms move. Measured on two
 # cores with AVX-512, with windows of 3 × 3: at 130 (64 to 64 channels) up to 13 % are lost, at 173
 # (64 to 128) 4 to 11 % are gained, at 260 (128 to 128) 30 %, at 520 (256 to 256) it is 2.5 times
-# faster. At 173 the tiles of a U-Net would take a quarter more memory for 1 % of its time; but a
-# step of its training, in which gradients gain, too, is 4 to 10 % faster so.
+# faster. In a U-Net, layers at 173 would cost a quarter more memory and save 1 % of the time, so
+# they stay. In training they save 4 to 10 % of a step, because gradients become faster, too.
 LEAST_GAIN, SHARE_TO_TRAIN = 190, 3 / 4
 
 # The side of the tiles where rounding may turn a switch: a quarter of the error of tiles of 8 × 8.
 PRECISE = 6
 
-# Sides of the windows that become one product of matrices where a model is trained: to transform a
-# kernel of 400 MB in each step would take what it saves.
+# The least side of a window that may become one product of matrices. To train, all such do: to
+# transform a kernel of 400 MB in each step would take what it saves. In use, transposed ones do,
+# and those that see few pixels.
 LARGE = 5
 
 # Products of channels and filters from which a window of one pixel becomes a product of matrices.
-# Measured there, with fc7 of the FCNs: 1.2 times faster for 16 × 16 pixels, 1.3 times for four
-# images of it. With 1024 to 1024 channels both take the same time.
+# Measured on the same two cores with fc7 of the FCNs: 1.2 times faster for one image of 16 × 16
+# pixels, 1.3 times for four. With 1024 to 1024 channels both take the same time; between them was
+# not measured.
 WIDE = 4096 * 4096
 
 # The FCNs pad by 100 pixels. Between the rows of a map that see the outer border of these zeros and
@@ -41,6 +43,14 @@ RINGS = ({"index": 1, "count": 8}, {"index": 2, "count": 10}, {"index": 4, "coun
 MOST_CONVOLUTIONS = (2, 2, 4)
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+
+# Layers that see each pixel alone, as a convolution with a window of one pixel does.
+POINTWISE = (
+    keras.layers.Activation,
+    keras.layers.BatchNormalization,
+    keras.layers.Dropout,
+    keras.layers.ReLU,
+)
 
 
 def faster(
@@ -70,6 +80,7 @@ def faster(
         keep_switches: Whether convolutions before a `zoo.layers.MaxPoolingWithArgmax` stay as they
             are. In a flat part of an image the values of a pooling window are equal, and the first
             is its maximum; after other roundings it may be another, and the scores differ by more.
+            In a copy to train they always stay.
 
     Returns:
         The copy; with weights of its own, if it is not trained.
@@ -82,6 +93,7 @@ def faster(
             "A faster copy is made of the layers of a functional model; received "
             f"{type(model).__name__}. Build it with keras.Model(inputs, outputs)."
         )
+    spec = getattr(model, "spec", None)
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     followers = _followers(model)
@@ -89,7 +101,7 @@ def faster(
     absorbed = {layer.name for layer in normalized.values()}
     padded, rings = _rings(followers)
     switching = _before_switches(followers)
-    kept = switching if keep_switches else set()
+    kept = switching if keep_switches or trainable else set()
     undone = _undone(followers)
     made = []
 
@@ -129,8 +141,8 @@ def faster(
     for layer, weights in made:
         if layer.built:  # an absorbed normalization was never called
             layer.set_weights(weights)
-    if hasattr(model, "spec"):
-        copy.spec = model.spec
+    if spec is not None:
+        copy.spec = spec
     return copy
 
 
@@ -235,7 +247,10 @@ def _line(normalization: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
 def _gains(layer: keras.Layer, tile: int | None = None, share: float = 1) -> bool:
     """Whether a layer is a convolution that has a form with so few multiplications as to gain.
 
-    At least this share of `LEAST_GAIN`.
+    Args:
+        layer: Any layer.
+        tile: The side of the tiles that it would have; by default that of `tile_side`.
+        share: Of `LEAST_GAIN`, that is enough.
     """
     groups = getattr(layer, "groups", 1)
     if (
@@ -307,8 +322,10 @@ def _undone(followers: Followers) -> set[keras.Layer]:
             return False
         (taker,) = takers
         if type(taker) is keras.layers.Conv2DTranspose:
-            return taker.kernel_size == window and _is_product(taker)
-        return getattr(taker, "kernel_size", (1, 1)) == (1, 1) and is_undone(taker, window)
+            same = taker.kernel_size == window and taker.strides == (1, 1)
+            return same and _is_product(taker)
+        alone = type(taker) in POINTWISE or getattr(taker, "kernel_size", None) == (1, 1)
+        return alone and is_undone(taker, window)
 
     return {
         layer

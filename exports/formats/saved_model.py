@@ -108,9 +108,9 @@ def save(
     """Saves traced functions of a model, with each of its weights once.
 
     With the model itself as an attribute, the C++ loader does not find the variables; Keras's
-    exporters write them twice. An explicit list of the variables is right in both loaders. Frozen
-    into the graph, those of an FCN-8s made it 2 % faster, but it took 25 s to load in place of 1,
-    and 14 GB in place of 1.7.
+    exporters write them twice. An explicit list of the variables is right in both loaders. With its
+    variables frozen into the graph, the file of an FCN-8s was 2 % faster, but loading it took 25 s
+    instead of 1, and 14 GB of memory instead of 1.7.
 
     Custom gradients are left out: a file is asked, not trained. With their names in the graph, each
     loader would warn that they are not there.

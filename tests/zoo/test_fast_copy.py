@@ -216,21 +216,27 @@ def test_less_has_to_be_gained_where_a_model_is_trained():
     assert count(zoo.faster(model, trainable=True), "WinogradConv2D") == 1
 
 
-def hourglass(window: int, between: int = 1) -> keras.Model:
+def hourglass(window: int, between: int, pool: int | None) -> keras.Model:
     """A window of 7 × 7 that a transposed one takes back, behind another convolution."""
     image = keras.Input((None, None, 4))
     x = keras.layers.Conv2D(8, 7, name="down")(image)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.MaxPooling2D(pool)(x) if pool else x
     x = keras.layers.Conv2D(8, between, padding="same", name="between")(x)
     return keras.Model(image, keras.layers.Conv2DTranspose(4, window, name="up")(x))
 
 
 @pytest.mark.parametrize(
-    ("window", "between", "down"),
-    [(7, 1, "ProductConv2D"), (6, 1, "PreparedConv2D"), (7, 3, "PreparedConv2D")],
+    ("window", "between", "pool", "down"),
+    [
+        (7, 1, None, "ProductConv2D"),
+        (6, 1, None, "PreparedConv2D"),
+        (7, 3, None, "PreparedConv2D"),
+        (7, 1, 2, "PreparedConv2D"),
+    ],
 )
-def test_a_large_window_that_is_undone_is_a_product(window, between, down, always, tolerance):
-    model = hourglass(window, between)
+def test_a_large_window_that_is_undone_is_a_product(window, between, pool, down, always, tolerance):
+    model = hourglass(window, between, pool)
     copy = zoo.faster(model)
     assert type(copy.get_layer("down")).__name__ == down
     assert type(copy.get_layer("up")).__name__ == "ProductConv2DTranspose"
@@ -251,6 +257,8 @@ def test_what_gives_switches_has_small_tiles(always):
     copy = zoo.faster(build_toy("deconvnet"), keep_switches=False)
     assert {copy.get_layer(f"conv{stage}_2").tile for stage in (1, 2, 3, 4, 5)} == {6}
     assert copy.get_layer("deconv4_1").tile is None
+    trained = zoo.faster(build_toy("deconvnet"), trainable=True, keep_switches=False)
+    assert type(trained.get_layer("conv4_2")) is keras.layers.Conv2D
 
 
 def test_in_half_precision_nothing_changes(always):
@@ -289,8 +297,10 @@ def test_a_sequential_and_a_model_within_a_model(always, tolerance):
     image = keras.Input((None, None, 3))
     outer = keras.Model(image, keras.layers.ReLU()(inner(image)))
     images = toy_images("unet")
+    inner.spec = outer.spec = Spec("unet", {"classes": 4})
     for model, prepared in ((inner, 1), (outer, 0)):
         copy = zoo.faster(model)
+        assert copy.spec == model.spec
         assert count(copy, "PreparedConv2D") == prepared
         assert difference(scores_of(copy, images), scores_of(model, images)) < tolerance.same
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from zoo.calls import calls
-from zoo.layers import PreparedConv2D
+from zoo.layers import PreparedConv2D, ProductConv2D
 from zoo.layers.winograd import overlap
 
 UNKNOWN = 2000
@@ -50,8 +50,14 @@ def available() -> int:
 
 
 def _bytes_of_tiles(call: Any, shapes: dict[int, tuple]) -> float:
-    """Of the image, before and after their transform, or of the image and the result."""
+    """Of the image, before and after their transform, or of the image and the result.
+
+    The tiles of a product of matrices are its patches, one for each pixel of the result.
+    """
     layer = call.operation
+    if isinstance(layer, ProductConv2D) and layer.kernel_size != (1, 1):
+        pixels = np.prod(shapes[id(call.outputs[0])][:-1])
+        return 4 * pixels * np.prod(layer.kernel.shape[:-1])
     if not isinstance(layer, PreparedConv2D):
         return 0
     image, result = (np.prod(shapes[id(x[0])]) for x in (call.input_tensors, call.outputs))

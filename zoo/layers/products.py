@@ -1,4 +1,4 @@
-"""Convolutions with large windows as one product of matrices, which CPUs compute faster."""
+"""Convolutions with large windows, or of one pixel, as one product of matrices, faster on CPUs."""
 
 import keras
 from keras import ops

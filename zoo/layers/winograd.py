@@ -169,8 +169,8 @@ class PreparedConv2D(keras.layers.Layer):
     >>> layer.set_weights([zoo.layers.transformed_kernel(kernel), bias])
 
     Takes `[n, h, w, channels]`, and gives what Conv2D with that kernel gives but for rounding, in
-    half precision, too, where it computes in float32. The transformed kernel is larger: for 3 × 3 7
-    times, or 4 times if it is large itself, and 1.3 times for 7 × 7.
+    half precision, too, where it computes in float32. The transformed kernel is larger: 16 times
+    for 2 × 2, 7 times for 3 × 3 (9 and 4 times if it is large itself), and 1.3 times for 7 × 7.
 
     Args:
         filters: Number of filters.
@@ -220,14 +220,13 @@ class PreparedConv2D(keras.layers.Layer):
     def build(self, image_shape):
         kernel = image_shape[-1] // self.groups, self.filters // self.groups
         points = (self.tile or tile_side(self.kernel_size, *kernel)) ** 2 * self.groups
+        options = {"initializer": "zeros", "trainable": False, "autocast": False}
+        options["dtype"] = keras.backend.result_type(self.variable_dtype, "float32")
         for name, size in (("kernel", (points, *kernel)), ("bias", (self.filters,))):
-            weight = self.add_weight(
-                name=name, shape=size, initializer="zeros", trainable=False, autocast=False
-            )
-            setattr(self, name, weight)
+            setattr(self, name, self.add_weight(name=name, shape=size, **options))
 
     def call(self, image):
-        image = ops.cast(image, self.variable_dtype)
+        image = ops.cast(image, self.kernel.dtype)
         kernel = ops.convert_to_tensor(self.kernel)
         result = _by_tiles(image, kernel, self.kernel_size, self.border, self.groups)
         return ops.cast(self.activation(result + self.bias), self.compute_dtype)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.toys import NAMES, build_toy
 from zoo.inference import memory, scorers
+from zoo.layers import ProductConv2D
 
 PEAK = """
 import sys, numpy as np, keras, zoo
@@ -48,6 +49,13 @@ def test_every_model_tells_what_it_takes(name):
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/clear_refs").exists(), reason="is of Linux")
+def test_the_patches_of_a_product_count():
+    image = keras.Input((None, None, 16))
+    product = keras.Model(image, ProductConv2D(4, 7)(image))
+    patches = 4 * 49 * 16  # bytes for each pixel of the result
+    assert 0.9 * patches < memory.bytes_per_pixel(product) < 1.2 * patches
+
+
 def test_the_estimate_is_near_the_measured_peak():
     run = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
     measured, estimated = map(float, run.stdout.split())

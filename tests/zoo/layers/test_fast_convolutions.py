@@ -59,7 +59,7 @@ def test_the_double(n, height, width, channels, filters, groups, window, padding
         "full": (window - 1, window - 1),
     }[padding]
     expected = references.convolve(image, kernel, border, groups)
-    tile = None if tile is None else max(tile, 8 if window > 5 else 6)
+    tile = 8 if tile and window > 5 else tile
     layer = PreparedConv2D(groups * filters, window, padding=padding, groups=groups, tile=tile)
     layer.build(image.shape)
     bias = np.arange(groups * filters)
@@ -94,6 +94,20 @@ def test_a_kernel_that_would_be_large_has_smaller_tiles(monkeypatch):
         assert len(transformed_kernel(kernel)) == {15: 64, 14: 36}[most]
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, atol=3e-5 * np.abs(other).max())
+        assert not np.array_equal(one, other)  # other tiles round otherwise
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_a_prepared_kernel_is_not_rounded_to_half_precision(half):
+    image, kernel = values(1, 9, 7, 3), values(3, 3, 3, 5)
+    expected = keras.ops.conv(image, kernel)
+    layer = PreparedConv2D(5, 3, dtype=half)
+    layer.build(image.shape)
+    layer.set_weights([transformed_kernel(kernel), np.zeros(5)])
+    assert {weight.dtype for weight in layer.weights} == {"float32"}
+    found = np.asarray(keras.ops.cast(layer(image), "float32"))
+    rounding = {"float16": 2**-10, "bfloat16": 2**-7}[half]  # of the image and of the result
+    np.testing.assert_allclose(found, expected, atol=3 * rounding * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("window", [3, 5, 7])
