@@ -19,7 +19,7 @@ from exports.runtimes import litert
 from tests.support.toys import TOYS, build_toy, toy_images
 
 # Their response normalization has a power, for which int8 has no form.
-WITH_POWERS = {"fcn_alexnet", "fcn_googlenet"}
+WITH_ROOTS = {"fcn_alexnet", "fcn_googlenet"}
 # A toy's classes lie close together, and each layer, above all a normalized one, amplifies what was
 # rounded. DeconvNet has 29 normalized layers and SegNet 25: wider toys of SegNet agree no better.
 LEAST = {"deconvnet": 0.65, "segnet": 0.65, "fcn_googlenet": 0.8}
@@ -63,8 +63,8 @@ def test_coarser_weights_change_few_pixels(kind, name, tmp_path):
 def test_integer_arithmetic(name, tmp_path):
     recorded = exported(name, tmp_path, quantize="integer", max_disagreement=0.5)
     assert recorded["agreement"] > LEAST.get(name, 0.85)
-    if name in WITH_POWERS:
-        assert "POW" in recorded["operations_in_float32"]
+    if name in WITH_ROOTS:
+        assert {"RSQRT", "SQRT"} <= set(recorded["operations_in_float32"])
         assert "CONV_2D" not in recorded["operations_in_float32"]
     else:
         assert recorded["operations_in_float32"] == []
@@ -94,7 +94,8 @@ def test_an_alexnet_in_integers_answers_as_the_model(size, tmp_path):
         (graph.tensors[index].type, graph.tensors[index].name.decode().split("/")[1])
         for operation, operator, graph in flatbuffer.uses(tables)
         for index in operator.outputs
-        if operation in {"ADD", "MUL", "POW", "SQUARE"} and b"/norm" in graph.tensors[index].name
+        if operation in {"ADD", "MUL", "RSQRT", "SQRT", "SQUARE"}
+        and b"/norm" in graph.tensors[index].name
     }
     assert types == {(0, "norm1_1"), (0, "norm2_1")}
     # The model itself stays as it was.
