@@ -18,7 +18,7 @@ from exports.images import textures
 from exports.runtimes import litert
 from tests.support.toys import TOYS, build_toy, toy_images
 
-# Their response normalization has a power, for which int8 has no form.
+# Their response normalization has roots, of which int8 has no form: it stays in float32 as a whole.
 WITH_ROOTS = {"fcn_alexnet", "fcn_googlenet"}
 # A toy's classes lie close together, and each layer, above all a normalized one, amplifies what was
 # rounded. DeconvNet has 29 normalized layers and SegNet 25: wider toys of SegNet agree no better.
